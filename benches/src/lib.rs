@@ -1,0 +1,1 @@
+//! Benches of the parts and the side-by-side harness against other servers.

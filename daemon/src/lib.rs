@@ -1,0 +1,1 @@
+//! ourod: a key-value daemon on io_uring that speaks RESP.

@@ -1,0 +1,1 @@
+//! A load generator for RESP servers whose latency histograms do not lie.
