@@ -1,1 +1,16 @@
 //! The storage core as state machines without I/O: records, log, index, extents, expiry, recovery.
+//!
+//! Nothing here opens a file, reads a clock, starts a thread or draws a random number: the caller steps the
+//! machines, performs the I/O they ask for and hands them completions and the time. So the very code that
+//! serves clients runs in the simulator (feature `sim`) under a disk that misbehaves by seed.
+//!
+//! The path of a write: [`key::KeyHasher`] -> [`shard_set::ShardSet`] -> [`record`] -> extent and index (applied)
+//! and log batch (made durable); its reply waits for the batch. See `docs/ARCHITECTURE.md`.
+
+#![forbid(unsafe_code)]
+
+pub mod key;
+pub mod limits;
+pub mod record;
+pub mod slot;
+pub mod types;
