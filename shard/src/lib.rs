@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod io;
 pub mod key;
 pub mod limits;
 pub mod record;
