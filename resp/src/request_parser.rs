@@ -1,0 +1,369 @@
+//! Requests out of a receive buffer: arrays of bulk strings, and inline commands.
+//!
+//! Resumable at every byte: what was looked at is not looked at again, arguments are ranges of the buffer, and
+//! memory grows with the bytes that arrived, never with a number that a client claims. Errors are those of Redis
+//! 7.0, with three differences: more than `args_max` arguments are refused, a length must
+//! be followed by CR LF (Redis skips the byte after CR) and so must an argument (Redis skips two bytes).
+
+use crate::args::{ArgRange, Args};
+use crate::inline::split_words;
+use crate::limits::{
+    RETAINED_INLINE_BYTES_MAX, RETAINED_RANGES_MAX, RequestLimits, UNAUTHENTICATED_ARGS_MAX,
+    UNAUTHENTICATED_BULK_BYTES_MAX,
+};
+use crate::number::parse_i64_strict;
+use crate::protocol_error::ProtocolError;
+
+/// What the bytes given so far amount to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// A request of at least one argument: [`RequestParser::args`] shows them. The next one starts after it.
+    Request {
+        /// Bytes of the request.
+        consumed: usize,
+    },
+    /// Bytes that ask for nothing and get no reply: an empty line, `*0`, `*-1`.
+    Empty {
+        /// Bytes to go past.
+        consumed: usize,
+    },
+    /// The request goes on beyond the input.
+    Incomplete {
+        /// With fewer new bytes than this the next call cannot get further; at least 1. The client's claim, up to
+        /// `bulk_bytes_max` + 2: not a size to allocate.
+        wanted: usize,
+    },
+}
+
+/// Which part of a request comes next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Between requests.
+    Start,
+    /// In an inline command, its end not yet seen.
+    Inline,
+    /// In the line that starts with `*`.
+    Count,
+    /// At a line that starts with `$`.
+    BulkHead,
+    /// In an argument of so many bytes.
+    BulkBody { len: usize },
+    /// Nothing more can be read from this connection.
+    Failed(ProtocolError),
+}
+
+/// Where the arguments of the request just completed lie.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Input,
+    Words,
+}
+
+/// A line of the form `*<number>` or `$<number>`.
+enum NumberLine {
+    Complete { number: Option<i64>, end: usize },
+    Incomplete,
+    TooLong,
+}
+
+/// Reads the requests of one connection. Allocates nothing until the first request with arguments.
+#[derive(Debug)]
+pub struct RequestParser {
+    step: Step,
+    source: Source,
+    /// Bytes of the present request that are parsed.
+    position: usize,
+    /// Bytes of the present request that are known to hold no end of the line at `position`.
+    scanned: usize,
+    /// Arguments still to come.
+    remaining: usize,
+    ranges: Vec<ArgRange>,
+    /// Arguments of an inline command, unescaped.
+    words: Vec<u8>,
+}
+
+impl RequestParser {
+    /// A parser at the start of a connection.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            step: Step::Start,
+            source: Source::Input,
+            position: 0,
+            scanned: 0,
+            remaining: 0,
+            ranges: Vec::new(),
+            words: Vec::new(),
+        }
+    }
+
+    /// Parses on. `input` starts at the first byte of the present request, every time: bytes given before are
+    /// unchanged (they may have moved in memory), new ones follow. After [`Parsed::Request`] and [`Parsed::Empty`]
+    /// the next call starts a new request, at `input[consumed..]`.
+    ///
+    /// # Errors
+    /// The bytes are no request. Answer [`ProtocolError::reply_text`] and close: every further call fails likewise.
+    #[inline]
+    pub fn parse(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Parsed, ProtocolError> {
+        let parsed = self.advance(input, limits);
+        match parsed {
+            Ok(Parsed::Request { .. } | Parsed::Empty { .. }) => self.step = Step::Start,
+            Ok(Parsed::Incomplete { .. }) => {}
+            Err(error) => self.step = Step::Failed(error),
+        }
+        parsed
+    }
+
+    /// Arguments of the request that [`parse`](Self::parse) just completed; `input` is the slice it was given.
+    /// None while no request is complete.
+    #[inline]
+    #[must_use]
+    pub fn args<'a>(&'a self, input: &'a [u8]) -> Args<'a> {
+        match (self.step, self.source) {
+            (Step::Start, Source::Input) => Args::new(input, &self.ranges),
+            (Step::Start, Source::Words) => Args::new(&self.words, &self.ranges),
+            _ => Args::new(&[], &[]),
+        }
+    }
+
+    /// Whether a request has begun and is not complete: the connection must keep its bytes.
+    #[inline]
+    #[must_use]
+    pub const fn is_mid_request(&self) -> bool {
+        !matches!(self.step, Step::Start | Step::Failed(_))
+    }
+
+    fn advance(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Parsed, ProtocolError> {
+        if matches!(self.step, Step::Start) {
+            self.forget_request();
+            self.step = match input.first() {
+                None => return Ok(Parsed::Incomplete { wanted: 1 }),
+                Some(b'*') => Step::Count,
+                Some(_) => Step::Inline,
+            };
+        }
+        debug_assert!(self.position <= input.len(), "bytes given before are gone");
+        match self.step {
+            Step::Inline => return self.inline(input, limits),
+            Step::Failed(error) => return Err(error),
+            Step::Count => match self.count(input, limits)? {
+                Some(parsed) => return Ok(parsed),
+                None => self.step = Step::BulkHead,
+            },
+            Step::Start | Step::BulkHead | Step::BulkBody { .. } => {}
+        }
+        self.bulks(input, limits)
+    }
+
+    /// Drops what the last request left, and gives back memory that only an unusual one needs.
+    #[inline]
+    fn forget_request(&mut self) {
+        self.position = 0;
+        self.scanned = 0;
+        self.remaining = 0;
+        self.ranges.clear();
+        self.words.clear();
+        if self.ranges.capacity() > RETAINED_RANGES_MAX {
+            self.ranges.shrink_to(RETAINED_RANGES_MAX);
+        }
+        if self.words.capacity() > RETAINED_INLINE_BYTES_MAX {
+            self.words.shrink_to(RETAINED_INLINE_BYTES_MAX);
+        }
+    }
+
+    /// The `*` line. Some: the request ends here, or the line does not.
+    #[inline]
+    fn count(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Option<Parsed>, ProtocolError> {
+        let (number, end) = match input {
+            [_, ones @ b'1'..=b'9', b'\r', b'\n', ..] => (Some(i64::from(ones - b'0')), 4),
+            _ => match self.number_line(input, limits.inline_bytes_max) {
+                NumberLine::Complete { number, end } => (number, end),
+                NumberLine::Incomplete => return Ok(Some(Parsed::Incomplete { wanted: 1 })),
+                NumberLine::TooLong => return Err(ProtocolError::TooBigMultibulkCount),
+            },
+        };
+        let number = number.ok_or(ProtocolError::InvalidMultibulkLength)?;
+        self.position = end;
+        self.scanned = end;
+        if number <= 0 {
+            return Ok(Some(Parsed::Empty { consumed: end }));
+        }
+        let count = usize::try_from(number).map_err(|_| ProtocolError::InvalidMultibulkLength)?;
+        if count > limits.args_max {
+            return Err(ProtocolError::InvalidMultibulkLength);
+        }
+        if !limits.authenticated && count > UNAUTHENTICATED_ARGS_MAX {
+            return Err(ProtocolError::UnauthenticatedMultibulkLength);
+        }
+        self.remaining = count;
+        self.source = Source::Input;
+        self.ranges.reserve(count.min(RETAINED_RANGES_MAX));
+        Ok(None)
+    }
+
+    /// Arguments, as many as are there.
+    fn bulks(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Parsed, ProtocolError> {
+        while self.remaining > 0 {
+            let len = match self.step {
+                Step::BulkBody { len } => len,
+                _ => match self.bulk_head(input, limits)? {
+                    Some(len) => len,
+                    None => return Ok(Parsed::Incomplete { wanted: 1 }),
+                },
+            };
+            // Cannot overflow: `len` is within its limit and `position` within the input.
+            let end = self.position + len;
+            let Some(line_end) = input.get(end..end + 2) else {
+                self.step = Step::BulkBody { len };
+                return Ok(Parsed::Incomplete { wanted: end + 2 - input.len() });
+            };
+            if line_end != b"\r\n" {
+                return Err(ProtocolError::ExpectedCrlfAfterBulk);
+            }
+            self.ranges.push(ArgRange { start: self.position, len });
+            self.position = end + 2;
+            self.scanned = self.position;
+            self.remaining -= 1;
+            self.step = Step::BulkHead;
+        }
+        Ok(Parsed::Request { consumed: self.position })
+    }
+
+    /// The `$` line: the length of the argument that follows, `None` when the line does not end.
+    #[inline]
+    fn bulk_head(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Option<usize>, ProtocolError> {
+        let (len, end) = match short_bulk_head(&input[self.position..]) {
+            Some((len, head_bytes)) => (len, self.position + head_bytes),
+            None => match self.long_bulk_head(input, limits)? {
+                Some(head) => head,
+                None => return Ok(None),
+            },
+        };
+        if len > limits.bulk_bytes_max {
+            return Err(ProtocolError::InvalidBulkLength);
+        }
+        if !limits.authenticated && len > UNAUTHENTICATED_BULK_BYTES_MAX {
+            return Err(ProtocolError::UnauthenticatedBulkLength);
+        }
+        self.position = end;
+        Ok(Some(len))
+    }
+
+    /// A `$` line of any form: its number and its end.
+    #[cold]
+    fn long_bulk_head(
+        &mut self,
+        input: &[u8],
+        limits: &RequestLimits,
+    ) -> Result<Option<(usize, usize)>, ProtocolError> {
+        match input.get(self.position) {
+            None => return Ok(None),
+            Some(b'$') => {}
+            Some(&got) => return Err(ProtocolError::ExpectedBulk { got }),
+        }
+        match self.number_line(input, limits.inline_bytes_max) {
+            NumberLine::Incomplete => Ok(None),
+            NumberLine::TooLong => Err(ProtocolError::TooBigBulkCount),
+            NumberLine::Complete { number, end } => {
+                let len = number.and_then(|number| usize::try_from(number).ok());
+                Ok(Some((len.ok_or(ProtocolError::InvalidBulkLength)?, end)))
+            }
+        }
+    }
+
+    /// Looks for the end of the line at `position`, from where the last look ended.
+    fn number_line(&mut self, input: &[u8], line_bytes_max: usize) -> NumberLine {
+        let start = self.position;
+        let window = input.len().min(start.saturating_add(line_bytes_max).saturating_add(1));
+        let from = self.scanned.max(start);
+        let Some(offset) = memchr::memchr(b'\r', input.get(from..window).unwrap_or_default()) else {
+            self.scanned = window;
+            return if window - start > line_bytes_max {
+                NumberLine::TooLong
+            } else {
+                NumberLine::Incomplete
+            };
+        };
+        let line_end = from + offset;
+        self.scanned = line_end;
+        match input.get(line_end + 1) {
+            None => NumberLine::Incomplete,
+            Some(b'\n') => NumberLine::Complete {
+                number: parse_i64_strict(&input[start + 1..line_end]),
+                end: line_end + 2,
+            },
+            Some(_) => NumberLine::Complete { number: None, end: line_end + 2 },
+        }
+    }
+
+    /// An inline command: one line of words.
+    fn inline(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Parsed, ProtocolError> {
+        let window = input.len().min(limits.inline_bytes_max.saturating_add(1));
+        let from = self.scanned.min(window);
+        let Some(offset) = memchr::memchr(b'\n', &input[from..window]) else {
+            self.scanned = window;
+            if window > limits.inline_bytes_max {
+                return Err(ProtocolError::TooBigInlineRequest);
+            }
+            return Ok(Parsed::Incomplete { wanted: 1 });
+        };
+        let line_end = from + offset;
+        let line = &input[..line_end];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        split_words(line, &mut self.words, &mut self.ranges).map_err(|_| ProtocolError::UnbalancedQuotes)?;
+        self.source = Source::Words;
+        let consumed = line_end + 1;
+        let Some(name) = self.ranges.first() else {
+            return Ok(Parsed::Empty { consumed });
+        };
+        if is_http(&self.words[name.start..name.start + name.len]) {
+            return Err(ProtocolError::SecurityAttack);
+        }
+        Ok(Parsed::Request { consumed })
+    }
+}
+
+impl Default for RequestParser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The head of an argument of one to three digits, and its length in bytes: nearly every head there is. `None` for
+/// all others, the wrong and the incomplete ones among them.
+#[inline]
+fn short_bulk_head(rest: &[u8]) -> Option<(usize, usize)> {
+    // No argument with its line end is shorter than `$0\r\n\r\n`, so six bytes can always be looked at.
+    let [dollar, first, second, third, fourth, fifth] = *rest.first_chunk()?;
+    if dollar != b'$' {
+        return None;
+    }
+    let (hundreds, tens, ones) = (digit(first)?, second.wrapping_sub(b'0'), third.wrapping_sub(b'0'));
+    if second == b'\r' && third == b'\n' {
+        return Some((hundreds, 4));
+    }
+    // A leading zero is no length.
+    if hundreds == 0 || tens > 9 {
+        return None;
+    }
+    let short = hundreds * 10 + usize::from(tens);
+    if third == b'\r' && fourth == b'\n' {
+        return Some((short, 5));
+    }
+    if ones > 9 || fourth != b'\r' || fifth != b'\n' {
+        return None;
+    }
+    Some((short * 10 + usize::from(ones), 6))
+}
+
+#[inline]
+fn digit(byte: u8) -> Option<usize> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit <= 9).then_some(usize::from(digit))
+}
+
+/// Whether the first word of a line is one that only a browser sends: see Redis `securityWarningCommand`.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"POST")
+        || name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"Host:"))
+}
