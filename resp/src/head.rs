@@ -1,4 +1,4 @@
-//! Heads of replies and requests: a type byte, a number, CRLF.
+//! Heads of replies and requests, written and read: a type byte, a number, CRLF.
 //!
 //! Numbers below 1000 are nearly all there are (argument counts, lengths of values, small integers). Their heads
 //! come out of a table made at compile time and are copied as one machine word.
@@ -77,9 +77,43 @@ fn write_long(out: &mut Vec<u8>, kind: u8, number: i64) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// The number in the head of a bulk string when it has one to three digits, and the head's length in bytes: nearly
+/// every head there is. `None` for
+/// all others, the wrong and the incomplete ones among them.
+#[inline]
+pub(crate) fn read_short_bulk_head(rest: &[u8]) -> Option<(usize, usize)> {
+    // No argument with its line end is shorter than `$0\r\n\r\n`, so six bytes can always be looked at.
+    let [dollar, first, second, third, fourth, fifth] = *rest.first_chunk()?;
+    if dollar != b'$' {
+        return None;
+    }
+    let (hundreds, tens, ones) = (digit_value(first)?, second.wrapping_sub(b'0'), third.wrapping_sub(b'0'));
+    if second == b'\r' && third == b'\n' {
+        return Some((hundreds, 4));
+    }
+    // A leading zero is no length.
+    if hundreds == 0 || tens > 9 {
+        return None;
+    }
+    let short = hundreds * 10 + usize::from(tens);
+    if third == b'\r' && fourth == b'\n' {
+        return Some((short, 5));
+    }
+    if ones > 9 || fourth != b'\r' || fifth != b'\n' {
+        return None;
+    }
+    Some((short * 10 + usize::from(ones), 6))
+}
+
+#[inline]
+fn digit_value(byte: u8) -> Option<usize> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit <= 9).then_some(usize::from(digit))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{write_length_head, write_number_head};
+    use super::{read_short_bulk_head, write_length_head, write_number_head};
 
     #[test]
     fn every_short_head_is_its_number() {
@@ -96,6 +130,39 @@ mod tests {
             let mut out = Vec::new();
             write_number_head(&mut out, b':', number);
             assert_eq!(out, format!(":{number}\r\n").as_bytes());
+        }
+    }
+
+    #[test]
+    fn short_heads_of_bulk_strings_are_read() {
+        for number in 0..1000_usize {
+            let head = format!("${number}\r\n");
+            let bulk = format!("{head}__");
+            assert_eq!(read_short_bulk_head(bulk.as_bytes()), Some((number, head.len())));
+        }
+    }
+
+    #[test]
+    fn what_is_no_short_head_is_left_to_others() {
+        for rest in [
+            &b""[..],
+            b"$0\r\n\r",
+            b"$1000\r\n",
+            b"$00\r\n__",
+            b"$01\r\n__",
+            b"$012\r\n",
+            b"$\r\n____",
+            b"$-1\r\n__",
+            b"$1x\r\n__",
+            b"$12x\r\n",
+            b"$1\rx__",
+            b"$12\rx_",
+            b"$123\rx",
+            b"*1\r\n__",
+            b"$1\n____",
+            b"$+1\r\n_",
+        ] {
+            assert_eq!(read_short_bulk_head(rest), None, "{rest:?}");
         }
     }
 }

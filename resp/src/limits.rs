@@ -16,6 +16,16 @@ pub const RETAINED_RANGES_MAX: usize = 1024;
 /// Most bytes of unescaped inline arguments kept when a request is done.
 pub const RETAINED_INLINE_BYTES_MAX: usize = 4096;
 
+/// Longest line of a reply: a simple string, an error, a number.
+pub const REPLY_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Longest bulk string of a reply.
+pub const REPLY_BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Most elements of one aggregate of a reply (of a map: pairs). As in Redis clients.
+pub const REPLY_ELEMENTS_MAX: u64 = u32::MAX as u64;
+/// Deepest nesting of aggregates in a reply. Servers need fewer than ten; clients without a bound have crashed on
+/// hostile ones (hiredis#1336, libvalkey#336, redis-py#4116).
+pub const REPLY_DEPTH_MAX: usize = 1024;
+
 // A request before authentication is held to the tighter of two bounds, so it must be the tighter one.
 const _: () = assert!(UNAUTHENTICATED_ARGS_MAX < ARGS_MAX);
 const _: () = assert!(UNAUTHENTICATED_BULK_BYTES_MAX < BULK_BYTES_MAX);

@@ -6,6 +6,7 @@
 //! be followed by CR LF (Redis skips the byte after CR) and so must an argument (Redis skips two bytes).
 
 use crate::args::{ArgRange, Args};
+use crate::head::read_short_bulk_head;
 use crate::inline::split_words;
 use crate::limits::{
     RETAINED_INLINE_BYTES_MAX, RETAINED_RANGES_MAX, RequestLimits, UNAUTHENTICATED_ARGS_MAX,
@@ -232,7 +233,7 @@ impl RequestParser {
     /// The `$` line: the length of the argument that follows, `None` when the line does not end.
     #[inline]
     fn bulk_head(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Option<usize>, ProtocolError> {
-        let (len, end) = match short_bulk_head(&input[self.position..]) {
+        let (len, end) = match read_short_bulk_head(&input[self.position..]) {
             Some((len, head_bytes)) => (len, self.position + head_bytes),
             None => match self.long_bulk_head(input, limits)? {
                 Some(head) => head,
@@ -327,39 +328,6 @@ impl Default for RequestParser {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// The head of an argument of one to three digits, and its length in bytes: nearly every head there is. `None` for
-/// all others, the wrong and the incomplete ones among them.
-#[inline]
-fn short_bulk_head(rest: &[u8]) -> Option<(usize, usize)> {
-    // No argument with its line end is shorter than `$0\r\n\r\n`, so six bytes can always be looked at.
-    let [dollar, first, second, third, fourth, fifth] = *rest.first_chunk()?;
-    if dollar != b'$' {
-        return None;
-    }
-    let (hundreds, tens, ones) = (digit(first)?, second.wrapping_sub(b'0'), third.wrapping_sub(b'0'));
-    if second == b'\r' && third == b'\n' {
-        return Some((hundreds, 4));
-    }
-    // A leading zero is no length.
-    if hundreds == 0 || tens > 9 {
-        return None;
-    }
-    let short = hundreds * 10 + usize::from(tens);
-    if third == b'\r' && fourth == b'\n' {
-        return Some((short, 5));
-    }
-    if ones > 9 || fourth != b'\r' || fifth != b'\n' {
-        return None;
-    }
-    Some((short * 10 + usize::from(ones), 6))
-}
-
-#[inline]
-fn digit(byte: u8) -> Option<usize> {
-    let digit = byte.wrapping_sub(b'0');
-    (digit <= 9).then_some(usize::from(digit))
 }
 
 /// Whether the first word of a line is one that only a browser sends: see Redis `securityWarningCommand`.
