@@ -41,9 +41,7 @@ impl KeyHasher {
     pub fn hash(&self, key: &[u8]) -> u32 {
         let mut hasher = SipHasher13::new_with_keys(self.seed[0], self.seed[1]);
         hasher.write(key);
-        #[expect(clippy::cast_possible_truncation, reason = "the upper half is what remains")]
-        let upper = (hasher.finish() >> 32) as u32;
-        upper
+        (hasher.finish() >> 32) as u32
     }
 
     /// The key with its slot and hash.

@@ -9,9 +9,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod extent;
+pub mod index;
 pub mod io;
 pub mod key;
 pub mod limits;
+mod log_stub;
 pub mod record;
+pub mod shard;
+pub mod shard_set;
 pub mod slot;
+pub mod testing;
 pub mod types;
+pub mod wheel;

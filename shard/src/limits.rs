@@ -18,5 +18,10 @@ pub const DROP_TABLES_PER_STEP: usize = 16;
 /// Empty slots that one SCAN call passes over at most.
 pub const SCAN_SLOTS_PER_CALL: usize = 512;
 
+/// Entries of the timing wheel above twice the keys with a deadline at which it is rebuilt: they are out of date.
+pub const WHEEL_SLACK: usize = 4096;
+/// Index slots that one step of a wheel rebuild visits at most.
+pub const WHEEL_REBUILD_SLOTS_PER_STEP: usize = 4;
+
 const _: () = assert!(EXTENT_BYTES.is_multiple_of(4096));
 const _: () = assert!(TABLE_ENTRIES_MAX * 8 == 2048 * 7);

@@ -318,7 +318,10 @@ impl<'a> Record<'a> {
             Effect::Delete => (KIND_DELETE, &[][..], None, None),
             Effect::Expire { deadline } => (KIND_EXPIRE, &[][..], deadline, None),
             Effect::Patch { offset, total_len, bytes } => {
-                assert!(u64::from(offset) + bytes.len() as u64 <= u64::from(total_len), "patch beyond the value");
+                assert!(
+                    u64::from(offset) + bytes.len() as u64 <= u64::from(total_len),
+                    "patch beyond the value"
+                );
                 (KIND_PATCH, bytes, None, Some((offset, total_len)))
             }
             Effect::Keyspaces(changes) => (KIND_KEYSPACES, changes.0, None, None),

@@ -9,15 +9,15 @@ static CRC16_TABLES: [[u16; 256]; 4] = crc16_tables();
 
 const fn crc16_tables() -> [[u16; 256]; 4] {
     let mut tables = [[0u16; 256]; 4];
-    let mut byte = 0;
+    let mut byte = 0u16;
     while byte < 256 {
-        let mut crc = (byte as u16) << 8;
+        let mut crc = byte << 8;
         let mut bit = 0;
         while bit < 8 {
             crc = if crc & 0x8000 != 0 { (crc << 1) ^ 0x1021 } else { crc << 1 };
             bit += 1;
         }
-        tables[0][byte] = crc;
+        tables[0][byte as usize] = crc;
         byte += 1;
     }
     let mut table = 1;

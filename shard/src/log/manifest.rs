@@ -1,0 +1,404 @@
+//! The log manifest: which segment files a log consists of, under which generations, and what of them is needed.
+//!
+//! It names every segment before its first use, so a missing file is noticed. Two copies, A then B, each durable
+//! before the next step; a change counts when both are. Layout (little-endian), padded with zeros to 4096:
+//!
+//! | offset | bytes | field | meaning |
+//! |---|---|---|---|
+//! | 0 | 8 | magic | `OUROLOGM` |
+//! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
+//! | 12 | 4 | format version | 1 |
+//! | 16 | 16 | store | uuid |
+//! | 32 | 4 | log | id of the worker log |
+//! | 36 | 4 | byte length | with padding |
+//! | 40 | 8 | sequence | of this version of the manifest, from 1; the highest intact copy counts |
+//! | 48 | 2, 2 | first shard, shard count | the shards whose records the log holds |
+//! | 52 | 4 | next file | lowest segment file number never used |
+//! | 56 | 4, 4, 4 | counts | of segments, free files, floors |
+//! | 68 | 4 | reserved | 0 |
+//! | 72 | 24 each | segments | generation 8, file bytes 8, file number 4, reserved 4; in order of generation |
+//! | | 16 each | free files | file bytes 8, file number 4, reserved 4 |
+//! | | 32 + 5n each | floors | shard 2, keyspace count n 2, term 4, LSN 8, batch 8, next keyspace 4, reserved 4; then n times database 1, keyspace 4 |
+//!
+//! Generations of the segments are contiguous. All but the last are in use; the last may be a standby.
+
+use crate::io::BLOCK_BYTES;
+use crate::limits::{LOG_MANIFEST_BYTES_MAX, LOG_SEGMENT_BYTES_MIN};
+use crate::log::LogIdentity;
+use crate::log::fields::{FieldReader, FieldWriter};
+use crate::types::{BatchNumber, Db, KeyspaceId, LogId, Lsn, ShardId, Term};
+
+/// First bytes of a log manifest.
+pub const LOG_MANIFEST_MAGIC: [u8; 8] = *b"OUROLOGM";
+/// Version of the layout that this program writes, and the newest it reads.
+pub const LOG_MANIFEST_FORMAT: u32 = 1;
+
+const HEAD_BYTES: usize = 72;
+
+/// A file that serves, or is about to serve, as the segment of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEntry {
+    /// The generation.
+    pub generation: u64,
+    /// Number of the file.
+    pub file: u32,
+    /// Size of the file.
+    pub file_bytes: u64,
+}
+
+/// A file that was a segment once and may become one again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreeFile {
+    /// Number of the file.
+    pub file: u32,
+    /// Size of the file.
+    pub file_bytes: u64,
+}
+
+/// From where on a shard's records are needed: everything up to `lsn` is summed up by what stands here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardFloor {
+    /// The last record that is no longer needed.
+    pub lsn: Lsn,
+    /// Its term.
+    pub term: Term,
+    /// The batch that holds its last byte, as [`crate::log::Log::append`] returned it.
+    pub batch: BatchNumber,
+    /// The lowest keyspace id the shard never used.
+    pub next_keyspace: u32,
+    /// Which keyspace each database shows, as of `lsn`.
+    pub keyspaces: Vec<(Db, KeyspaceId)>,
+}
+
+/// What a log consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogManifest {
+    /// The store it belongs to.
+    pub uuid: [u8; 16],
+    /// The log it describes.
+    pub log: LogId,
+    /// Version of its content, rising by 1.
+    pub sequence: u64,
+    /// The first of its shards.
+    pub first_shard: ShardId,
+    /// How many shards.
+    pub shard_count: u16,
+    /// Lowest segment file number never used.
+    pub next_file: u32,
+    /// Segments by generation, contiguous.
+    pub segments: Vec<SegmentEntry>,
+    /// Files to recycle.
+    pub free: Vec<FreeFile>,
+    /// Floors, by shard.
+    pub floors: Vec<(ShardId, ShardFloor)>,
+}
+
+/// What one copy of a manifest turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManifestRead<M> {
+    /// Intact.
+    Valid(M),
+    /// Intact by its checksum, but of a later format version.
+    Newer(u32),
+    /// Missing, never finished, or damaged.
+    Invalid,
+}
+
+impl LogManifest {
+    /// The manifest of a log that has nothing yet.
+    #[must_use]
+    pub fn empty(identity: &LogIdentity) -> Self {
+        Self {
+            uuid: identity.uuid,
+            log: identity.log,
+            sequence: 0,
+            first_shard: identity.first_shard,
+            shard_count: identity.shard_count,
+            next_file: 1,
+            segments: Vec::new(),
+            free: Vec::new(),
+            floors: Vec::new(),
+        }
+    }
+
+    /// Whether it describes this log of this store.
+    #[must_use]
+    pub fn belongs_to(&self, identity: &LogIdentity) -> bool {
+        self.uuid == identity.uuid
+            && self.log == identity.log
+            && self.first_shard == identity.first_shard
+            && self.shard_count == identity.shard_count
+    }
+
+    /// The floor of a shard, if one was published.
+    #[must_use]
+    pub fn floor(&self, shard: ShardId) -> Option<&ShardFloor> {
+        self.floors.iter().find(|(of, _)| *of == shard).map(|(_, floor)| floor)
+    }
+
+    /// Every batch up to this number is needed by no shard.
+    #[must_use]
+    pub fn obsolete_through(&self) -> BatchNumber {
+        if self.floors.len() < usize::from(self.shard_count) {
+            return BatchNumber::ZERO;
+        }
+        self.floors.iter().map(|(_, floor)| floor.batch).min().unwrap_or(BatchNumber::ZERO)
+    }
+
+    /// Its bytes: a multiple of [`BLOCK_BYTES`].
+    ///
+    /// # Panics
+    /// When it contradicts itself: what is asserted here is what [`Self::decode`] demands.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        assert!(self.is_consistent(), "only what recovery accepts is written: {self:?}");
+        let mut fields = FieldWriter::default();
+        fields
+            .bytes(&LOG_MANIFEST_MAGIC)
+            .u32(0)
+            .u32(LOG_MANIFEST_FORMAT)
+            .bytes(&self.uuid)
+            .u32(self.log.0)
+            .u32(0)
+            .u64(self.sequence)
+            .u16(self.first_shard.0)
+            .u16(self.shard_count)
+            .u32(self.next_file)
+            .u32(count_u32(self.segments.len()))
+            .u32(count_u32(self.free.len()))
+            .u32(count_u32(self.floors.len()))
+            .u32(0);
+        for segment in &self.segments {
+            fields.u64(segment.generation).u64(segment.file_bytes).u32(segment.file).u32(0);
+        }
+        for free in &self.free {
+            fields.u64(free.file_bytes).u32(free.file).u32(0);
+        }
+        for (shard, floor) in &self.floors {
+            let count = u16::try_from(floor.keyspaces.len()).unwrap_or(u16::MAX);
+            fields.u16(shard.0).u16(count).u32(floor.term.0).u64(floor.lsn.0).u64(floor.batch.0);
+            fields.u32(floor.next_keyspace).u32(0);
+            for (db, keyspace) in &floor.keyspaces {
+                fields.u8(db.0).u32(keyspace.0);
+            }
+        }
+        let mut bytes = fields.finish(BLOCK_BYTES);
+        assert!(bytes.len() <= LOG_MANIFEST_BYTES_MAX, "a log manifest has a bound");
+        let len = count_u32(bytes.len());
+        bytes[36..40].copy_from_slice(&len.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[12..]);
+        bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// Reads one copy; `bytes` is the file from its start, it may be longer than the manifest.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> ManifestRead<Self> {
+        let Some(bytes) = checked_manifest(bytes, &LOG_MANIFEST_MAGIC, 36) else { return ManifestRead::Invalid };
+        let mut fields = FieldReader::new(&bytes[12..]);
+        match fields.u32() {
+            Some(LOG_MANIFEST_FORMAT) => {}
+            Some(format) if format > LOG_MANIFEST_FORMAT => return ManifestRead::Newer(format),
+            _ => return ManifestRead::Invalid,
+        }
+        match Self::decode_fields(fields) {
+            Some(manifest) if manifest.is_consistent() => ManifestRead::Valid(manifest),
+            _ => ManifestRead::Invalid,
+        }
+    }
+
+    fn decode_fields(mut fields: FieldReader<'_>) -> Option<Self> {
+        let uuid = fields.array()?;
+        let log = LogId(fields.u32()?);
+        fields.u32()?;
+        let sequence = fields.u64()?;
+        let first_shard = ShardId(fields.u16()?);
+        let shard_count = fields.u16()?;
+        let next_file = fields.u32()?;
+        let (segment_count, free_count, floor_count) = (fields.u32()?, fields.u32()?, fields.u32()?);
+        fields.u32()?;
+        // Nothing is allocated by a count that was only claimed: each entry must be there to be pushed.
+        let mut segments = Vec::new();
+        for _ in 0..segment_count {
+            let (generation, file_bytes, file) = (fields.u64()?, fields.u64()?, fields.u32()?);
+            fields.u32()?;
+            segments.push(SegmentEntry { generation, file, file_bytes });
+        }
+        let mut free = Vec::new();
+        for _ in 0..free_count {
+            let (file_bytes, file) = (fields.u64()?, fields.u32()?);
+            fields.u32()?;
+            free.push(FreeFile { file, file_bytes });
+        }
+        let mut floors = Vec::new();
+        for _ in 0..floor_count {
+            let (shard, keyspace_count, term) = (ShardId(fields.u16()?), fields.u16()?, Term(fields.u32()?));
+            let (lsn, batch) = (Lsn(fields.u64()?), BatchNumber(fields.u64()?));
+            let next_keyspace = fields.u32()?;
+            fields.u32()?;
+            let mut keyspaces = Vec::new();
+            for _ in 0..keyspace_count {
+                keyspaces.push((Db(fields.u8()?), KeyspaceId(fields.u32()?)));
+            }
+            floors.push((shard, ShardFloor { lsn, term, batch, next_keyspace, keyspaces }));
+        }
+        fields.rest_is_zero().then_some(Self {
+            uuid,
+            log,
+            sequence,
+            first_shard,
+            shard_count,
+            next_file,
+            segments,
+            free,
+            floors,
+        })
+    }
+
+    /// What every manifest ever written fulfils.
+    fn is_consistent(&self) -> bool {
+        let contiguous = self.segments.windows(2).all(|pair| pair[0].generation + 1 == pair[1].generation);
+        let mut files: Vec<u32> = self.segments.iter().map(|segment| segment.file).collect();
+        files.extend(self.free.iter().map(|free| free.file));
+        let numbered = files.iter().all(|&file| file > 0 && file < self.next_file);
+        files.sort_unstable();
+        let distinct = files.windows(2).all(|pair| pair[0] < pair[1]);
+        let sizes = self.segments.iter().map(|segment| segment.file_bytes);
+        let sized = sizes.chain(self.free.iter().map(|free| free.file_bytes)).all(|bytes| {
+            bytes >= LOG_SEGMENT_BYTES_MIN && bytes.is_multiple_of(BLOCK_BYTES as u64)
+        });
+        let first = self.first_shard.0;
+        let own = self.floors.iter().all(|(shard, _)| shard.0 >= first && shard.0 - first < self.shard_count);
+        let ordered = self.floors.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let counted = self.sequence > 0 && !self.segments.is_empty() && self.segments[0].generation > 0;
+        counted && contiguous && numbered && distinct && sized && own && ordered
+    }
+}
+
+/// The manifest's own bytes out of a file's, when magic, length (at offset `len_at`) and checksum agree.
+pub(crate) fn checked_manifest<'a>(bytes: &'a [u8], magic: &[u8; 8], len_at: usize) -> Option<&'a [u8]> {
+    let len = u32::from_le_bytes(*bytes.get(len_at..)?.first_chunk()?) as usize;
+    if bytes.get(..8)? != magic || !len.is_multiple_of(BLOCK_BYTES) || len < HEAD_BYTES {
+        return None;
+    }
+    let bytes = bytes.get(..len)?;
+    let crc = u32::from_le_bytes(*bytes.get(8..)?.first_chunk()?);
+    (crc == crc32fast::hash(&bytes[12..])).then_some(bytes)
+}
+
+/// A count that a bound elsewhere keeps far below 2^32.
+pub(crate) fn count_u32(count: usize) -> u32 {
+    let Ok(count) = u32::try_from(count) else { unreachable!("bounded by the manifest's size") };
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn manifest() -> LogManifest {
+        LogManifest {
+            uuid: *b"0123456789abcdef",
+            log: LogId(2),
+            sequence: 5,
+            first_shard: ShardId(4),
+            shard_count: 2,
+            next_file: 9,
+            segments: vec![
+                SegmentEntry { generation: 7, file: 3, file_bytes: 0x0010_0000 },
+                SegmentEntry { generation: 8, file: 8, file_bytes: 0x0010_0000 },
+            ],
+            free: vec![FreeFile { file: 1, file_bytes: 0x0010_0000 }],
+            floors: vec![(
+                ShardId(5),
+                ShardFloor {
+                    lsn: Lsn(99),
+                    term: Term(2),
+                    batch: BatchNumber(44),
+                    next_keyspace: 6,
+                    keyspaces: vec![(Db(0), KeyspaceId(5))],
+                },
+            )],
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_a_log_manifest() {
+        let bytes = manifest().encode();
+        let mut expected = b"OUROLOGM".to_vec();
+        expected.extend([0; 4]);
+        expected.extend([1, 0, 0, 0]);
+        expected.extend(b"0123456789abcdef");
+        expected.extend([2, 0, 0, 0, 0, 0x10, 0, 0]); // log, byte length 4096
+        expected.extend([5, 0, 0, 0, 0, 0, 0, 0]); // sequence
+        expected.extend([4, 0, 2, 0, 9, 0, 0, 0]); // shards, next file
+        expected.extend([2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]); // counts
+        expected.extend([7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
+        expected.extend([8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0]);
+        expected.extend([0, 0, 0x10, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]); // free file 1
+        expected.extend([5, 0, 1, 0, 2, 0, 0, 0]); // floor: shard, keyspaces, term
+        expected.extend([99, 0, 0, 0, 0, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0]); // LSN, batch
+        expected.extend([6, 0, 0, 0, 0, 0, 0, 0]); // next keyspace, reserved
+        expected.extend([0, 5, 0, 0, 0]); // database 0 shows keyspace 5
+        expected.resize(4096, 0);
+        let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
+        expected[8..12].copy_from_slice(&crc);
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    fn decode_of_encode_is_the_manifest_and_a_flipped_bit_is_noticed() {
+        let mut bytes = manifest().encode();
+        assert_eq!(LogManifest::decode(&bytes), ManifestRead::Valid(manifest()));
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(LogManifest::decode(&bytes), ManifestRead::Invalid, "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+        bytes.extend([7; 4096]);
+        assert_eq!(LogManifest::decode(&bytes), ManifestRead::Valid(manifest()), "a longer file is fine");
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_damage() {
+        let mut bytes = manifest().encode();
+        bytes[12] = 9;
+        let crc = crc32fast::hash(&bytes[12..]).to_le_bytes();
+        bytes[8..12].copy_from_slice(&crc);
+        assert_eq!(LogManifest::decode(&bytes), ManifestRead::Newer(9));
+    }
+
+    #[test]
+    fn a_gap_in_the_generations_is_no_manifest() {
+        let mut gap = manifest();
+        gap.segments[1].generation = 9;
+        assert!(!gap.is_consistent());
+        let mut twice = manifest();
+        twice.free[0].file = 3;
+        assert!(!twice.is_consistent());
+    }
+
+    #[test]
+    fn nothing_is_obsolete_until_every_shard_has_a_floor() {
+        let mut manifest = manifest();
+        assert_eq!(manifest.obsolete_through(), BatchNumber::ZERO);
+        let mut floor = manifest.floors[0].1.clone();
+        floor.batch = BatchNumber(40);
+        manifest.floors.insert(0, (ShardId(4), floor));
+        assert_eq!(manifest.obsolete_through(), BatchNumber(40));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(at in 0usize..200, bytes in proptest::collection::vec(any::<u8>(), 1..40)) {
+            let mut image = manifest().encode();
+            image[at..at + bytes.len()].copy_from_slice(&bytes);
+            let _ = LogManifest::decode(&image);
+            // The same with a checksum that agrees: what lies behind it must not be trusted either.
+            let crc = crc32fast::hash(&image[12..]).to_le_bytes();
+            image[8..12].copy_from_slice(&crc);
+            let _ = LogManifest::decode(&image);
+        }
+    }
+}

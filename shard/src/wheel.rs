@@ -1,0 +1,259 @@
+//! The timing wheel: which keys of a shard end when, so that they go without anybody asking for them.
+//!
+//! A hierarchical wheel (Varghese and Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987): level n has 64
+//! slots of 64^n ticks. An entry names a key by slot and hash bits only; the stored record decides when it fires,
+//! so an entry that is out of date costs a look and harms nothing. Entries sit in fixed chunks: no slot is ever
+//! copied or freed in one piece, and all work is done in steps of a bounded number of entries.
+
+use crate::types::{Slot, UnixMs};
+
+/// Milliseconds in one tick, as a power of two: 128 ms.
+const TICK_SHIFT: u32 = 7;
+const LEVEL_BITS: u32 = 6;
+const SLOTS: usize = 1 << LEVEL_BITS;
+/// 64^6 ticks are about 278 years; later deadlines wait in the last slot and are looked at then.
+const LEVELS: usize = 6;
+const CHUNK: usize = 64;
+
+/// A key that may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WheelEntry {
+    /// Stored hash bits of the key.
+    pub hash: u32,
+    /// Its slot.
+    pub slot: Slot,
+    /// Low bits of its keyspace id: a hint, as all of this is.
+    pub keyspace_low: u16,
+    /// When to look, in ticks, low 32 bits (17 years): relative to the wheel's time.
+    due_low: u32,
+}
+
+#[derive(Debug, Default)]
+struct WheelSlot {
+    chunks: Vec<Vec<WheelEntry>>,
+}
+
+impl WheelSlot {
+    fn push(&mut self, entry: WheelEntry) {
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(entry),
+            _ => {
+                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { CHUNK });
+                chunk.push(entry);
+                self.chunks.push(chunk);
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<WheelEntry> {
+        let chunk = self.chunks.last_mut()?;
+        let entry = chunk.pop();
+        if chunk.is_empty() {
+            self.chunks.pop();
+            if self.chunks.is_empty() {
+                self.chunks = Vec::new();
+            }
+        }
+        entry
+    }
+
+    fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+}
+
+/// Keys by the time they may end.
+#[derive(Debug)]
+pub struct Wheel {
+    levels: Vec<[WheelSlot; SLOTS]>,
+    /// All entries due before this tick have been handed out.
+    tick: u64,
+    /// Whether the entries of higher levels whose span begins at `tick` have been spread already.
+    spread: bool,
+    len: usize,
+}
+
+impl Wheel {
+    /// An empty wheel that starts at `now`.
+    #[must_use]
+    pub fn new(now: UnixMs) -> Self {
+        Self { levels: Vec::new(), tick: now.0 >> TICK_SHIFT, spread: false, len: 0 }
+    }
+
+    /// An empty wheel at the same time.
+    #[must_use]
+    pub fn successor(&self) -> Self {
+        Self { levels: Vec::new(), tick: self.tick, spread: false, len: 0 }
+    }
+
+    /// Entries held, those out of date included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Notes that a key may end at `deadline`.
+    pub fn insert(&mut self, hash: u32, slot: Slot, keyspace_low: u16, deadline: UnixMs) {
+        if self.levels.is_empty() {
+            self.levels.resize_with(LEVELS, || std::array::from_fn(|_| WheelSlot::default()));
+        }
+        // Rounded up: when the tick has come, the deadline has passed.
+        let due = (deadline.0 >> TICK_SHIFT).saturating_add(1);
+        #[expect(clippy::cast_possible_truncation, reason = "low bits by design")]
+        let due_low = due as u32;
+        self.place(WheelEntry { hash, slot, keyspace_low, due_low }, due);
+        self.len += 1;
+    }
+
+    fn place(&mut self, entry: WheelEntry, due: u64) {
+        let span = 1u64 << (LEVEL_BITS as usize * LEVELS);
+        let due = due.clamp(self.tick, self.tick + span - 1);
+        let distance = due - self.tick;
+        let mut level = 0;
+        while level + 1 < LEVELS && distance >> (LEVEL_BITS as usize * (level + 1)) != 0 {
+            level += 1;
+        }
+        self.levels[level][Self::slot_at(due, level)].push(entry);
+    }
+
+    fn slot_at(tick: u64, level: usize) -> usize {
+        usize::try_from((tick >> (LEVEL_BITS as usize * level)) % SLOTS as u64).unwrap_or(0)
+    }
+
+    /// Full due tick of an entry: the one nearest to the wheel's time that has its low bits.
+    fn due(&self, entry: WheelEntry) -> u64 {
+        #[expect(clippy::cast_possible_truncation, reason = "low bits by design")]
+        let ahead = entry.due_low.wrapping_sub(self.tick as u32);
+        // More than half the range ahead means behind.
+        if ahead > u32::MAX / 2 { self.tick } else { self.tick + u64::from(ahead) }
+    }
+
+    /// Advances towards `now` by at most `budget` entries looked at; hands out those that are due.
+    /// Returns whether there is more to do at this time.
+    pub fn advance(&mut self, now: UnixMs, budget: usize, due: &mut Vec<WheelEntry>) -> bool {
+        let target = now.0 >> TICK_SHIFT;
+        if self.len == 0 {
+            self.tick = self.tick.max(target);
+            return false;
+        }
+        let mut left = budget;
+        while self.tick <= target {
+            if !self.cascade(&mut left) {
+                return true;
+            }
+            let slot = Self::slot_at(self.tick, 0);
+            while !self.levels[0][slot].is_empty() {
+                if left == 0 {
+                    return true;
+                }
+                left -= 1;
+                if let Some(entry) = self.levels[0][slot].pop() {
+                    self.len -= 1;
+                    due.push(entry);
+                }
+            }
+            self.tick = if self.len == 0 { target + 1 } else { self.tick + 1 };
+            self.spread = false;
+        }
+        false
+    }
+
+    /// Spreads the entries of higher levels whose span begins at this tick, before the tick's own slot is emptied.
+    fn cascade(&mut self, left: &mut usize) -> bool {
+        for level in (1..LEVELS).rev() {
+            if self.spread || !self.tick.is_multiple_of(1 << (LEVEL_BITS as usize * level)) {
+                continue;
+            }
+            let slot = Self::slot_at(self.tick, level);
+            while !self.levels[level][slot].is_empty() {
+                if *left == 0 {
+                    return false;
+                }
+                *left -= 1;
+                if let Some(entry) = self.levels[level][slot].pop() {
+                    let due = self.due(entry);
+                    self.place_below(entry, due, level);
+                }
+            }
+        }
+        self.spread = true;
+        true
+    }
+
+    /// Places an entry of `level` at a lower level: its span has begun, so it must not go back where it was.
+    fn place_below(&mut self, entry: WheelEntry, due: u64, level: usize) {
+        let span = 1u64 << (LEVEL_BITS as usize * level);
+        let due = due.min(self.tick + span - 1);
+        let mut at = level - 1;
+        while at > 0 && (due - self.tick) >> (LEVEL_BITS as usize * at) == 0 {
+            at -= 1;
+        }
+        self.levels[at][Self::slot_at(due, at)].push(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn run(start: u64, deadlines: &[u64], step_ms: u64, budget: usize) -> Vec<(u64, u32)> {
+        let mut wheel = Wheel::new(UnixMs(start));
+        for (i, &deadline) in deadlines.iter().enumerate() {
+            wheel.insert(u32::try_from(i).unwrap(), Slot(0), 0, UnixMs(deadline));
+        }
+        let (mut fired, mut now) = (Vec::new(), start);
+        let mut due = Vec::new();
+        let mut turns = 0u64;
+        while !wheel.is_empty() {
+            let more = wheel.advance(UnixMs(now), budget, &mut due);
+            fired.extend(due.drain(..).map(|entry| (now, entry.hash)));
+            if !more {
+                now += step_ms;
+            }
+            turns += 1;
+            assert!(turns < 10_000_000, "the wheel makes no progress");
+        }
+        fired
+    }
+
+    #[test]
+    fn nothing_fires_early_and_everything_within_two_ticks() {
+        let start = 1_700_000_000_123;
+        let deadlines: Vec<u64> =
+            (0..500).map(|i| start + i * 77).chain([start + 9_000_000, start]).collect();
+        let fired = run(start, &deadlines, 64, 7);
+        assert_eq!(fired.len(), deadlines.len());
+        for (now, i) in fired {
+            let deadline = deadlines[i as usize];
+            assert!(now >= deadline && now <= deadline + 2 * 128 + 64, "due {deadline} fired {now}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_fires_at_once() {
+        assert_eq!(run(10_000_000, &[5], 1000, 10).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_fires_once_and_not_before_its_time(
+            start in 1u64..1 << 40,
+            after in proptest::collection::vec(0u64..200_000_000, 1..50),
+            budget in 1usize..40,
+        ) {
+            let deadlines: Vec<u64> = after.iter().map(|a| start + a).collect();
+            let fired = run(start, &deadlines, 100_000, budget);
+            prop_assert_eq!(fired.len(), deadlines.len());
+            for (now, i) in fired {
+                prop_assert!(now >= deadlines[i as usize]);
+            }
+        }
+    }
+}
