@@ -1,0 +1,70 @@
+//! File operations of the ring: positioned writes and reads of blocks, and syncs.
+//!
+//! Rule: a short write or read is reported, not continued: only the caller knows where a new one may start. With
+//! `O_DIRECT`, ranges and offsets are multiples of 4096.
+
+use std::ops::Range;
+
+use crate::completion::{OperationId, Token, WriteDurability};
+use crate::fd::Fd;
+use crate::limits::TRANSFER_BYTES_MAX;
+use crate::memory::{Blocks, FrozenBlocks};
+use crate::operation::Operation;
+use crate::ring::Ring;
+
+impl Ring {
+    /// Writes `range` of `buffer` at `offset` of the file. `Wrote` brings the handle back.
+    pub fn write_at(
+        &mut self,
+        file: &Fd,
+        buffer: FrozenBlocks,
+        range: Range<usize>,
+        offset: u64,
+        durability: WriteDurability,
+        token: Token,
+    ) -> OperationId {
+        check_range(&range, buffer.len(), offset);
+        self.start(token, Operation::Write { file: file.clone(), buffer, range, offset, durability })
+    }
+
+    /// Reads `bytes` bytes at `offset` of the file into the start of `buffer`. `Read` brings the buffer back.
+    pub fn read_at(
+        &mut self,
+        file: &Fd,
+        buffer: Blocks,
+        bytes: usize,
+        offset: u64,
+        token: Token,
+    ) -> OperationId {
+        self.read_range_at(file, buffer, 0..bytes, offset, token)
+    }
+
+    /// Reads at `offset` of the file into `range` of `buffer`: continues a short read without losing its start.
+    pub fn read_range_at(
+        &mut self,
+        file: &Fd,
+        buffer: Blocks,
+        range: Range<usize>,
+        offset: u64,
+        token: Token,
+    ) -> OperationId {
+        check_range(&range, buffer.len(), offset);
+        self.start(token, Operation::Read { file: file.clone(), buffer, range, offset })
+    }
+
+    /// Makes all writes completed before this call durable, and what is needed to find them (`fdatasync`).
+    pub fn sync_data(&mut self, file: &Fd, token: Token) -> OperationId {
+        self.start(token, Operation::Sync { file: file.clone(), data_only: true })
+    }
+
+    /// Makes all writes completed before this call and all metadata durable (`fsync`).
+    pub fn sync_all(&mut self, file: &Fd, token: Token) -> OperationId {
+        self.start(token, Operation::Sync { file: file.clone(), data_only: false })
+    }
+}
+
+fn check_range(range: &Range<usize>, buffer_bytes: usize, offset: u64) {
+    assert!(range.start < range.end && range.end <= buffer_bytes, "a transfer lies inside its buffer");
+    assert!(range.len() <= TRANSFER_BYTES_MAX, "one transfer is below 2 GiB");
+    assert!(offset <= i64::MAX.unsigned_abs() - TRANSFER_BYTES_MAX as u64, "file offsets are positive i64");
+}

@@ -1,0 +1,208 @@
+//! One turn of the ring: submit everything, wait, hand out every completion there is.
+//!
+//! Rule: one system call a turn. Each completion is matched to its operation by index and generation; the last one of
+//! an operation frees its slot and returns what it owned. Interrupted operations and short sends go on from here
+//! without the caller's help.
+
+use std::io;
+
+use io_uring::cqueue;
+
+use crate::completion::{Completion, OperationId, Received};
+use crate::error::RingError;
+use crate::fd::Fd;
+use crate::limits::TRANSIENT_RETRIES_MAX;
+use crate::operation::{Operation, byte_count, is_transient};
+use crate::ring::{MultishotRecv, Ring};
+use crate::sys;
+use crate::user_data::UserData;
+
+/// What the kernel says at one completion.
+#[derive(Clone, Copy)]
+struct Outcome {
+    result: i32,
+    flags: u32,
+}
+
+impl Outcome {
+    fn more(self) -> bool {
+        cqueue::more(self.flags)
+    }
+}
+
+impl Ring {
+    /// Submits what is queued and appends all available completions to `out`. With `wait`, does not return before at
+    /// least one is appended. An error is final for the ring: what is in flight is unknown.
+    pub fn submit_and_wait(&mut self, wait: bool, out: &mut Vec<Completion>) -> Result<(), RingError> {
+        let known = out.len();
+        loop {
+            if !self.watching {
+                self.watch_counter();
+            }
+            if self.woken_by_self {
+                self.woken_by_self = false;
+                self.report_woken(out);
+            }
+            self.turn(wait && out.len() == known, out)?;
+            if !wait || out.len() > known {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One system call and its completions; may bring nothing for the caller.
+    pub(crate) fn turn(&mut self, wait: bool, out: &mut Vec<Completion>) -> Result<(), RingError> {
+        if let Some(entry) = self.timer.next_entry() {
+            // SAFETY: the time named by the entry is owned by the ring; the kernel reads it at submission only.
+            unsafe { self.queue.push(&entry) };
+        }
+        self.queue.enter(u32::from(wait))?;
+        if !self.held.is_empty() && self.queue.all_submitted() {
+            self.held.clear();
+        }
+        self.reap(out);
+        self.queue.check_overflow()?;
+        self.repeat_unfinished();
+        Ok(())
+    }
+
+    fn watch_counter(&mut self) {
+        // SAFETY: the entry names no memory.
+        unsafe { self.queue.push(&self.waker.watch_entry()) };
+        self.watching = true;
+    }
+
+    fn report_woken(&mut self, out: &mut Vec<Completion>) {
+        if self.waker.end() {
+            out.push(Completion::Woken);
+        }
+    }
+
+    fn reap(&mut self, out: &mut Vec<Completion>) {
+        // The iterator holds the queue, and finishing an operation needs the rest of the ring: take one at a time.
+        while let Some(completion) = self.queue.next_completion() {
+            self.counters.completions += 1;
+            let outcome = Outcome { result: completion.result(), flags: completion.flags() };
+            match UserData::decode(completion.user_data()) {
+                UserData::Operation(id) => self.finish(id, outcome, out),
+                UserData::Woken => self.report_woken(out),
+                UserData::Event => {
+                    self.watching &= outcome.more();
+                    self.report_woken(out);
+                }
+                UserData::Timer => {
+                    if self.timer.fired(sys::monotonic_ns()) {
+                        out.push(Completion::Timer);
+                    }
+                }
+                UserData::Message(ring) => self.message_failed(ring, outcome.result),
+                UserData::Ignored => {}
+            }
+        }
+    }
+
+    fn message_failed(&mut self, ring: u32, result: i32) {
+        if result == -libc::EINVAL || result == -libc::EOPNOTSUPP {
+            self.messages_work = false;
+        }
+        if let Some(peer) = self.peers.find(ring) {
+            peer.count();
+        }
+    }
+
+    /// Handles one completion of a caller's operation.
+    fn finish(&mut self, id: OperationId, outcome: Outcome, out: &mut Vec<Completion>) {
+        let live = self.operations.live(id);
+        let token = live.token;
+        match live.operation {
+            Operation::Recv { .. } => self.finish_recv(id, outcome, out),
+            Operation::Accept { .. } => {
+                if !outcome.more() && self.repeat_if_transient(id, outcome.result) {
+                    return;
+                }
+                let more = outcome.more();
+                // SAFETY: a result that is not negative is a descriptor the kernel has just opened for us.
+                let adopt = |_| Fd::from_blocking(unsafe { sys::adopt(outcome.result) });
+                let result = byte_count(outcome.result).map(adopt);
+                if !more {
+                    drop(self.operations.remove(id));
+                }
+                out.push(Completion::Accepted { token, result, more });
+            }
+            Operation::Send { socket, bytes, sent } if outcome.result >= 0 => {
+                *sent += usize::try_from(outcome.result).expect("not negative");
+                assert!(*sent <= bytes.len(), "the kernel sends what it was given");
+                let unfinished = *sent < bytes.len();
+                if unfinished && outcome.result > 0 && !live.cancelled && !socket.is_cancelled() {
+                    self.repeats.push(id);
+                    return;
+                }
+                let result = if unfinished { -libc::ECANCELED } else { outcome.result };
+                out.push(self.operations.remove(id).into_completion(token, result));
+            }
+            _ => {
+                if self.repeat_if_transient(id, outcome.result) {
+                    return;
+                }
+                out.push(self.operations.remove(id).into_completion(token, outcome.result));
+            }
+        }
+    }
+
+    fn finish_recv(&mut self, id: OperationId, outcome: Outcome, out: &mut Vec<Completion>) {
+        let token = self.operations.live(id).token;
+        let more = outcome.more();
+        let buffers = self.recv_buffers.as_ref().expect("receives need receive buffers");
+        let picked = cqueue::buffer_select(outcome.flags);
+        let result = match (outcome.result, picked) {
+            (bytes @ 1.., Some(buffer)) => Ok(Received::Data(buffers.lend(buffer, bytes.unsigned_abs()))),
+            (1.., None) => unreachable!("bytes come in one of the provided buffers"),
+            (unfilled, picked) => {
+                if let Some(buffer) = picked {
+                    buffers.reclaim(buffer);
+                }
+                match -unfilled {
+                    0 => Ok(Received::Closed),
+                    libc::ENOBUFS => {
+                        self.counters.starved_receives += 1;
+                        Ok(Received::NoBuffers)
+                    }
+                    libc::EINVAL if self.multishot_recv == MultishotRecv::Untried => {
+                        // Linux before 6.0: receive piece by piece, the caller arms each.
+                        self.multishot_recv = MultishotRecv::Missing;
+                        self.repeats.push(id);
+                        return;
+                    }
+                    errno => Err(io::Error::from_raw_os_error(errno)),
+                }
+            }
+        };
+        if more {
+            self.multishot_recv = MultishotRecv::Works;
+        } else {
+            if self.repeat_if_transient(id, outcome.result) {
+                return;
+            }
+            drop(self.operations.remove(id));
+        }
+        out.push(Completion::Received { token, result, more });
+    }
+
+    /// Notes an operation for repetition if the kernel did nothing and may do it next time.
+    fn repeat_if_transient(&mut self, id: OperationId, result: i32) -> bool {
+        let live = self.operations.live(id);
+        if !is_transient(result) || live.cancelled || *live.retries >= TRANSIENT_RETRIES_MAX {
+            return false;
+        }
+        *live.retries += 1;
+        self.repeats.push(id);
+        true
+    }
+
+    fn repeat_unfinished(&mut self) {
+        for index in 0..self.repeats.len() {
+            self.submit(self.repeats[index]);
+        }
+        self.repeats.clear();
+    }
+}
