@@ -1,1 +1,9 @@
 //! The storage engine: store directory, workers that drive shards over the ring, cross-worker messages.
+//!
+//! The core (`shard`) decides what is read and written; this crate performs it. A worker is one thread with one
+//! ring, its shards and its log; whoever serves clients plugs into the worker's turn as a [`worker::Service`].
+
+pub mod pool;
+
+/// The shards of one worker, with their log, over this crate's buffers.
+pub type Shards = shard::shard_set::ShardSet<pool::Pool>;
