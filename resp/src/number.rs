@@ -48,12 +48,9 @@ pub fn write_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// The number that `text` is, as `INCRBYFLOAT` reads its arguments and stored values: a decimal number with
-/// optional sign, fraction and exponent, or an infinity. White space, NaN, and what over- or underflows are none.
-///
-/// Redis reads with `strtold` into 80 bits. This differs where an `f64` cannot follow: magnitudes above 1.8e308 or
-/// below 4.9e-324 are refused, about 16 significant digits are kept where Redis keeps about 19, and hexadecimal
-/// numbers (`0x1p3`) are refused.
+/// The double that `text` is: a decimal number with optional sign, fraction and exponent, or `inf` or `infinity` in
+/// any case. White space, NaN, and numbers too large or too small for a double are none, as in Redis (`string2d`);
+/// so are hexadecimal ones (`0x1p3`), which Redis takes. `INCRBYFLOAT` computes with 80 bits, not with this.
 #[must_use]
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
@@ -89,14 +86,14 @@ pub fn write_double(out: &mut Vec<u8>, number: f64) {
     write_shortest(out, number);
 }
 
-/// The integer that `number` is, within the range in which Redis prints a double as an integer (`double2ll`): less
-/// than half of 64 bits, so that the conversion is certain to be exact.
+/// The integer that `number` is, within the range in which Redis prints a double as an integer (`double2ll`): half
+/// of what 64 bits hold, so that the conversion is certain to be exact.
 fn exact_integer(number: f64) -> Option<i64> {
     const BOUND: f64 = 4_611_686_018_427_387_904.0; // 2^62
-    if !(-BOUND..BOUND).contains(&number) || number.fract() != 0.0 {
+    if !(-BOUND..=BOUND).contains(&number) || number.fract() != 0.0 {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^62 in magnitude")]
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number of at most 2^62 in magnitude")]
     Some(number as i64)
 }
 
@@ -147,24 +144,153 @@ fn write_with_point(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
     }
 }
 
-/// Appends `number` as `INCRBYFLOAT` answers and stores it: plain notation, never an exponent, at most 17 digits
-/// after the point, no zeros at the end, no `-0`. Infinities, which the command refuses, become `inf` and `-inf`.
-///
-/// Redis prints an 80-bit number with `%.17Lf`. Printing an `f64` that way would show its noise (`10.6` as
-/// `10.59999999999999964`), so the digits are the shortest that read back as the same `f64`. The texts agree as long
-/// as the exact result has at most 15 significant digits; beyond that Redis shows up to 19, we up to 17.
-pub fn write_plain_double(out: &mut Vec<u8>, number: f64) {
-    const FRACTION_DIGITS_MAX: usize = 17;
-    if !number.is_finite() {
-        return write_double(out, number);
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+
+    use super::{parse_f64, parse_i64_strict, parse_u64_strict, write_double, write_i64, write_u64};
+
+    #[test]
+    fn each_integer_has_one_text() {
+        for (text, number) in [
+            ("0", 0),
+            ("7", 7),
+            ("-1", -1),
+            ("9223372036854775807", i64::MAX),
+            ("-9223372036854775808", i64::MIN),
+        ] {
+            assert_eq!(parse_i64_strict(text.as_bytes()), Some(number), "{text:?}");
+        }
+        for text in [
+            "",
+            "-",
+            "+1",
+            "-0",
+            "00",
+            "01",
+            "-01",
+            " 1",
+            "1 ",
+            "1x",
+            "x",
+            "1.0",
+            "1e3",
+            "--1",
+            "0x10",
+            "\u{661}",
+            "9223372036854775808",
+            "-9223372036854775809",
+            "18446744073709551616",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(parse_i64_strict(text.as_bytes()), None, "{text:?}");
+        }
     }
-    let mut text = format!("{number}");
-    if text.split_once('.').is_some_and(|(_, fraction)| fraction.len() > FRACTION_DIGITS_MAX) {
-        text = format!("{number:.FRACTION_DIGITS_MAX$}");
+
+    #[test]
+    fn unsigned_integers_have_no_sign() {
+        assert_eq!(parse_u64_strict(b"0"), Some(0));
+        assert_eq!(parse_u64_strict(b"18446744073709551615"), Some(u64::MAX));
+        for text in [&b""[..], b"-1", b"+1", b"-0", b"00", b"18446744073709551616"] {
+            assert_eq!(parse_u64_strict(text), None, "{text:?}");
+        }
     }
-    let mut plain = text.as_str();
-    if plain.contains('.') {
-        plain = plain.trim_end_matches('0').trim_end_matches('.');
+
+    #[test]
+    fn doubles_are_decimal_or_infinite() {
+        for (text, number) in [
+            ("0", 0.0),
+            ("-0", -0.0),
+            ("10.5", 10.5),
+            ("+1.5", 1.5),
+            (".5", 0.5),
+            ("5.", 5.0),
+            ("5.0e3", 5000.0),
+            ("1E-2", 0.01),
+            ("inf", f64::INFINITY),
+            ("-Infinity", f64::NEG_INFINITY),
+            ("4.9e-324", 5e-324),
+            ("0e999", 0.0),
+            ("0.000", 0.0),
+        ] {
+            let parsed = parse_f64(text.as_bytes()).map(f64::to_bits);
+            assert_eq!(parsed, Some(number.to_bits()), "{text:?}");
+        }
+        for text in [
+            "", " ", "1 ", " 1", "abc", "1.2.3", "1e", "e1", ".", "-", "+", "nan", "-nan", "NaN", "1e309",
+            "-1e309", "1e-400", "0.1e-400", "0x10", "1_000", "1,5", "infinit", "--1", "\0",
+        ] {
+            assert_eq!(parse_f64(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(parse_f64(b"1\xff"), None);
     }
-    out.extend_from_slice(if plain == "-0" { b"0" } else { plain.as_bytes() });
+
+    fn check_double(number: f64, expected: &str) {
+        let mut out = Vec::new();
+        write_double(&mut out, number);
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn doubles_are_written_as_redis_writes_them() {
+        for (number, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::NAN, "nan"),
+            (3.0, "3"),
+            (-17.0, "-17"),
+            (1e18, "1000000000000000000"),
+            (4_611_686_018_427_387_904.0, "4611686018427387904"),
+            (1e19, "1e+19"),
+            (1.5e300, "1.5e+300"),
+            (-1e100, "-1e+100"),
+            (0.1, "0.1"),
+            (-3.25, "-3.25"),
+            (0.30000000000000004, "0.30000000000000004"),
+            (123_456.789, "123456.789"),
+            (0.001, "0.001"),
+            (0.000_001, "0.000001"),
+            (0.000_000_1, "1e-7"),
+            (0.000_1, "0.0001"),
+            (0.001_234_567_8, "0.0012345678"),
+            (0.000_123_456_7, "1.234567e-4"),
+            (1_234_567.123_456_78, "1.23456712345678e+6"),
+            (0.000_012_345_67, "1.234567e-5"),
+            (1e-9, "1e-9"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+        ] {
+            check_double(number, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn integers_read_back(number in any::<i64>()) {
+            let mut out = Vec::new();
+            write_i64(&mut out, number);
+            assert_eq!(parse_i64_strict(&out), Some(number));
+        }
+
+        #[test]
+        fn unsigned_integers_read_back(number in any::<u64>()) {
+            let mut out = Vec::new();
+            write_u64(&mut out, number);
+            assert_eq!(parse_u64_strict(&out), Some(number));
+        }
+
+        #[test]
+        fn doubles_read_back(bits in any::<u64>()) {
+            let number = f64::from_bits(bits);
+            let mut out = Vec::new();
+            write_double(&mut out, number);
+            if number.is_nan() {
+                assert_eq!(out, b"nan");
+            } else {
+                assert_eq!(parse_f64(&out).map(f64::to_bits), Some(bits));
+            }
+        }
+    }
 }

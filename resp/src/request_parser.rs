@@ -134,6 +134,12 @@ impl RequestParser {
         !matches!(self.step, Step::Start | Step::Failed(_))
     }
 
+    /// Bytes of memory that the parser holds besides itself: what a limit on the memory of clients counts.
+    #[must_use]
+    pub const fn memory_bytes(&self) -> usize {
+        self.ranges.capacity() * size_of::<ArgRange>() + self.words.capacity()
+    }
+
     fn advance(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Parsed, ProtocolError> {
         if matches!(self.step, Step::Start) {
             self.forget_request();
@@ -143,15 +149,17 @@ impl RequestParser {
                 Some(_) => Step::Inline,
             };
         }
+        if let Step::Failed(error) = self.step {
+            return Err(error);
+        }
         debug_assert!(self.position <= input.len(), "bytes given before are gone");
         match self.step {
             Step::Inline => return self.inline(input, limits),
-            Step::Failed(error) => return Err(error),
             Step::Count => match self.count(input, limits)? {
                 Some(parsed) => return Ok(parsed),
                 None => self.step = Step::BulkHead,
             },
-            Step::Start | Step::BulkHead | Step::BulkBody { .. } => {}
+            Step::Start | Step::BulkHead | Step::BulkBody { .. } | Step::Failed(_) => {}
         }
         self.bulks(input, limits)
     }
