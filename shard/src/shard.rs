@@ -4,6 +4,7 @@
 //! the log; recovery feeds [`Shard::apply`] the records of the log. Both paths end in the same few methods.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::extent::Extents;
 use crate::index::{Entry, Location, SlotIndex, Table};
@@ -11,8 +12,7 @@ use crate::io::{BlockBuffer, BlockPool};
 use crate::key::{Key, KeyHasher};
 use crate::limits::{DATABASE_COUNT, DROP_TABLES_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SLACK};
 use crate::record::{Effect, Head, KeyspaceChanges, Record};
-use crate::slot::first_slot;
-use crate::types::{BatchNumber, Db, KeyspaceId, Lsn, ShardId, Slot, Term, UnixMs};
+use crate::types::{BatchNumber, Db, KeyspaceId, Lsn, SLOT_COUNT, ShardId, Slot, Term, UnixMs};
 use crate::wheel::{Wheel, WheelEntry};
 
 /// Why a record cannot be applied: the log and the state do not belong together.
@@ -136,19 +136,18 @@ pub struct Shard<B> {
 }
 
 impl<B: BlockBuffer> Shard<B> {
-    /// An empty shard, one of `shard_count`, at time `now`, whose first record will be written under `term`.
+    /// An empty shard of these slots, at time `now`, whose first record will be written under `term`.
     #[must_use]
-    pub fn new(id: ShardId, shard_count: u16, term: Term, now: UnixMs) -> Self {
-        let first = first_slot(id, shard_count);
-        let end = first_slot(ShardId(id.0 + 1), shard_count);
+    pub fn new(id: ShardId, slots: Range<u16>, term: Term, now: UnixMs) -> Self {
+        assert!(slots.start < slots.end && slots.end <= SLOT_COUNT, "a shard has slots");
         Self {
             id,
             term,
             lsn: Lsn::ZERO,
             durable_lsn: Lsn::ZERO,
             waiting: VecDeque::with_capacity(64),
-            first_slot: first,
-            slot_count: end - first,
+            first_slot: slots.start,
+            slot_count: slots.end - slots.start,
             databases: (0..DATABASE_COUNT)
                 .map(|db| Database::new(KeyspaceId(u32::from(db)), Lsn::ZERO))
                 .collect(),

@@ -583,16 +583,6 @@ impl<P: BlockPool> ShardSet<P> {
 /// Scratch memory above this is given back after use.
 const SCRATCH_KEPT_BYTES: usize = 1 << 20;
 
-/// The shards a worker owns when `workers` share `shard_count` shards as contiguous ranges.
-#[must_use]
-pub fn shards_of_worker(worker: u16, workers: u16, shard_count: u16) -> std::ops::Range<u16> {
-    assert!(worker < workers && workers <= shard_count, "every worker owns a shard");
-    let bound = |worker: u16| {
-        u16::try_from(u32::from(worker) * u32::from(shard_count) / u32::from(workers)).unwrap_or(shard_count)
-    };
-    bound(worker)..bound(worker + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -606,7 +596,9 @@ mod tests {
     const NOW: UnixMs = UnixMs(1_700_000_000_000);
 
     fn set(shard_count: u16) -> ShardSet<HeapPool> {
-        let shards = (0..shard_count).map(|id| Shard::new(ShardId(id), shard_count, Term(1), NOW)).collect();
+        let width = SLOT_COUNT / shard_count;
+        let slots = |id: u16| id * width..(id + 1) * width;
+        let shards = (0..shard_count).map(|id| Shard::new(ShardId(id), slots(id), Term(1), NOW)).collect();
         ShardSet::new(shards, KeyHasher::new([7; 16]), HeapPool, None)
     }
 

@@ -1,8 +1,9 @@
-//! Hash slots: from a key to its slot, as Redis Cluster computes it, and from slots to shards.
+//! Hash slots: from a key to its slot, as Redis Cluster computes it. Which shard a slot belongs to stands in the
+//! store's manifest.
 //!
 //! Source: the Redis Cluster specification, "Key distribution model" (CRC16/XMODEM, hash tags).
 
-use crate::types::{SLOT_COUNT, ShardId, Slot};
+use crate::types::{SLOT_COUNT, Slot};
 
 /// CRC16/XMODEM (polynomial 0x1021, start 0), four tables so that four bytes go in one step.
 static CRC16_TABLES: [[u16; 256]; 4] = crc16_tables();
@@ -73,27 +74,6 @@ pub fn slot_of(key: &[u8]) -> Slot {
     Slot(crc16(hashed_part(key)) % SLOT_COUNT)
 }
 
-/// First slot of a shard, when `shard_count` shards share the slots as contiguous ranges whose sizes differ by
-/// one at most. `shard` may be `shard_count`: the end of the last range.
-#[must_use]
-pub fn first_slot(shard: ShardId, shard_count: u16) -> u16 {
-    assert!(shard_count > 0 && shard_count <= SLOT_COUNT && shard.0 <= shard_count, "shard count");
-    let first = u32::from(shard.0) * u32::from(SLOT_COUNT) / u32::from(shard_count);
-    u16::try_from(first).unwrap_or(SLOT_COUNT)
-}
-
-/// The shard that owns a slot, when `shard_count` shards share the slots.
-#[must_use]
-pub fn shard_of(slot: Slot, shard_count: u16) -> ShardId {
-    assert!(slot.0 < SLOT_COUNT, "slot");
-    let guess = u32::from(slot.0) * u32::from(shard_count) / u32::from(SLOT_COUNT);
-    let mut shard = u16::try_from(guess).unwrap_or(shard_count - 1);
-    while first_slot(ShardId(shard + 1), shard_count) <= slot.0 {
-        shard += 1;
-    }
-    ShardId(shard)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,15 +108,5 @@ mod tests {
         assert_eq!(slot_of(b"{user1000}.following"), slot_of(b"{user1000}.followers"));
         assert_eq!(slot_of(b"foo{}{bar}"), Slot(crc16(b"foo{}{bar}") % 16384));
         assert_eq!(slot_of(b"foo{{bar}}zap"), slot_of(b"{bar"));
-    }
-
-    #[test]
-    fn ranges_are_contiguous_and_shard_of_agrees() {
-        for count in [1, 2, 3, 7, 16, 255, 1000, 16_384] {
-            for slot in 0..SLOT_COUNT {
-                let shard = shard_of(Slot(slot), count);
-                assert!(first_slot(shard, count) <= slot && slot < first_slot(ShardId(shard.0 + 1), count));
-            }
-        }
     }
 }

@@ -1,0 +1,17 @@
+//! Every bound of the engine, in one place.
+
+/// Commands that one worker may have under way at another: places reserved in the reply ring, so that a reply can
+/// always be pushed and two full workers cannot wait for each other.
+pub const CREDITS_PER_LINK: usize = 8192;
+/// Due keys that one shard expires in one turn at most.
+pub const EXPIRE_BUDGET_PER_TURN: usize = 32;
+/// Pooled buffers for log batches of one worker: those in flight, the one being filled, and some to spare.
+pub const BATCH_BUFFER_COUNT: u32 = 16;
+/// A turn's storage work is looked at again after this long at the latest, in nanoseconds.
+pub const HOUSEKEEPING_NS: u64 = 100_000_000;
+/// How long to wait for the I/O of a killed predecessor that still holds a file, in milliseconds.
+pub const LOCK_WAIT_MS: u64 = 5_000;
+/// How long to wait for the store's own lock before saying that another daemon has it, in milliseconds.
+pub const STORE_LOCK_WAIT_MS: u64 = 500;
+/// Messages of the control plane waiting for one worker.
+pub const CONTROL_QUEUE: usize = 1024;
