@@ -7,7 +7,7 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 /// Nanoseconds since an arbitrary start; never goes back.
 #[must_use]
 pub fn now_ns() -> u64 {
-    timespec_ns(clock_gettime(ClockId::Monotonic))
+    ring::monotonic_ns()
 }
 
 /// CPU time that the calling thread has used.
@@ -44,12 +44,7 @@ fn rfc3339(unix_seconds: u64) -> String {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub const SPARE_BUFFERS_MAX: usize = 1024;
 pub const REQUEST_CLAIM: u64 = 64;
 /// Time allowed to open one connection and to get one answer on the control connection.
 pub const CONTROL_TIMEOUT_S: u64 = 10;
+/// Longest answer on the control connection.
+pub const CONTROL_REPLY_BYTES_MAX: usize = 16 << 20;
 
 const _: () = assert!(RECV_BUFFER_COUNT.is_power_of_two());
 const _: () = assert!(REPLY_BYTES_MAX > VALUE_BYTES_MAX);

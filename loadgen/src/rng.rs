@@ -14,7 +14,7 @@ impl Rng {
     #[must_use]
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut mixer = SplitMix64(seed ^ stream.wrapping_mul(0xD6E8_FEB8_6659_FD93));
-        Self { state: [mixer.next(), mixer.next(), mixer.next(), mixer.next()] }
+        Self { state: [mixer.next_word(), mixer.next_word(), mixer.next_word(), mixer.next_word()] }
     }
 
     /// 64 random bits.
@@ -58,8 +58,7 @@ pub struct SplitMix64(pub u64);
 
 impl SplitMix64 {
     /// The next word.
-    #[expect(clippy::should_implement_trait, reason = "never ends, so it is no iterator")]
-    pub const fn next(&mut self) -> u64 {
+    pub const fn next_word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut word = self.0;
         word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -76,9 +75,9 @@ mod tests {
     fn splitmix_gives_the_published_words() {
         // The test vector of the reference implementation for seed 1234567.
         let mut mixer = SplitMix64(1_234_567);
-        assert_eq!(mixer.next(), 6_457_827_717_110_365_317);
-        assert_eq!(mixer.next(), 3_203_168_211_198_807_973);
-        assert_eq!(mixer.next(), 9_817_491_932_198_370_423);
+        assert_eq!(mixer.next_word(), 6_457_827_717_110_365_317);
+        assert_eq!(mixer.next_word(), 3_203_168_211_198_807_973);
+        assert_eq!(mixer.next_word(), 9_817_491_932_198_370_423);
     }
 
     #[test]

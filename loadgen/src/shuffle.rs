@@ -29,8 +29,8 @@ impl Shuffle {
         let bits = (64 - (count - 1).leading_zeros()).max(1);
         let mask = u64::MAX >> (64 - bits);
         let mut mixer = SplitMix64(seed ^ 0x5348_5546_464C_4531);
-        let multipliers = std::array::from_fn(|_| mixer.next() | 1);
-        let offsets = std::array::from_fn(|_| mixer.next());
+        let multipliers = std::array::from_fn(|_| mixer.next_word() | 1);
+        let offsets = std::array::from_fn(|_| mixer.next_word());
         Self { count, mask, shift: (bits / 2).max(1), multipliers, offsets }
     }
 

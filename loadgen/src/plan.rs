@@ -1,0 +1,417 @@
+//! A run as it will be made: options put together and checked, so that everything after this can rely on it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::{
+    DistributionName, Live, LoadArgs, LoadShape, Rate, Ratio, RunArgs, TargetArgs, WorkloadArgs,
+};
+use crate::keys::{KeyDistribution, KeyFormat};
+use crate::limits::{
+    CONNECTIONS_MAX, KEY_BYTES_MAX, KEYS_MAX, OUTSTANDING_BYTES_MAX, OUTSTANDING_MAX, PIPELINE_MAX, RATE_MAX,
+    THREADS_MAX, VALUE_BYTES_MAX,
+};
+use crate::report::{Config, Mode, TargetConfig, WorkloadConfig};
+use crate::schedule::Arrival;
+use crate::target::{PORT_DEFAULT, Target};
+
+/// How a connection introduces itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// User name; without one the password is that of the default user.
+    pub user: Option<String>,
+    /// Password.
+    pub pass: Option<String>,
+    /// Whether to speak RESP3.
+    pub resp3: bool,
+    /// Database number.
+    pub db: u32,
+}
+
+/// What is sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    /// Weights of the kinds of requests.
+    pub ratio: Ratio,
+    /// Keys in the key space.
+    pub keys: u64,
+    /// How keys are chosen.
+    pub distribution: KeyDistribution,
+    /// How keys are written.
+    pub key_format: KeyFormat,
+    /// Text before the key number.
+    pub key_prefix: String,
+    /// Length of a value.
+    pub value_bytes: usize,
+    /// Seed of all random choices.
+    pub seed: u64,
+}
+
+/// Who sets the pace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// Replies.
+    Closed,
+    /// A schedule of all workers together.
+    Open {
+        /// Requests per second.
+        rate: f64,
+        /// Spacing.
+        arrival: Arrival,
+    },
+}
+
+/// What ends the measured window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Time.
+    After(Duration),
+    /// A number of requests.
+    Requests(u64),
+}
+
+/// The measured phase.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// Requests in flight on one connection.
+    pub pipeline: u32,
+    /// Who sets the pace.
+    pub pace: Pace,
+    /// Time before the window.
+    pub warmup: Duration,
+    /// End of the window.
+    pub stop: Stop,
+    /// How long to wait for outstanding replies.
+    pub drain: Duration,
+}
+
+/// A checked run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The server.
+    pub target: Target,
+    /// Whether the target was found, not given.
+    pub target_is_default: bool,
+    /// Introduction of each connection.
+    pub session: Session,
+    /// What is sent.
+    pub workload: Workload,
+    /// Connections over all threads; at least one per thread.
+    pub connections: u32,
+    /// Worker threads.
+    pub threads: u32,
+    /// Processors, empty when the kernel chooses.
+    pub cpus: Vec<usize>,
+    /// How progress is shown.
+    pub live: Live,
+    /// Whether to write all keys first.
+    pub prefill: bool,
+    /// What is measured; nothing when only keys are loaded.
+    pub measurement: Option<Measurement>,
+    /// Process of the server, when given.
+    pub server_pid: Option<u32>,
+    /// File of the report.
+    pub out: Option<PathBuf>,
+    /// The user's name for the run.
+    pub label: Option<String>,
+    /// The user's marks.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// The plan of `loadgen run`.
+    ///
+    /// # Errors
+    /// A sentence for the user, naming the option to change.
+    pub fn for_run(arguments: RunArgs) -> Result<Self, String> {
+        let distribution = distribution(arguments.dist, arguments.theta)?;
+        let measurement = measurement(&arguments)?;
+        let mut plan = Self::common(
+            arguments.target,
+            arguments.workload,
+            arguments.load,
+            distribution,
+            arguments.ratio,
+        )?;
+        let outstanding = u64::from(plan.connections) * u64::from(measurement.pipeline);
+        check(
+            outstanding <= OUTSTANDING_MAX
+                && outstanding * (plan.request_bytes_estimate()) <= OUTSTANDING_BYTES_MAX,
+            || {
+                format!(
+                    "{} connections with {} requests in flight each, of {} bytes, are too much memory: lower \
+                     --connections, --pipeline or --value-size",
+                    plan.connections, measurement.pipeline, plan.workload.value_bytes
+                )
+            },
+        )?;
+        plan.prefill = arguments.prefill;
+        plan.measurement = Some(measurement);
+        plan.server_pid = arguments.server_pid;
+        plan.out = arguments.out;
+        plan.label = arguments.label;
+        plan.tags = arguments.tags.into_iter().collect();
+        Ok(plan)
+    }
+
+    /// The plan of `loadgen load`.
+    ///
+    /// # Errors
+    /// A sentence for the user, naming the option to change.
+    pub fn for_load(arguments: LoadArgs) -> Result<Self, String> {
+        let only_sets = Ratio { set: 1, get: 0 };
+        let LoadArgs { target, workload, load, out, .. } = arguments;
+        let mut plan = Self::common(target, workload, load, KeyDistribution::Uniform, only_sets)?;
+        plan.prefill = true;
+        plan.out = out;
+        Ok(plan)
+    }
+
+    fn common(
+        target: TargetArgs,
+        workload: WorkloadArgs,
+        load: LoadShape,
+        distribution: KeyDistribution,
+        ratio: Ratio,
+    ) -> Result<Self, String> {
+        let (address, target_is_default) = resolve(&target)?;
+        check((1..=KEYS_MAX).contains(&workload.keys), || format!("--keys goes from 1 to {KEYS_MAX}"))?;
+        check((1..=KEY_BYTES_MAX).contains(&workload.key_size), || {
+            format!("--key-size goes from 1 to {KEY_BYTES_MAX}")
+        })?;
+        check(workload.value_size <= VALUE_BYTES_MAX, || {
+            format!("--value-size goes from 0 to {VALUE_BYTES_MAX}")
+        })?;
+        let connections = load.connections;
+        check((1..=CONNECTIONS_MAX).contains(&connections), || {
+            format!("--connections goes from 1 to {CONNECTIONS_MAX}")
+        })?;
+        let threads = load.threads.unwrap_or_else(default_threads);
+        check((1..=THREADS_MAX).contains(&threads), || format!("--threads goes from 1 to {THREADS_MAX}"))?;
+        check(load.threads.is_none() || threads <= connections, || {
+            format!(
+                "--threads {threads} but --connections {connections}: each thread needs a connection of its own"
+            )
+        })?;
+        let key_format = KeyFormat::new(&workload.key_prefix, workload.key_size, workload.keys)?;
+        Ok(Self {
+            target: address,
+            target_is_default,
+            session: session(&target)?,
+            workload: Workload {
+                ratio,
+                keys: workload.keys,
+                distribution,
+                key_format,
+                key_prefix: workload.key_prefix,
+                value_bytes: workload.value_size,
+                seed: workload.seed,
+            },
+            connections,
+            threads: threads.min(connections),
+            cpus: load.cpus.map(|list| list.0).unwrap_or_default(),
+            live: load.live,
+            prefill: false,
+            measurement: None,
+            server_pid: None,
+            out: None,
+            label: None,
+            tags: BTreeMap::new(),
+        })
+    }
+
+    /// Connections of one worker: the first ones take the rest of an uneven division.
+    #[must_use]
+    pub const fn connections_of(&self, worker: u32) -> u32 {
+        let extra = if worker < self.connections % self.threads { 1 } else { 0 };
+        self.connections / self.threads + extra
+    }
+
+    /// The plan as reports hold it.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        let measurement = self.measurement.as_ref();
+        let pace = measurement.map_or(Pace::Closed, |measurement| measurement.pace);
+        let (mode, rate_target_ops_s, arrival) = match pace {
+            Pace::Closed => (Mode::Closed, None, None),
+            Pace::Open { rate, arrival } => (Mode::Open, Some(rate), Some(arrival)),
+        };
+        let (duration_s, requests) = match measurement.map(|measurement| measurement.stop) {
+            None => (None, None),
+            Some(Stop::After(duration)) => (Some(duration.as_secs_f64()), None),
+            Some(Stop::Requests(count)) => (None, Some(count)),
+        };
+        let workload = &self.workload;
+        Config {
+            target: TargetConfig {
+                transport: self.target.transport().to_owned(),
+                addr: self.target.to_string(),
+                tls: false,
+                resp: if self.session.resp3 { 3 } else { 2 },
+                db: self.session.db,
+            },
+            connections_total: self.connections,
+            threads: self.threads,
+            pipeline: measurement.map_or(crate::limits::PREFILL_PIPELINE, |measurement| measurement.pipeline),
+            mode,
+            rate_target_ops_s,
+            arrival,
+            warmup_s: measurement.map_or(0.0, |measurement| measurement.warmup.as_secs_f64()),
+            duration_s,
+            requests,
+            seed: workload.seed,
+            cpus: self.cpus.clone(),
+            workload: WorkloadConfig {
+                name: format!("set:get {}:{}", workload.ratio.set, workload.ratio.get),
+                mix: BTreeMap::from([
+                    ("GET".to_owned(), workload.ratio.get),
+                    ("SET".to_owned(), workload.ratio.set),
+                ]),
+                keys: workload.keys,
+                dist: workload.distribution,
+                key_prefix: workload.key_prefix.clone(),
+                key_bytes: workload.key_format.key_bytes() as u64,
+                value_bytes: workload.value_bytes as u64,
+            },
+        }
+    }
+
+    const fn request_bytes_estimate(&self) -> u64 {
+        (self.workload.value_bytes + self.workload.key_format.key_bytes() + 64) as u64
+    }
+}
+
+/// The password of redis-cli's variable is used here too, so that it need not show in the list of processes.
+fn session(target: &TargetArgs) -> Result<Session, String> {
+    let pass = target.pass.clone().or_else(|| std::env::var("REDISCLI_AUTH").ok());
+    check(target.user.is_none() || pass.is_some(), || "--user needs --pass".to_owned())?;
+    Ok(Session { user: target.user.clone(), pass, resp3: target.resp3, db: target.db })
+}
+
+fn distribution(name: DistributionName, theta: Option<f64>) -> Result<KeyDistribution, String> {
+    match (name, theta) {
+        (DistributionName::Uniform, None) => Ok(KeyDistribution::Uniform),
+        (DistributionName::Uniform, Some(_)) => {
+            Err("--theta is the exponent of --dist zipf; with --dist uniform it means nothing".to_owned())
+        }
+        (DistributionName::Zipf, theta) => {
+            let theta = theta.unwrap_or(0.99);
+            check((0.0..=THETA_MAX).contains(&theta), || format!("--theta goes from 0 to {THETA_MAX}"))?;
+            Ok(KeyDistribution::Zipf { theta })
+        }
+    }
+}
+
+/// Beyond this one key gets nearly everything.
+const THETA_MAX: f64 = 10.0;
+
+fn measurement(arguments: &RunArgs) -> Result<Measurement, String> {
+    check((1..=PIPELINE_MAX).contains(&arguments.pipeline), || {
+        format!("--pipeline goes from 1 to {PIPELINE_MAX}")
+    })?;
+    let stop = match (arguments.duration, arguments.requests) {
+        (Some(duration), _) => Stop::After(duration),
+        (None, Some(count)) => Stop::Requests(count),
+        (None, None) => Stop::After(Duration::from_secs(10)),
+    };
+    check(stop != Stop::After(Duration::ZERO) && stop != Stop::Requests(0), || {
+        "the measured window is empty: --duration and --requests must be above 0".to_owned()
+    })?;
+    let pace = match arguments.rate {
+        Rate::Max => {
+            check(arguments.arrival == Arrival::Constant, || {
+                "--arrival needs --rate: in a closed loop requests start when replies come".to_owned()
+            })?;
+            Pace::Closed
+        }
+        Rate::PerSecond(rate) => {
+            check(rate <= RATE_MAX, || format!("--rate goes up to {RATE_MAX}"))?;
+            Pace::Open { rate, arrival: arguments.arrival }
+        }
+    };
+    let RunArgs { pipeline, warmup, drain, .. } = *arguments;
+    Ok(Measurement { pipeline, pace, warmup, stop, drain })
+}
+
+fn resolve(arguments: &TargetArgs) -> Result<(Target, bool), String> {
+    match (&arguments.socket, &arguments.host, arguments.port) {
+        (Some(path), _, _) => Ok((Target::Unix(path.clone()), false)),
+        (None, None, None) => Ok((Target::find_default(), true)),
+        (None, host, port) => {
+            let target = Target::tcp(host.as_deref().unwrap_or("127.0.0.1"), port.unwrap_or(PORT_DEFAULT))?;
+            Ok((target, false))
+        }
+    }
+}
+
+fn default_threads() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from((processors / 2).clamp(1, 4)).expect("at most four")
+}
+
+fn check(holds: bool, sentence: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(sentence()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn plan(line: &str) -> Result<Plan, String> {
+        let cli = Cli::try_parse_from(format!("loadgen run -s /tmp/x {line}").split_whitespace()).unwrap();
+        let Command::Run(arguments) = cli.command else { panic!("a run") };
+        Plan::for_run(*arguments)
+    }
+
+    #[test]
+    fn defaults_make_a_plan() {
+        let plan = plan("").unwrap();
+        assert_eq!(plan.connections, 50);
+        let measurement = plan.measurement.unwrap();
+        assert_eq!(measurement.pace, Pace::Closed);
+        assert_eq!(measurement.stop, Stop::After(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn wrong_options_are_refused_by_name() {
+        for (line, option) in [
+            ("--keys 0", "--keys"),
+            ("--key-size 0", "--key-size"),
+            ("--key-size 5", "--key-size to 10"),
+            ("--value-size 2g", "--value-size"),
+            ("-c 0", "--connections"),
+            ("-t 0", "--threads"),
+            ("-t 3 -c 2", "each thread needs a connection"),
+            ("-P 0", "--pipeline"),
+            ("-n 0", "--requests"),
+            ("-d 0s", "--duration"),
+            ("--rate 1g", "--rate"),
+            ("--arrival poisson", "--arrival needs --rate"),
+            ("--theta 0.5", "--theta"),
+            ("--dist zipf --theta 11", "--theta"),
+            ("-c 100000 -P 10000", "too much memory"),
+            ("-c 1000 -P 100 --value-size 1M", "too much memory"),
+        ] {
+            let error = plan(line).unwrap_err();
+            assert!(error.contains(option), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn connections_are_shared_out_without_a_rest() {
+        let plan = plan("-c 10 -t 3").unwrap();
+        assert_eq!((0..3).map(|worker| plan.connections_of(worker)).collect::<Vec<_>>(), [4, 3, 3]);
+    }
+
+    #[test]
+    fn the_report_names_mode_and_rate() {
+        let config = plan("--rate 50k --arrival poisson -n 5").unwrap().config();
+        assert_eq!(config.mode, Mode::Open);
+        assert_eq!(config.rate_target_ops_s, Some(50_000.0));
+        assert_eq!((config.duration_s, config.requests), (None, Some(5)));
+        assert_eq!(plan("").unwrap().config().rate_target_ops_s, None);
+    }
+}
