@@ -22,7 +22,7 @@ pub struct Fd(Rc<Descriptor>);
 
 struct Descriptor {
     owned: OwnedFd,
-    /// Set by `cancel_all_of`, cleared by the next send: a short send is then ended instead of continued.
+    /// Set by `cancel_all_of`, cleared by the next operation: a short send is then ended instead of continued.
     cancelled: Cell<bool>,
 }
 

@@ -95,6 +95,17 @@ impl Operation {
         }
     }
 
+    /// Whether `cancel_all_of` was called for its socket: it is then not continued.
+    pub(crate) fn socket_cancelled(&self) -> bool {
+        match self {
+            Self::Accept { listener: socket }
+            | Self::Recv { socket }
+            | Self::Send { socket, .. }
+            | Self::Connect { socket, .. } => socket.is_cancelled(),
+            Self::Write { .. } | Self::Read { .. } | Self::Sync { .. } => false,
+        }
+    }
+
     /// What the caller learns at the end of an operation with one completion.
     pub(crate) fn into_completion(self, token: Token, result: i32) -> Completion {
         match self {

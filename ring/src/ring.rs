@@ -45,7 +45,11 @@ pub struct Counters {
     pub starved_receives: u64,
 }
 
-/// One io_uring instance with the operations in flight on it.
+/// One io_uring instance with the operations in flight on it. Stays on the thread that made it:
+///
+/// ```compile_fail,E0277
+/// fn to_another_thread(ring: ring::Ring) -> impl Send { ring }
+/// ```
 pub struct Ring {
     // Closed first: after it the kernel starts nothing new on the memory below.
     pub(crate) queue: Queue,
@@ -223,5 +227,39 @@ impl Ring {
         // SAFETY: the table owns all the entry names until the last completion; receive buffers are owned by the
         // ring until it is closed and drained.
         unsafe { self.queue.push(&entry) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Completion;
+
+    #[test]
+    fn without_messages_rings_wake_each_other_by_the_counter() {
+        let mut ring = Ring::new(&RingConfig::default()).unwrap();
+        let mut other = Ring::new(&RingConfig::default()).unwrap();
+        other.messages_work = false;
+        for _ in 0..3 {
+            other.wake(&ring.waker());
+            let mut out = Vec::new();
+            ring.submit_and_wait(true, &mut out).unwrap();
+            assert!(matches!(out[..], [Completion::Woken]), "{out:?}");
+        }
+        assert_eq!(other.counters().enters, 0, "no message was sent");
+    }
+
+    #[test]
+    fn a_failed_message_is_repeated_by_the_counter() {
+        let mut ring = Ring::new(&RingConfig::default()).unwrap();
+        let mut other = Ring::new(&RingConfig::default()).unwrap();
+        let waker = ring.waker();
+        assert!(waker.begin());
+        other.peers.remember(&waker);
+        other.message_failed(waker.ring(), -libc::EINVAL);
+        assert!(!other.messages_work);
+        let mut out = Vec::new();
+        ring.submit_and_wait(true, &mut out).unwrap();
+        assert!(matches!(out[..], [Completion::Woken]), "{out:?}");
     }
 }

@@ -15,6 +15,7 @@ impl Ring {
     /// Accepts connections until an error or a cancel: one `Accepted` each, close-on-exec. Arm it again when `more`
     /// is false.
     pub fn accept(&mut self, listener: &Fd, token: Token) -> OperationId {
+        listener.set_cancelled(false);
         self.start(token, Operation::Accept { listener: listener.clone() })
     }
 
@@ -22,6 +23,7 @@ impl Ring {
     /// Arm it again when `more` is false and the connection lives. Needs a ring with receive buffers.
     pub fn recv(&mut self, socket: &Fd, token: Token) -> OperationId {
         assert!(self.recv_buffers.is_some(), "the ring was configured without receive buffers");
+        socket.set_cancelled(false);
         self.start(token, Operation::Recv { socket: socket.clone() })
     }
 

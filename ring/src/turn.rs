@@ -101,7 +101,7 @@ impl Ring {
         }
     }
 
-    fn message_failed(&mut self, ring: u32, result: i32) {
+    pub(crate) fn message_failed(&mut self, ring: u32, result: i32) {
         if result == -libc::EINVAL || result == -libc::EOPNOTSUPP {
             self.messages_work = false;
         }
@@ -191,7 +191,10 @@ impl Ring {
     /// Notes an operation for repetition if the kernel did nothing and may do it next time.
     fn repeat_if_transient(&mut self, id: OperationId, result: i32) -> bool {
         let live = self.operations.live(id);
-        if !is_transient(result) || live.cancelled || *live.retries >= TRANSIENT_RETRIES_MAX {
+        if !is_transient(result) || *live.retries >= TRANSIENT_RETRIES_MAX {
+            return false;
+        }
+        if live.cancelled || live.operation.socket_cancelled() {
             return false;
         }
         *live.retries += 1;
@@ -204,5 +207,73 @@ impl Ring {
             self.submit(self.repeats[index]);
         }
         self.repeats.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::RingConfig;
+
+    #[test]
+    fn without_multishot_receive_each_piece_is_armed_by_the_caller() {
+        let mut ring = Ring::new(&RingConfig::default()).unwrap();
+        ring.multishot_recv = MultishotRecv::Missing;
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let socket = Fd::from(ours);
+        for round in 0..3u8 {
+            ring.recv(&socket, 1);
+            theirs.write_all(&[round]).unwrap();
+            let mut out = Vec::new();
+            ring.submit_and_wait(true, &mut out).unwrap();
+            match &out[..] {
+                [Completion::Received { result: Ok(Received::Data(bytes)), more: false, .. }] => {
+                    assert_eq!(bytes[..], [round]);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(ring.in_flight(), 0);
+    }
+
+    #[test]
+    fn interrupted_operations_are_repeated_a_bounded_number_of_times() {
+        let mut ring = Ring::new(&RingConfig::default()).unwrap();
+        let file = Fd::from(tempfile::tempfile().unwrap());
+        let id = ring.operations.insert(7, Operation::Sync { file, data_only: true });
+        let interrupted = Outcome { result: -libc::EINTR, flags: 0 };
+        let mut out = Vec::new();
+        for _ in 0..TRANSIENT_RETRIES_MAX {
+            ring.finish(id, interrupted, &mut out);
+            assert!(out.is_empty());
+            assert_eq!(ring.repeats.drain(..).collect::<Vec<_>>(), [id]);
+        }
+        ring.finish(id, interrupted, &mut out);
+        assert!(matches!(&out[..], [Completion::Synced { token: 7, result: Err(_) }]), "{out:?}");
+        assert_eq!((ring.in_flight(), ring.repeats.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_short_send_of_a_cancelled_socket_is_not_continued() {
+        let mut ring = Ring::new(&RingConfig::default()).unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let socket = Fd::from(ours);
+        let send = Operation::Send { socket: socket.clone(), bytes: vec![1; 10], sent: 0 };
+        let id = ring.operations.insert(7, send);
+        let mut out = Vec::new();
+        let short = Outcome { result: 4, flags: 0 };
+        ring.finish(id, short, &mut out);
+        assert_eq!(ring.repeats.drain(..).collect::<Vec<_>>(), [id], "4 of 10 bytes: goes on");
+        ring.cancel_all_of(&socket);
+        ring.finish(id, short, &mut out);
+        match &out[..] {
+            [Completion::Sent { result: Err(error), buffer, .. }] => {
+                assert_eq!((error.raw_os_error(), buffer.len()), (Some(libc::ECANCELED), 10));
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }

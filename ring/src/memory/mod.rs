@@ -12,3 +12,10 @@ pub(crate) use block_pool::PoolShared;
 pub use blocks::{Blocks, FrozenBlocks};
 pub use mapping::HugePages;
 pub(crate) use mapping::Mapping;
+
+const _: () = {
+    const fn sendable<T: Send + Sync + 'static>() {}
+    sendable::<Blocks>();
+    sendable::<FrozenBlocks>();
+    sendable::<BlockPool>();
+};

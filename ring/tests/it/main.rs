@@ -1,8 +1,9 @@
 //! The ring against the real kernel, in every set-up mode it has.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise, its helpers too")]
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "test helpers")]
 
 mod cancel;
 mod files;
+mod random;
 mod sockets;
 mod support;
 mod timer;
