@@ -6,7 +6,7 @@
 use crate::number::write_i64;
 
 /// Numbers below this have their head in the table.
-const SHORT_COUNT: usize = 1000;
+pub(crate) const SHORT_COUNT: usize = 1000;
 
 /// `?ddd\r\n`, then the count of bytes in use. The type byte is filled in on use.
 type ShortHead = [u8; 8];
@@ -69,7 +69,7 @@ fn write_short(out: &mut Vec<u8>, kind: u8, head: &ShortHead) {
     out.truncate(end);
 }
 
-#[cold]
+#[inline(never)]
 fn write_long(out: &mut Vec<u8>, kind: u8, number: i64) {
     out.reserve(HEAD_BYTES_MAX);
     out.push(kind);

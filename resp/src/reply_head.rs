@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::head::read_short_bulk_head;
 use crate::limits::{REPLY_BULK_BYTES_MAX, REPLY_ELEMENTS_MAX};
 use crate::number::parse_u64_strict;
 use crate::reply_error::ReplyError;
@@ -59,6 +60,53 @@ impl ReplyHead {
     pub const fn is_error(&self) -> bool {
         matches!(self.kind, ReplyKind::Error | ReplyKind::BulkError)
     }
+}
+
+/// A whole reply of the kinds that nearly all are: a short bulk string, a short line, a short integer. `None` for all
+/// others, the wrong and the incomplete ones among them.
+#[inline]
+pub(crate) fn read_short_reply(input: &[u8]) -> Option<ReplyHead> {
+    let (&type_byte, rest) = input.split_first()?;
+    match type_byte {
+        b'$' => {
+            let (len, head_bytes) = read_short_bulk_head(input)?;
+            let body = head_bytes..head_bytes + len;
+            let consumed = body.end + 2;
+            (input.get(body.end..consumed)? == b"\r\n").then_some(ReplyHead {
+                kind: ReplyKind::Bulk,
+                consumed,
+                body,
+                value: 0,
+            })
+        }
+        b'+' => short_line(ReplyKind::Simple, rest, 0),
+        b'-' => short_line(ReplyKind::Error, rest, 0),
+        b':' => short_line(ReplyKind::Integer, rest, read_short_integer(rest)?),
+        _ => None,
+    }
+}
+
+/// The line whose content starts `rest`, when it is short and all there.
+#[inline]
+fn short_line(kind: ReplyKind, rest: &[u8], value: i64) -> Option<ReplyHead> {
+    const SHORT_LINE_BYTES: usize = 32;
+    let len = rest.iter().take(SHORT_LINE_BYTES).position(|byte| *byte == b'\r')?;
+    (*rest.get(len + 1)? == b'\n').then_some(ReplyHead { kind, consumed: len + 3, body: 1..1 + len, value })
+}
+
+/// The number that `rest` starts with, up to the end of its line: at most 18 digits and no sign.
+#[inline]
+fn read_short_integer(rest: &[u8]) -> Option<i64> {
+    let mut number = 0_i64;
+    for (count, byte) in rest.iter().take(19).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (*byte == b'\r' && count > 0).then_some(number);
+        }
+        // The nineteenth digit could overflow; the loop ends there without an answer.
+        number = number.wrapping_mul(10).wrapping_add(i64::from(digit));
+    }
+    None
 }
 
 /// What a first line announces.
@@ -173,7 +221,7 @@ pub(crate) fn read_double(content: &[u8]) -> Result<f64, ReplyError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Announced, ReplyKind, is_type, read_line};
+    use super::{Announced, ReplyHead, ReplyKind, is_type, read_line, read_short_reply};
     use crate::reply_error::ReplyError;
 
     fn scalar(kind: ReplyKind, value: i64) -> Result<Announced, ReplyError> {
@@ -244,6 +292,47 @@ mod tests {
         assert_eq!(read_line(b'(', b"-123456789012345678901234567890"), scalar(ReplyKind::BigNumber, 0));
         assert_eq!(read_line(b'(', b""), Err(ReplyError::InvalidBigNumber));
         assert_eq!(read_line(b'(', b"1.5"), Err(ReplyError::InvalidBigNumber));
+    }
+
+    #[test]
+    fn short_replies_are_read_at_once() {
+        for (input, kind, value, body) in [
+            (&b"+OK\r\n"[..], ReplyKind::Simple, 0, 1..3),
+            (b"+\r\n", ReplyKind::Simple, 0, 1..1),
+            (b"-ERR\r\n", ReplyKind::Error, 0, 1..4),
+            (b":0\r\n", ReplyKind::Integer, 0, 1..2),
+            (b":007\r\n", ReplyKind::Integer, 7, 1..4),
+            (b":999999999999999999\r\n", ReplyKind::Integer, 999_999_999_999_999_999, 1..19),
+            (b"$0\r\n\r\n", ReplyKind::Bulk, 0, 4..4),
+            (b"$2\r\nab\r\n", ReplyKind::Bulk, 0, 4..6),
+        ] {
+            let head = ReplyHead { kind, consumed: input.len(), body, value };
+            assert_eq!(read_short_reply(input), Some(head.clone()), "{input:?}");
+            assert_eq!(read_short_reply(&[input, b"+x\r\n"].concat()), Some(head), "{input:?}");
+            for end in 0..input.len() {
+                assert_eq!(read_short_reply(&input[..end]), None, "{input:?} up to {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_short_reply_is_left_to_others() {
+        let long_line = [b"+".repeat(40), b"\r\n".to_vec()].concat();
+        for input in [
+            &long_line[..],
+            b":1234567890123456789\r\n",
+            b":-1\r\n",
+            b":\r\n",
+            b":1x\r\n",
+            b":1\rx",
+            b"+OK\rx",
+            b"$-1\r\n",
+            b"$2\r\nabxx",
+            b"*0\r\n",
+            b"_\r\n",
+        ] {
+            assert_eq!(read_short_reply(input), None, "{input:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::head::read_short_bulk_head;
 use crate::limits::{REPLY_DEPTH_MAX, REPLY_LINE_BYTES_MAX};
 use crate::reply_error::ReplyError;
-use crate::reply_head::{Announced, ReplyHead, ReplyKind, is_type, read_line};
+use crate::reply_head::{Announced, ReplyHead, ReplyKind, is_type, read_line, read_short_reply};
 
 /// One level of nesting.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,18 @@ impl ReplyParser {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        if self.position == 0
+            && let Some(head) = read_short_reply(input)
+        {
+            self.scanned = 0;
+            return Ok(Some(head));
+        }
+        self.skip_any(input)
+    }
+
+    /// The general way, from any state.
+    #[inline(never)]
+    fn skip_any(&mut self, input: &[u8]) -> Result<Option<ReplyHead>, ReplyError> {
         debug_assert!(self.position <= input.len(), "bytes given before are gone");
         while self.level.remaining > 0 {
             match self.step(input) {

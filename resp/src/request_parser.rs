@@ -6,7 +6,7 @@
 //! be followed by CR LF (Redis skips the byte after CR) and so must an argument (Redis skips two bytes).
 
 use crate::args::{ArgRange, Args};
-use crate::head::read_short_bulk_head;
+use crate::head::{SHORT_COUNT, read_short_bulk_head};
 use crate::inline::split_words;
 use crate::limits::{
     RETAINED_INLINE_BYTES_MAX, RETAINED_RANGES_MAX, RequestLimits, UNAUTHENTICATED_ARGS_MAX,
@@ -106,6 +106,20 @@ impl RequestParser {
     /// The bytes are no request. Answer [`ProtocolError::reply_text`] and close: every further call fails likewise.
     #[inline]
     pub fn parse(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Parsed, ProtocolError> {
+        if matches!(self.step, Step::Start) {
+            self.forget_request();
+            // Nearly all requests: a few arguments, each with a short length, all there.
+            if let [b'*', ones @ b'1'..=b'9', b'\r', b'\n', ..] = input {
+                let count = usize::from(ones - b'0');
+                if count <= limits.args_max.min(UNAUTHENTICATED_ARGS_MAX) {
+                    self.begin_bulks(count, 4);
+                    self.short_bulks(input, limits);
+                    if self.remaining == 0 {
+                        return Ok(self.complete_bulks());
+                    }
+                }
+            }
+        }
         let parsed = self.advance(input, limits);
         match parsed {
             Ok(Parsed::Request { .. } | Parsed::Empty { .. }) => self.step = Step::Start,
@@ -140,28 +154,36 @@ impl RequestParser {
         self.ranges.capacity() * size_of::<ArgRange>() + self.words.capacity()
     }
 
+    /// The general way, from any step.
+    #[inline(never)]
     fn advance(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Parsed, ProtocolError> {
+        if let Step::Failed(error) = self.step {
+            return Err(error);
+        }
+        debug_assert!(self.position <= input.len(), "bytes given before are gone");
         if matches!(self.step, Step::Start) {
-            self.forget_request();
             self.step = match input.first() {
                 None => return Ok(Parsed::Incomplete { wanted: 1 }),
                 Some(b'*') => Step::Count,
                 Some(_) => Step::Inline,
             };
         }
-        if let Step::Failed(error) = self.step {
-            return Err(error);
-        }
-        debug_assert!(self.position <= input.len(), "bytes given before are gone");
         match self.step {
             Step::Inline => return self.inline(input, limits),
-            Step::Count => match self.count(input, limits)? {
-                Some(parsed) => return Ok(parsed),
-                None => self.step = Step::BulkHead,
-            },
+            Step::Count => {
+                if let Some(parsed) = self.count(input, limits)? {
+                    return Ok(parsed);
+                }
+            }
             Step::Start | Step::BulkHead | Step::BulkBody { .. } | Step::Failed(_) => {}
         }
-        self.bulks(input, limits)
+        while self.remaining > 0 {
+            if let Some(parsed) = self.bulk(input, limits)? {
+                return Ok(parsed);
+            }
+            self.short_bulks(input, limits);
+        }
+        Ok(self.complete_bulks())
     }
 
     /// Drops what the last request left, and gives back memory that only an unusual one needs.
@@ -181,19 +203,13 @@ impl RequestParser {
     }
 
     /// The `*` line. Some: the request ends here, or the line does not.
-    #[inline]
     fn count(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Option<Parsed>, ProtocolError> {
-        let (number, end) = match input {
-            [_, ones @ b'1'..=b'9', b'\r', b'\n', ..] => (Some(i64::from(ones - b'0')), 4),
-            _ => match self.number_line(input, limits.inline_bytes_max) {
-                NumberLine::Complete { number, end } => (number, end),
-                NumberLine::Incomplete => return Ok(Some(Parsed::Incomplete { wanted: 1 })),
-                NumberLine::TooLong => return Err(ProtocolError::TooBigMultibulkCount),
-            },
+        let (number, end) = match self.number_line(input, limits.inline_bytes_max) {
+            NumberLine::Complete { number, end } => (number, end),
+            NumberLine::Incomplete => return Ok(Some(Parsed::Incomplete { wanted: 1 })),
+            NumberLine::TooLong => return Err(ProtocolError::TooBigMultibulkCount),
         };
         let number = number.ok_or(ProtocolError::InvalidMultibulkLength)?;
-        self.position = end;
-        self.scanned = end;
         if number <= 0 {
             return Ok(Some(Parsed::Empty { consumed: end }));
         }
@@ -204,80 +220,92 @@ impl RequestParser {
         if !limits.authenticated && count > UNAUTHENTICATED_ARGS_MAX {
             return Err(ProtocolError::UnauthenticatedMultibulkLength);
         }
-        self.remaining = count;
-        self.source = Source::Input;
-        self.ranges.reserve(count.min(RETAINED_RANGES_MAX));
+        self.begin_bulks(count, end);
         Ok(None)
     }
 
-    /// Arguments, as many as are there.
-    fn bulks(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Parsed, ProtocolError> {
-        while self.remaining > 0 {
-            let len = match self.step {
-                Step::BulkBody { len } => len,
-                _ => match self.bulk_head(input, limits)? {
-                    Some(len) => len,
-                    None => return Ok(Parsed::Incomplete { wanted: 1 }),
-                },
+    /// The `*` line is read: `count` arguments follow at `position`.
+    #[inline]
+    fn begin_bulks(&mut self, count: usize, position: usize) {
+        self.step = Step::BulkHead;
+        self.source = Source::Input;
+        self.position = position;
+        self.remaining = count;
+        self.ranges.reserve(count.min(RETAINED_RANGES_MAX));
+    }
+
+    /// All arguments are there.
+    #[inline]
+    fn complete_bulks(&mut self) -> Parsed {
+        self.step = Step::Start;
+        Parsed::Request { consumed: self.position }
+    }
+
+    /// Takes the arguments that have a short length and are all there; stops before the first other one.
+    #[inline]
+    fn short_bulks(&mut self, input: &[u8], limits: &RequestLimits) {
+        // A short length is below what a stranger may send, so only the other limit is asked.
+        const _: () = assert!(SHORT_COUNT <= UNAUTHENTICATED_BULK_BYTES_MAX);
+        let (mut position, mut remaining) = (self.position, self.remaining);
+        while remaining > 0 {
+            let Some((len, head_bytes)) = read_short_bulk_head(&input[position..]) else {
+                break;
             };
-            // Cannot overflow: `len` is within its limit and `position` within the input.
-            let end = self.position + len;
-            let Some(line_end) = input.get(end..end + 2) else {
-                self.step = Step::BulkBody { len };
-                return Ok(Parsed::Incomplete { wanted: end + 2 - input.len() });
-            };
-            if line_end != b"\r\n" {
-                return Err(ProtocolError::ExpectedCrlfAfterBulk);
+            let (start, end) = (position + head_bytes, position + head_bytes + len);
+            if len > limits.bulk_bytes_max || input.get(end..end + 2) != Some(b"\r\n") {
+                break;
             }
-            self.ranges.push(ArgRange { start: self.position, len });
-            self.position = end + 2;
-            self.scanned = self.position;
-            self.remaining -= 1;
-            self.step = Step::BulkHead;
+            self.ranges.push(ArgRange { start, len });
+            position = end + 2;
+            remaining -= 1;
         }
-        Ok(Parsed::Request { consumed: self.position })
+        (self.position, self.remaining) = (position, remaining);
+    }
+
+    /// One argument of any length. Some: it is not all there.
+    fn bulk(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Option<Parsed>, ProtocolError> {
+        let len = match self.step {
+            Step::BulkBody { len } => len,
+            _ => match self.bulk_head(input, limits)? {
+                Some(len) => len,
+                None => return Ok(Some(Parsed::Incomplete { wanted: 1 })),
+            },
+        };
+        // Cannot overflow: `len` is within its limit and `position` within the input.
+        let end = self.position + len;
+        let Some(line_end) = input.get(end..end + 2) else {
+            self.step = Step::BulkBody { len };
+            return Ok(Some(Parsed::Incomplete { wanted: end + 2 - input.len() }));
+        };
+        if line_end != b"\r\n" {
+            return Err(ProtocolError::ExpectedCrlfAfterBulk);
+        }
+        self.ranges.push(ArgRange { start: self.position, len });
+        self.position = end + 2;
+        self.remaining -= 1;
+        self.step = Step::BulkHead;
+        Ok(None)
     }
 
     /// The `$` line: the length of the argument that follows, `None` when the line does not end.
-    #[inline]
     fn bulk_head(&mut self, input: &[u8], limits: &RequestLimits) -> Result<Option<usize>, ProtocolError> {
-        let (len, end) = match read_short_bulk_head(&input[self.position..]) {
-            Some((len, head_bytes)) => (len, self.position + head_bytes),
-            None => match self.long_bulk_head(input, limits)? {
-                Some(head) => head,
-                None => return Ok(None),
-            },
-        };
-        if len > limits.bulk_bytes_max {
-            return Err(ProtocolError::InvalidBulkLength);
-        }
-        if !limits.authenticated && len > UNAUTHENTICATED_BULK_BYTES_MAX {
-            return Err(ProtocolError::UnauthenticatedBulkLength);
-        }
-        self.position = end;
-        Ok(Some(len))
-    }
-
-    /// A `$` line of any form: its number and its end.
-    #[cold]
-    fn long_bulk_head(
-        &mut self,
-        input: &[u8],
-        limits: &RequestLimits,
-    ) -> Result<Option<(usize, usize)>, ProtocolError> {
         match input.get(self.position) {
             None => return Ok(None),
             Some(b'$') => {}
             Some(&got) => return Err(ProtocolError::ExpectedBulk { got }),
         }
-        match self.number_line(input, limits.inline_bytes_max) {
-            NumberLine::Incomplete => Ok(None),
-            NumberLine::TooLong => Err(ProtocolError::TooBigBulkCount),
-            NumberLine::Complete { number, end } => {
-                let len = number.and_then(|number| usize::try_from(number).ok());
-                Ok(Some((len.ok_or(ProtocolError::InvalidBulkLength)?, end)))
-            }
+        let (number, end) = match self.number_line(input, limits.inline_bytes_max) {
+            NumberLine::Complete { number, end } => (number, end),
+            NumberLine::Incomplete => return Ok(None),
+            NumberLine::TooLong => return Err(ProtocolError::TooBigBulkCount),
+        };
+        let len = number.and_then(|number| usize::try_from(number).ok());
+        let len = len.filter(|len| *len <= limits.bulk_bytes_max).ok_or(ProtocolError::InvalidBulkLength)?;
+        if !limits.authenticated && len > UNAUTHENTICATED_BULK_BYTES_MAX {
+            return Err(ProtocolError::UnauthenticatedBulkLength);
         }
+        self.position = end;
+        Ok(Some(len))
     }
 
     /// Looks for the end of the line at `position`, from where the last look ended.
