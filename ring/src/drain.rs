@@ -49,7 +49,9 @@ impl Drop for Ring {
         };
         if drained {
             self.queue.forget_recv_buffers();
-            self.queue.forget_buffer_table();
+            if self.registered.has_table() {
+                self.queue.forget_buffer_table();
+            }
             return;
         }
         tracing::error!(

@@ -12,6 +12,9 @@ pub const ENTRIES_MAX: u32 = 32_768;
 /// Most completion entries of a ring (the kernel's own bound).
 pub const COMPLETION_ENTRIES_MAX: u32 = 2 * ENTRIES_MAX;
 
+/// Fewest completion entries a ring is shrunk to where the locked-memory limit is small: one page.
+pub const COMPLETION_ENTRIES_MIN: u32 = 128;
+
 /// Most provided receive buffers of a ring (the kernel's own bound).
 pub const RECV_BUFFERS_MAX: u16 = 32_768;
 
@@ -26,6 +29,9 @@ pub const TRANSIENT_RETRIES_MAX: u8 = 100;
 
 /// How often a submission that the kernel refuses for want of memory is tried again, 1 ms apart.
 pub const SUBMIT_RETRIES_MAX: u32 = 1_000;
+
+/// How often the set-up of a ring is tried again for want of memory, 10 ms apart, before it is made smaller.
+pub const MEMORY_RETRIES_MAX: u32 = 20;
 
 /// How long dropping a ring waits for its operations before it leaks their memory.
 pub const DROP_DRAIN_NS: u64 = 5_000_000_000;

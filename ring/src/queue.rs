@@ -16,7 +16,7 @@ use io_uring::{IoUring, cqueue};
 
 use crate::config::{RingConfig, SetupMode};
 use crate::error::{RingError, kernel_release};
-use crate::limits::{OPERATIONS_MAX, SUBMIT_RETRIES_MAX};
+use crate::limits::{COMPLETION_ENTRIES_MIN, MEMORY_RETRIES_MAX, OPERATIONS_MAX, SUBMIT_RETRIES_MAX};
 use crate::memory::Mapping;
 use crate::recv_buffers::{self, RecvBuffers};
 use crate::sys;
@@ -38,33 +38,41 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Makes the kernel's side, in the best mode it has, at most `config.best_mode`.
+    /// Makes the kernel's side, in the best mode it has, at most `config.best_mode`, and with queues of the
+    /// configured size or, where the locked-memory limit is too small for them, of half, a quarter and so on.
     pub(crate) fn open(config: &RingConfig) -> Result<Self, RingError> {
-        for mode in [SetupMode::Defer, SetupMode::Coop, SetupMode::Plain] {
-            if mode < config.best_mode {
-                continue;
-            }
-            match build(mode, config) {
-                Ok(uring) => {
-                    if !uring.params().is_feature_nodrop() || !uring.params().is_feature_submit_stable() {
-                        let feature = "completions that are never dropped (IORING_FEAT_NODROP)";
-                        return Err(RingError::TooOld { kernel: kernel_release(), feature });
-                    }
-                    return Ok(Self {
-                        uring,
-                        backlog: VecDeque::new(),
-                        recv_buffers: None,
-                        mode,
-                        enters: 0,
-                        overflows: 0,
-                    });
+        let mut mode = config.best_mode;
+        let (mut entries, mut cq_entries) = (config.entries, config.cq_entries);
+        loop {
+            let error = match with_memory_retries(|| build(mode, entries, cq_entries)) {
+                Ok(uring) => return Self::with(uring, mode),
+                Err(error) => error,
+            };
+            match error.raw_os_error() {
+                // An unknown flag: try with fewer.
+                Some(libc::EINVAL) if mode == SetupMode::Defer => mode = SetupMode::Coop,
+                Some(libc::EINVAL) if mode == SetupMode::Coop => mode = SetupMode::Plain,
+                // Linux charges the queues to the user's locked memory. Small queues cost system calls, no more.
+                Some(libc::ENOMEM) if cq_entries / 2 >= COMPLETION_ENTRIES_MIN => {
+                    cq_entries /= 2;
+                    entries = entries.min(cq_entries / 2);
                 }
-                // An unknown flag: try with fewer. Any other error is the same in every mode.
-                Err(error) if error.raw_os_error() == Some(libc::EINVAL) && mode != SetupMode::Plain => {}
-                Err(error) => return Err(RingError::from_setup(error)),
+                _ => return Err(RingError::from_setup(error)),
             }
         }
-        unreachable!("the plain mode is always tried and returns")
+    }
+
+    fn with(uring: IoUring, mode: SetupMode) -> Result<Self, RingError> {
+        if !uring.params().is_feature_nodrop() || !uring.params().is_feature_submit_stable() {
+            let feature = "completions that are never dropped (IORING_FEAT_NODROP)";
+            return Err(RingError::TooOld { kernel: kernel_release(), feature });
+        }
+        Ok(Self { uring, backlog: VecDeque::new(), recv_buffers: None, mode, enters: 0, overflows: 0 })
+    }
+
+    /// Submission and completion entries the kernel has given.
+    pub(crate) fn sizes(&self) -> (u32, u32) {
+        (self.uring.params().sq_entries(), self.uring.params().cq_entries())
     }
 
     pub(crate) fn mode(&self) -> SetupMode {
@@ -213,9 +221,9 @@ impl Queue {
         let submitter = self.uring.submitter();
         // SAFETY: the entries are mapped, page-aligned and `count` long. This handle keeps them until the owner of
         // the queue has unregistered them with nothing in flight, or leaked another handle.
-        let result = unsafe {
+        let result = with_memory_retries(|| unsafe {
             submitter.register_buf_ring_with_flags(address, buffers.count(), recv_buffers::GROUP, 0)
-        };
+        });
         result.map_err(|error| match error.raw_os_error() {
             Some(libc::EINVAL) => {
                 RingError::TooOld { kernel: kernel_release(), feature: "rings of provided buffers" }
@@ -280,14 +288,29 @@ impl Queue {
 
     /// Unpins all registered buffers. Called when no operation uses them any more.
     pub(crate) fn forget_buffer_table(&mut self) {
-        // It fails only if there is no table, and then there is nothing to forget.
-        let _ = self.uring.submitter().unregister_buffers();
+        // It fails only if there is no table.
+        let result = self.uring.submitter().unregister_buffers();
+        debug_assert!(result.is_ok(), "{result:?}");
     }
 }
 
-fn build(mode: SetupMode, config: &RingConfig) -> io::Result<IoUring> {
+/// Tries again for a moment on ENOMEM: a ring that was closed just now, by the process before a restart for one, is
+/// charged to the user's locked memory until the kernel has taken it apart.
+fn with_memory_retries<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..MEMORY_RETRIES_MAX {
+        match attempt() {
+            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+    attempt()
+}
+
+fn build(mode: SetupMode, entries: u32, cq_entries: u32) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
-    builder.setup_cqsize(config.cq_entries);
+    builder.setup_cqsize(cq_entries);
     match mode {
         SetupMode::Defer => {
             builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().setup_submit_all();
@@ -297,7 +320,7 @@ fn build(mode: SetupMode, config: &RingConfig) -> io::Result<IoUring> {
         }
         SetupMode::Plain => {}
     }
-    builder.build(config.entries)
+    builder.build(entries)
 }
 
 #[cfg(test)]

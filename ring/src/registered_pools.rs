@@ -76,4 +76,9 @@ impl RegisteredPools {
         let slot = u32::try_from(offset / known.slot_bytes).ok()? + known.slot_first;
         u16::try_from(slot).ok()
     }
+
+    /// Whether the kernel holds a table of buffers.
+    pub(crate) fn has_table(&self) -> bool {
+        self.table_made
+    }
 }

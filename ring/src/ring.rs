@@ -116,6 +116,11 @@ impl Ring {
         self.queue.mode()
     }
 
+    /// Submission and completion entries, at most those configured: fewer where the locked-memory limit is small.
+    pub fn sizes(&self) -> (u32, u32) {
+        self.queue.sizes()
+    }
+
     /// What the ring has done so far.
     pub fn counters(&self) -> Counters {
         Counters { enters: self.queue.enters(), overflows: self.queue.overflows(), ..self.counters }
