@@ -8,13 +8,16 @@
 
 pub mod cli;
 pub mod clock;
+pub mod connection;
 pub mod control;
 pub mod environment;
 pub mod error_counts;
+pub mod generator;
 pub mod keys;
 pub mod latency;
 pub mod limits;
 pub mod number;
+pub mod phase;
 pub mod plan;
 pub mod process;
 pub mod report;
@@ -23,6 +26,9 @@ pub mod rng;
 pub mod schedule;
 pub mod series;
 pub mod shuffle;
+pub mod tally;
 pub mod target;
 pub mod values;
+pub mod worker;
+pub mod worker_thread;
 pub mod zipf;

@@ -13,8 +13,8 @@ pub const OUTSTANDING_MAX: u64 = 16_000_000;
 pub const OUTSTANDING_BYTES_MAX: u64 = 8 << 30;
 /// Requests in flight on one connection while keys are loaded; loading is not measured, so it is deep.
 pub const PREFILL_PIPELINE: u32 = 128;
-/// Request bytes in flight on one connection while keys are loaded.
-pub const PREFILL_BYTES_IN_FLIGHT: usize = 1 << 20;
+/// Request bytes in flight over all connections while keys are loaded: large values are loaded less deep.
+pub const PREFILL_BYTES_IN_FLIGHT: u64 = 256 << 20;
 /// Keys of one key space.
 pub const KEYS_MAX: u64 = 1 << 40;
 /// Length of a key.
@@ -43,8 +43,10 @@ pub const ERROR_KINDS_MAX: usize = 32;
 pub const ERROR_TEXT_BYTES_MAX: usize = 200;
 /// Bytes of one unfinished reply kept for a connection.
 pub const REPLY_BYTES_MAX: usize = VALUE_BYTES_MAX + 64;
-/// Receive buffers of one worker's ring, a power of two.
-pub const RECV_BUFFER_COUNT: u16 = 512;
+/// Fewest receive buffers of one worker's ring.
+pub const RECV_BUFFERS_MIN: u16 = 64;
+/// Most receive buffers of one worker's ring.
+pub const RECV_BUFFERS_MAX: u16 = 1024;
 /// Size of one receive buffer.
 pub const RECV_BUFFER_BYTES: u32 = 16 << 10;
 /// Entries of one worker's submission queue.
@@ -58,5 +60,5 @@ pub const CONTROL_TIMEOUT_S: u64 = 10;
 /// Longest answer on the control connection.
 pub const CONTROL_REPLY_BYTES_MAX: usize = 16 << 20;
 
-const _: () = assert!(RECV_BUFFER_COUNT.is_power_of_two());
+const _: () = assert!(RECV_BUFFERS_MIN.is_power_of_two() && RECV_BUFFERS_MAX.is_power_of_two());
 const _: () = assert!(REPLY_BYTES_MAX > VALUE_BYTES_MAX);
