@@ -1,9 +1,12 @@
 //! Requests out of a receive buffer: arrays of bulk strings, and inline commands.
 //!
 //! Resumable at every byte: what was looked at is not looked at again, arguments are ranges of the buffer, and
-//! memory grows with the bytes that arrived, never with a number that a client claims. Errors are those of Redis
-//! 7.0, with three differences: more than `args_max` arguments are refused, a length must
-//! be followed by CR LF (Redis skips the byte after CR) and so must an argument (Redis skips two bytes).
+//! memory grows with the bytes that arrived, never with a number that a client claims.
+//!
+//! Errors are those of Redis 7.0, with these differences: more than `args_max` arguments are refused; a length must
+//! be followed by CR LF (Redis skips the byte after CR) and so must an argument (Redis skips two bytes); a line too
+//! long is refused even if its end came with it; a zero byte ends an inline command (Redis waits for 64 KiB); an
+//! argument that does not start with `$` is refused at once (Redis waits for the end of its line).
 
 use crate::args::{ArgRange, Args};
 use crate::head::{SHORT_COUNT, read_short_bulk_head};

@@ -64,7 +64,8 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(skip(input, 1 + usize::from(*pieces)), whole);
     for (head, place) in &whole.0 {
         let bytes = &input[*place..];
-        let (reply, consumed) = parse_reply(bytes).expect("skipped, so well formed").expect("skipped, so complete");
+        let (reply, consumed) =
+            parse_reply(bytes).expect("skipped, so well formed").expect("skipped, so complete");
         assert_eq!(consumed, head.consumed);
         check_built(&reply, head, &bytes[head.body.clone()]);
     }

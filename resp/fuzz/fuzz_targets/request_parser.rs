@@ -10,7 +10,11 @@ use resp::{Parsed, ProtocolError, RequestLimits, RequestParser, write_request};
 type Requests = Vec<Vec<Vec<u8>>>;
 
 /// Parses `input` in pieces of `piece_bytes`: the requests, and how it ended.
-fn parse(input: &[u8], piece_bytes: usize, limits: &RequestLimits) -> (Requests, Result<usize, ProtocolError>) {
+fn parse(
+    input: &[u8],
+    piece_bytes: usize,
+    limits: &RequestLimits,
+) -> (Requests, Result<usize, ProtocolError>) {
     let (mut parser, mut requests, mut start, mut end) = (RequestParser::new(), Vec::new(), 0, 0);
     loop {
         let arrived = &input[start..end];
