@@ -23,5 +23,24 @@ pub const WHEEL_SLACK: usize = 4096;
 /// Index slots that one step of a wheel rebuild visits at most.
 pub const WHEEL_REBUILD_SLOTS_PER_STEP: usize = 4;
 
+/// Largest batch that recovery accepts, whatever the options of the run that wrote it.
+pub const LOG_BATCH_BYTES_LIMIT: usize = 4 << 20;
+/// Most batches that may be in flight at once.
+pub const LOG_IN_FLIGHT_LIMIT: usize = 64;
+/// Smallest segment file.
+pub const LOG_SEGMENT_BYTES_MIN: u64 = 64 << 10;
+/// Largest segment file: batch positions are counted in blocks as `u32`, and a segment is read in one pass.
+pub const LOG_SEGMENT_BYTES_MAX: u64 = 64 << 30;
+/// Largest log manifest: room for more than 40,000 segments.
+pub const LOG_MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// Largest store manifest.
+pub const STORE_MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// Free segment files a log keeps for reuse; more are deleted.
+pub const LOG_FREE_FILES_MAX: usize = 4;
+/// Bytes that wait in memory to be submitted to the log above which callers should hold writes back.
+pub const LOG_QUEUED_BYTES_MAX: usize = 64 << 20;
+
+const _: () = assert!(LOG_BATCH_BYTES_LIMIT.is_multiple_of(4096) && LOG_SEGMENT_BYTES_MIN.is_multiple_of(4096));
+const _: () = assert!(LOG_SEGMENT_BYTES_MAX / 4096 < u32::MAX as u64);
 const _: () = assert!(EXTENT_BYTES.is_multiple_of(4096));
 const _: () = assert!(TABLE_ENTRIES_MAX * 8 == 2048 * 7);

@@ -116,7 +116,13 @@ impl StoreManifest {
     /// # Panics
     /// When there is not at least one worker, one shard per worker and one slot per shard.
     #[must_use]
-    pub fn create(uuid: [u8; 16], seed: [u8; 16], created: UnixMs, shard_count: u16, worker_count: u16) -> Self {
+    pub fn create(
+        uuid: [u8; 16],
+        seed: [u8; 16],
+        created: UnixMs,
+        shard_count: u16,
+        worker_count: u16,
+    ) -> Self {
         assert!(shard_count > 0 && shard_count <= SLOT_COUNT, "a shard has a slot");
         let first_slots = ranges(SLOT_COUNT, shard_count).map(|(first, _)| Slot(first)).collect();
         let mut manifest = Self { uuid, sequence: 1, created, seed, first_slots, eras: Vec::new() };
@@ -208,14 +214,15 @@ impl StoreManifest {
     fn push_era(&mut self, worker_count: u16) {
         assert!(worker_count > 0 && worker_count <= self.shard_count(), "a worker has a shard");
         let last_log = self.eras.iter().flat_map(|era| &era.logs).map(|entry| entry.log.0).max().unwrap_or(0);
-        let logs = (last_log + 1..).zip(ranges(self.shard_count(), worker_count)).map(|(log, (first, count))| {
-            LogEntry {
-                log: LogId(log),
-                first_shard: ShardId(first),
-                shard_count: count,
-                end: LogEnd::default(),
-            }
-        });
+        let logs =
+            (last_log + 1..).zip(ranges(self.shard_count(), worker_count)).map(|(log, (first, count))| {
+                LogEntry {
+                    log: LogId(log),
+                    first_shard: ShardId(first),
+                    shard_count: count,
+                    end: LogEnd::default(),
+                }
+            });
         let era = self.eras.last().map_or(1, |era| era.era + 1);
         let logs = logs.collect();
         self.eras.push(Era { era, state: EraState::Opening, logs });

@@ -123,10 +123,16 @@ pub enum BatchError {
 pub fn finish(buffer: &mut [u8], header: &BatchHeader, seed: u32) -> (usize, u32) {
     let byte_len = header.byte_len();
     let payload_end = BATCH_HEADER_BYTES + header.payload_len as usize;
-    assert!(byte_len <= buffer.len() && byte_len <= LOG_BATCH_BYTES_LIMIT, "a batch fits its buffer and the limit");
+    assert!(
+        byte_len <= buffer.len() && byte_len <= LOG_BATCH_BYTES_LIMIT,
+        "a batch fits its buffer and the limit"
+    );
     assert!(header.known_durable < header.number, "a batch is not durable before it is written");
     assert!((header.record_count == 0) == (header.payload_len == 0), "records have bytes");
-    assert!((header.kind == BatchKind::Records) == (header.record_count > 0), "marks are empty, others are not");
+    assert!(
+        (header.kind == BatchKind::Records) == (header.record_count > 0),
+        "marks are empty, others are not"
+    );
 
     let (bytes, _) = buffer.split_at_mut(byte_len);
     bytes[payload_end..].fill(0);

@@ -42,7 +42,8 @@ impl<'a> FieldReader<'a> {
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     // In steps of 64 the compiler compares vectors: recovery asks this of whole segments.
     let (steps, rest) = bytes.as_chunks::<64>();
-    steps.iter().all(|step| step.iter().fold(0, |any, &byte| any | byte) == 0) && rest.iter().all(|&byte| byte == 0)
+    steps.iter().all(|step| step.iter().fold(0, |any, &byte| any | byte) == 0)
+        && rest.iter().all(|&byte| byte == 0)
 }
 
 /// Appends fields one after the other.

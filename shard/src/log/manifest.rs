@@ -18,7 +18,7 @@
 //! | 68 | 4 | reserved | 0 |
 //! | 72 | 24 each | segments | generation 8, file bytes 8, file number 4, reserved 4; in order of generation |
 //! | | 16 each | free files | file bytes 8, file number 4, reserved 4 |
-//! | | 32 + 5n each | floors | shard 2, keyspace count n 2, term 4, LSN 8, batch 8, next keyspace 4, reserved 4; then n times database 1, keyspace 4 |
+//! | | 32 + 4n each | floors | shard 2, database count n 2, term 4, LSN 8, batch 8, next keyspace 4, reserved 4; then the keyspace 4 of each database |
 //!
 //! Generations of the segments are contiguous. All but the last are in use; the last may be a standby.
 
@@ -26,7 +26,8 @@ use crate::io::BLOCK_BYTES;
 use crate::limits::{LOG_MANIFEST_BYTES_MAX, LOG_SEGMENT_BYTES_MIN};
 use crate::log::LogIdentity;
 use crate::log::fields::{FieldReader, FieldWriter};
-use crate::types::{BatchNumber, Db, KeyspaceId, LogId, Lsn, ShardId, Term};
+use crate::shard::ShardFloor;
+use crate::types::{BatchNumber, KeyspaceId, LogId, Lsn, ShardId, Term};
 
 /// First bytes of a log manifest.
 pub const LOG_MANIFEST_MAGIC: [u8; 8] = *b"OUROLOGM";
@@ -55,19 +56,14 @@ pub struct FreeFile {
     pub file_bytes: u64,
 }
 
-/// From where on a shard's records are needed: everything up to `lsn` is summed up by what stands here.
+/// From where on a shard's records are needed, and where in the log that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShardFloor {
-    /// The last record that is no longer needed.
-    pub lsn: Lsn,
-    /// Its term.
-    pub term: Term,
-    /// The batch that holds its last byte, as [`crate::log::Log::append`] returned it.
+pub struct FloorEntry {
+    /// The state that sums up everything before.
+    pub floor: ShardFloor,
+    /// The batch that holds the last byte of the record at the floor, or a later one: no record of the shard up to
+    /// the floor lies behind it.
     pub batch: BatchNumber,
-    /// The lowest keyspace id the shard never used.
-    pub next_keyspace: u32,
-    /// Which keyspace each database shows, as of `lsn`.
-    pub keyspaces: Vec<(Db, KeyspaceId)>,
 }
 
 /// What a log consists of.
@@ -90,7 +86,7 @@ pub struct LogManifest {
     /// Files to recycle.
     pub free: Vec<FreeFile>,
     /// Floors, by shard.
-    pub floors: Vec<(ShardId, ShardFloor)>,
+    pub floors: Vec<FloorEntry>,
 }
 
 /// What one copy of a manifest turned out to be.
@@ -132,8 +128,8 @@ impl LogManifest {
 
     /// The floor of a shard, if one was published.
     #[must_use]
-    pub fn floor(&self, shard: ShardId) -> Option<&ShardFloor> {
-        self.floors.iter().find(|(of, _)| *of == shard).map(|(_, floor)| floor)
+    pub fn floor(&self, shard: ShardId) -> Option<&FloorEntry> {
+        self.floors.iter().find(|entry| entry.floor.shard == shard)
     }
 
     /// Every batch up to this number is needed by no shard.
@@ -142,7 +138,7 @@ impl LogManifest {
         if self.floors.len() < usize::from(self.shard_count) {
             return BatchNumber::ZERO;
         }
-        self.floors.iter().map(|(_, floor)| floor.batch).min().unwrap_or(BatchNumber::ZERO)
+        self.floors.iter().map(|entry| entry.batch).min().unwrap_or(BatchNumber::ZERO)
     }
 
     /// Its bytes: a multiple of [`BLOCK_BYTES`].
@@ -174,12 +170,12 @@ impl LogManifest {
         for free in &self.free {
             fields.u64(free.file_bytes).u32(free.file).u32(0);
         }
-        for (shard, floor) in &self.floors {
-            let count = u16::try_from(floor.keyspaces.len()).unwrap_or(u16::MAX);
-            fields.u16(shard.0).u16(count).u32(floor.term.0).u64(floor.lsn.0).u64(floor.batch.0);
+        for FloorEntry { floor, batch } in &self.floors {
+            let Ok(count) = u16::try_from(floor.keyspaces.len()) else { unreachable!("databases are u8") };
+            fields.u16(floor.shard.0).u16(count).u32(floor.term.0).u64(floor.lsn.0).u64(batch.0);
             fields.u32(floor.next_keyspace).u32(0);
-            for (db, keyspace) in &floor.keyspaces {
-                fields.u8(db.0).u32(keyspace.0);
+            for keyspace in &floor.keyspaces {
+                fields.u32(keyspace.0);
             }
         }
         let mut bytes = fields.finish(BLOCK_BYTES);
@@ -194,7 +190,9 @@ impl LogManifest {
     /// Reads one copy; `bytes` is the file from its start, it may be longer than the manifest.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> ManifestRead<Self> {
-        let Some(bytes) = checked_manifest(bytes, &LOG_MANIFEST_MAGIC, 36) else { return ManifestRead::Invalid };
+        let Some(bytes) = checked_manifest(bytes, &LOG_MANIFEST_MAGIC, 36) else {
+            return ManifestRead::Invalid;
+        };
         let mut fields = FieldReader::new(&bytes[12..]);
         match fields.u32() {
             Some(LOG_MANIFEST_FORMAT) => {}
@@ -232,15 +230,16 @@ impl LogManifest {
         }
         let mut floors = Vec::new();
         for _ in 0..floor_count {
-            let (shard, keyspace_count, term) = (ShardId(fields.u16()?), fields.u16()?, Term(fields.u32()?));
+            let (shard, database_count, term) = (ShardId(fields.u16()?), fields.u16()?, Term(fields.u32()?));
             let (lsn, batch) = (Lsn(fields.u64()?), BatchNumber(fields.u64()?));
             let next_keyspace = fields.u32()?;
             fields.u32()?;
             let mut keyspaces = Vec::new();
-            for _ in 0..keyspace_count {
-                keyspaces.push((Db(fields.u8()?), KeyspaceId(fields.u32()?)));
+            for _ in 0..database_count {
+                keyspaces.push(KeyspaceId(fields.u32()?));
             }
-            floors.push((shard, ShardFloor { lsn, term, batch, next_keyspace, keyspaces }));
+            floors
+                .push(FloorEntry { floor: ShardFloor { shard, lsn, term, next_keyspace, keyspaces }, batch });
         }
         fields.rest_is_zero().then_some(Self {
             uuid,
@@ -264,12 +263,13 @@ impl LogManifest {
         files.sort_unstable();
         let distinct = files.windows(2).all(|pair| pair[0] < pair[1]);
         let sizes = self.segments.iter().map(|segment| segment.file_bytes);
-        let sized = sizes.chain(self.free.iter().map(|free| free.file_bytes)).all(|bytes| {
-            bytes >= LOG_SEGMENT_BYTES_MIN && bytes.is_multiple_of(BLOCK_BYTES as u64)
-        });
+        let sized = sizes
+            .chain(self.free.iter().map(|free| free.file_bytes))
+            .all(|bytes| bytes >= LOG_SEGMENT_BYTES_MIN && bytes.is_multiple_of(BLOCK_BYTES as u64));
         let first = self.first_shard.0;
-        let own = self.floors.iter().all(|(shard, _)| shard.0 >= first && shard.0 - first < self.shard_count);
-        let ordered = self.floors.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let shards = || self.floors.iter().map(|entry| entry.floor.shard);
+        let own = shards().all(|shard| shard.0 >= first && shard.0 - first < self.shard_count);
+        let ordered = shards().zip(shards().skip(1)).all(|(shard, next)| shard < next);
         let counted = self.sequence > 0 && !self.segments.is_empty() && self.segments[0].generation > 0;
         counted && contiguous && numbered && distinct && sized && own && ordered
     }
@@ -310,16 +310,16 @@ mod tests {
                 SegmentEntry { generation: 8, file: 8, file_bytes: 0x0010_0000 },
             ],
             free: vec![FreeFile { file: 1, file_bytes: 0x0010_0000 }],
-            floors: vec![(
-                ShardId(5),
-                ShardFloor {
+            floors: vec![FloorEntry {
+                floor: ShardFloor {
+                    shard: ShardId(5),
                     lsn: Lsn(99),
                     term: Term(2),
-                    batch: BatchNumber(44),
                     next_keyspace: 6,
-                    keyspaces: vec![(Db(0), KeyspaceId(5))],
+                    keyspaces: vec![KeyspaceId(5)],
                 },
-            )],
+                batch: BatchNumber(44),
+            }],
         }
     }
 
@@ -340,7 +340,7 @@ mod tests {
         expected.extend([5, 0, 1, 0, 2, 0, 0, 0]); // floor: shard, keyspaces, term
         expected.extend([99, 0, 0, 0, 0, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0]); // LSN, batch
         expected.extend([6, 0, 0, 0, 0, 0, 0, 0]); // next keyspace, reserved
-        expected.extend([0, 5, 0, 0, 0]); // database 0 shows keyspace 5
+        expected.extend([5, 0, 0, 0]); // database 0 shows keyspace 5
         expected.resize(4096, 0);
         let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
         expected[8..12].copy_from_slice(&crc);
@@ -383,9 +383,10 @@ mod tests {
     fn nothing_is_obsolete_until_every_shard_has_a_floor() {
         let mut manifest = manifest();
         assert_eq!(manifest.obsolete_through(), BatchNumber::ZERO);
-        let mut floor = manifest.floors[0].1.clone();
-        floor.batch = BatchNumber(40);
-        manifest.floors.insert(0, (ShardId(4), floor));
+        let mut other = manifest.floors[0].clone();
+        other.floor.shard = ShardId(4);
+        other.batch = BatchNumber(40);
+        manifest.floors.insert(0, other);
         assert_eq!(manifest.obsolete_through(), BatchNumber(40));
     }
 

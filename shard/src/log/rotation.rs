@@ -1,0 +1,343 @@
+//! From segment to segment: the current one, the ones behind it, the one ahead, and what of them is needed.
+//!
+//! Rules kept here: a generation's header is written when every batch of the generation before is durable, and no
+//! batch before its header is; a segment is used after the manifest names it, reused after the manifest no longer
+//! needs it, in both copies.
+
+use crate::io::{BLOCK_BYTES, BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest};
+use crate::limits::LOG_FREE_FILES_MAX;
+use crate::log::batch::BatchKind;
+use crate::log::group_commit::Log;
+use crate::log::manifest::{FloorEntry, FreeFile, LogManifest, SegmentEntry};
+use crate::log::manifest_writer::ManifestStep;
+use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
+use crate::log::planted::PlantedBug;
+use crate::log::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::log::standby::Standby;
+use crate::log::{LogConfig, LogIdentity};
+use crate::shard::ShardFloor;
+use crate::store_manifest::LogEnd;
+use crate::types::{BatchNumber, Term};
+
+/// The segment that batches go to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CurrentSegment {
+    pub(crate) entry: SegmentEntry,
+    /// Where the next batch goes.
+    pub(crate) offset: u64,
+}
+
+impl CurrentSegment {
+    /// A segment with nothing but its header.
+    pub(crate) const fn fresh(entry: SegmentEntry) -> Self {
+        Self { entry, offset: SEGMENT_HEADER_BYTES as u64 }
+    }
+
+    pub(crate) const fn bytes_left(&self) -> u64 {
+        self.entry.file_bytes - self.offset
+    }
+
+    /// Whether a batch has its place here. The last block is kept for the clean-shutdown mark, so that a shutdown
+    /// never needs a next segment.
+    pub(crate) fn fits(&self, byte_len: usize, kind: BatchKind) -> bool {
+        let kept = if kind == BatchKind::Clean { 0 } else { BLOCK_BYTES };
+        (byte_len + kept) as u64 <= self.bytes_left()
+    }
+}
+
+/// A segment that no batch goes to any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClosedSegment {
+    pub(crate) entry: SegmentEntry,
+    /// Its last batch, or that of a segment before it when it has none.
+    pub(crate) last_batch: BatchNumber,
+}
+
+/// The change from one segment to the next.
+#[derive(Debug)]
+pub(crate) enum Rotation {
+    /// Not under way.
+    None,
+    /// Waits until every batch is durable and the next segment ready.
+    Waiting,
+    /// The header is being written.
+    Header(PendingWrite),
+}
+
+impl Rotation {
+    pub(crate) const fn is_under_way(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    pub(crate) fn give_up_waiting(&mut self) {
+        if matches!(self, Self::Waiting) {
+            *self = Self::None;
+        }
+    }
+}
+
+impl<P: BlockPool> Log<P> {
+    /// Goes on in the next segment, as if the current one were full. Nothing happens when it holds no batch.
+    pub fn rotate(&mut self) {
+        if self.current.offset > SEGMENT_HEADER_BYTES as u64 && !self.is_shutting_down() {
+            self.begin_rotation();
+            self.pump();
+        }
+    }
+
+    pub(super) fn begin_rotation(&mut self) {
+        if !self.rotation.is_under_way() {
+            self.rotation = Rotation::Waiting;
+        }
+    }
+
+    pub(super) fn pump_rotation(&mut self) {
+        let durable =
+            self.flights.durable() == self.submitted || self.config.planted(PlantedBug::HeaderBeforeBatches);
+        if !matches!(self.rotation, Rotation::Waiting) || !durable {
+            return;
+        }
+        let usable = |standby: &Standby<P>| {
+            standby.is_ready()
+                || (self.config.planted(PlantedBug::UseBeforeManifest) && standby.is_prepared())
+        };
+        let Some(next) = self.standby.as_ref().filter(|standby| usable(standby)).map(Standby::entry) else {
+            return;
+        };
+        let end = LogEnd { batch: self.submitted, crc: self.last_crc };
+        let header = segment_header(&self.identity, next, end, self.term);
+        let (write, request) = write_header(&header, &mut self.pool, &mut self.ids);
+        self.request(request);
+        self.rotation = Rotation::Header(write);
+    }
+
+    fn finish_rotation(&mut self) {
+        self.rotation = Rotation::None;
+        let Some(next) = self.standby.take().map(|standby| standby.entry()) else {
+            unreachable!("the header was written into it")
+        };
+        assert_eq!(next.generation, self.current.entry.generation + 1, "generations are contiguous");
+        self.closed.push_back(ClosedSegment { entry: self.current.entry, last_batch: self.submitted });
+        self.current = CurrentSegment::fresh(next);
+        self.stats.rotations += 1;
+    }
+
+    /// Completions of everything but batches and their syncs.
+    pub(super) fn on_segment_io(&mut self, done: IoDone<P>) -> Result<(), Fatal> {
+        if let Rotation::Header(write) = &mut self.rotation
+            && write.id == done.id
+        {
+            match write.advance(done, &mut self.ids)? {
+                Advance::Continue(request) => self.request(request),
+                Advance::Written(buffer) => {
+                    self.pool.reclaim(buffer);
+                    self.finish_rotation();
+                }
+            }
+        } else if self.manifest.owns(done.id) {
+            match self.manifest.on_io(done, &mut self.pool, &mut self.ids)? {
+                ManifestStep::Request(request) => self.request(request),
+                ManifestStep::Published => self.on_published(),
+            }
+        } else if let Some(standby) = self.standby.as_mut().filter(|standby| standby.owns(done.id)) {
+            if let Some(request) = standby.on_io(done, self.now_ns, &mut self.pool, &mut self.ids)? {
+                self.request(request);
+            }
+        } else {
+            // What is left are deletions of files that nothing names; a failed one leaves a file that is in the way
+            // of nobody, so it is reported by its absence from the figures only.
+            assert!(matches!(done.buffer, crate::io::IoBuffer::None), "a completion belongs to a request");
+            self.stats.deleted += u64::from(done.result.is_ok());
+        }
+        Ok(())
+    }
+
+    // ---- the segment ahead ------------------------------------------------------------------------------------
+
+    pub(super) fn pump_standby(&mut self) {
+        // A shutdown needs no next segment, unless what is queued does not fit the current one.
+        if self.is_shutting_down() && !self.rotation.is_under_way() {
+            return;
+        }
+        if self.standby.is_none() {
+            self.standby = Some(self.next_standby());
+            self.pump_manifest();
+        }
+        if let Some(standby) = &mut self.standby
+            && let Some(request) = standby.start(self.now_ns, &mut self.pool, &mut self.ids)
+        {
+            self.request(request);
+        }
+    }
+
+    /// A free file, when there is one that fits, else a new one.
+    fn next_standby(&self) -> Standby<P> {
+        choose_standby(self.manifest.current(), &self.config, self.current.entry.generation + 1)
+    }
+
+    // ---- what is needed ---------------------------------------------------------------------------------------
+
+    /// Of these shards no record up to the floor is needed any more: the floor, kept in the manifest, says it all.
+    /// `batch` is a batch that lies at or behind all of these records, such as [`Self::appended`] at the time the
+    /// floors were taken. Segments that no shard needs are reused, once all this is durable.
+    ///
+    /// # Panics
+    /// When a shard is not of this log, or the batch was not given out yet.
+    pub fn publish_floor(&mut self, floors: &[ShardFloor], batch: BatchNumber) {
+        assert!(batch <= self.appended(), "a floor lies in the past");
+        for floor in floors {
+            assert!(self.identity.holds(floor.shard), "a floor is of one of the log's shards");
+            self.floors.retain(|entry| entry.floor.shard != floor.shard);
+            self.floors.push(FloorEntry { floor: floor.clone(), batch });
+        }
+        self.pump();
+    }
+
+    /// Starts the next change of the manifest, if one is wanted and none is under way.
+    pub(super) fn pump_manifest(&mut self) {
+        if !self.manifest.is_idle() {
+            return;
+        }
+        let durable = self.flights.durable();
+        let too_soon = self.config.planted(PlantedBug::RecycleTooSoon);
+        let is_due = |entry: &FloorEntry| entry.batch <= durable || too_soon;
+        let due = self.floors.iter().any(is_due);
+        let prepared = self.standby.as_ref().filter(|standby| standby.is_prepared()).map(Standby::entry);
+        if !due && prepared.is_none() {
+            return;
+        }
+        let mut next = self.manifest.current().clone();
+        if let Some(entry) = prepared {
+            next.free.retain(|free| free.file != entry.file);
+            next.next_file = next.next_file.max(entry.file + 1);
+            next.segments.push(entry);
+        }
+        let (due, later) = self.floors.drain(..).partition(is_due);
+        self.floors = later;
+        for entry in due {
+            set_floor(&mut next, entry);
+        }
+        self.drop_obsolete(&mut next);
+        if next == *self.manifest.current() {
+            return;
+        }
+        let request = self.manifest.start(next, &mut self.pool, &mut self.ids);
+        self.request(request);
+    }
+
+    /// Takes the segments that no shard needs out of the manifest and makes their files free.
+    fn drop_obsolete(&self, next: &mut LogManifest) {
+        let mut obsolete = next.obsolete_through();
+        if self.config.planted(PlantedBug::RecycleByHighestFloor) {
+            obsolete = next.floors.iter().map(|entry| entry.batch).max().unwrap_or(obsolete);
+        }
+        for closed in &self.closed {
+            if closed.last_batch > obsolete || next.segments[0] != closed.entry {
+                break;
+            }
+            let SegmentEntry { file, file_bytes, .. } = next.segments.remove(0);
+            if next.free.len() < LOG_FREE_FILES_MAX {
+                next.free.push(FreeFile { file, file_bytes });
+            }
+        }
+        assert!(next.segments.contains(&self.current.entry), "the current segment is needed");
+    }
+
+    /// Both copies are durable: what they name may be used, what they no longer name may go.
+    fn on_published(&mut self) {
+        let manifest = self.manifest.current();
+        let first = manifest.segments[0].generation;
+        let published = manifest.segments.last().copied();
+        if let Some(standby) = self.standby.as_mut().filter(|standby| standby.is_prepared())
+            && published == Some(standby.entry())
+        {
+            standby.set_ready();
+        }
+        while let Some(gone) = self.closed.pop_front_if(|closed| closed.entry.generation < first) {
+            self.stats.recycled += 1;
+            let file = gone.entry.file;
+            let manifest = self.manifest.current();
+            let named = manifest.free.iter().any(|free| free.file == file)
+                || manifest.segments.iter().any(|entry| entry.file == file);
+            if !named {
+                let id = self.ids.next();
+                let file = FileId::Segment { log: self.identity.log, file };
+                self.request(IoRequest { id, operation: IoOperation::DeleteFile { file } });
+            }
+        }
+    }
+
+    /// Segments that hold batches, the current one included.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.closed.len() + 1
+    }
+
+    /// Bytes of all files of the log: segments, the one ahead, free ones.
+    #[must_use]
+    pub fn bytes_in_use(&self) -> u64 {
+        let manifest = self.manifest.current();
+        let named: u64 = manifest.segments.iter().map(|entry| entry.file_bytes).sum();
+        named + manifest.free.iter().map(|free| free.file_bytes).sum::<u64>()
+    }
+}
+
+/// Puts a floor into the manifest, in order of shards; a floor never goes back.
+fn set_floor(manifest: &mut LogManifest, entry: FloorEntry) {
+    let shard = entry.floor.shard;
+    match manifest.floors.binary_search_by_key(&shard, |entry| entry.floor.shard) {
+        Ok(at) if manifest.floors[at].floor.lsn <= entry.floor.lsn => manifest.floors[at] = entry,
+        Ok(_) => {}
+        Err(at) => manifest.floors.insert(at, entry),
+    }
+}
+
+/// The file for a new generation: a free one that fits, else one that is made.
+pub(crate) fn choose_standby<P: BlockPool>(
+    manifest: &LogManifest,
+    config: &LogConfig,
+    generation: u64,
+) -> Standby<P> {
+    let needed = (SEGMENT_HEADER_BYTES + config.batch_bytes_max + BLOCK_BYTES) as u64;
+    let fits = |free: &&FreeFile| free.file_bytes >= needed;
+    if let Some(&FreeFile { file, file_bytes }) = manifest.free.iter().find(fits) {
+        return Standby::recycled(manifest.log, SegmentEntry { generation, file, file_bytes });
+    }
+    let entry = SegmentEntry { generation, file: manifest.next_file, file_bytes: config.segment_bytes };
+    Standby::new(manifest.log, entry, config.zero_bytes)
+}
+
+/// The header of a segment whose generation follows the batch `end`.
+pub(crate) fn segment_header(
+    identity: &LogIdentity,
+    entry: SegmentEntry,
+    end: LogEnd,
+    term: Term,
+) -> SegmentHeader {
+    SegmentHeader {
+        uuid: identity.uuid,
+        log: identity.log,
+        file: entry.file,
+        generation: entry.generation,
+        first_batch: end.batch.next(),
+        file_bytes: entry.file_bytes,
+        previous_end_crc: end.crc,
+        term,
+    }
+}
+
+/// The durable write of a segment header.
+pub(crate) fn write_header<P: BlockPool>(
+    header: &SegmentHeader,
+    pool: &mut P,
+    ids: &mut RequestIds,
+) -> (PendingWrite, IoRequest<P>) {
+    let mut buffer = pool.take(SEGMENT_HEADER_BYTES);
+    header.encode(buffer.as_mut());
+    let file = FileId::Segment { log: header.log, file: header.file };
+    let what = "writing a log segment's header";
+    let range = 0..SEGMENT_HEADER_BYTES;
+    let write = PendingWrite { id: ids.next(), file, offset: 0, range, durable: true, what };
+    let request = write.request(pool.freeze(buffer));
+    (write, request)
+}
