@@ -172,6 +172,8 @@ fn limits_are_those_of_the_call() {
     for (input, error) in [
         (&b"*3\r\n"[..], ProtocolError::InvalidMultibulkLength),
         (b"*1\r\n$6\r\n", ProtocolError::InvalidBulkLength),
+        (b"*1\r\n$6\r\nabcdef\r\n", ProtocolError::InvalidBulkLength),
+        (b"*2\r\n$4\r\nECHO\r\n$6\r\nabcdef\r\n", ProtocolError::InvalidBulkLength),
         (b"ECHO 123456", ProtocolError::TooBigInlineRequest),
     ] {
         assert_eq!(RequestParser::new().parse(input, &limits), Err(error));
