@@ -3,7 +3,16 @@
 //! The core (`shard`) decides what is read and written; this crate performs it. A worker is one thread with one
 //! ring, its shards and its log; whoever serves clients plugs into the worker's turn as a [`worker::Service`].
 
+pub mod blocking_io;
+pub mod clock;
+pub mod files;
+pub mod limits;
+pub mod mailbox;
 pub mod pool;
+pub mod ring_io;
+pub mod worker;
 
 /// The shards of one worker, with their log, over this crate's buffers.
 pub type Shards = shard::shard_set::ShardSet<pool::Pool>;
+/// One shard over this crate's buffers.
+pub type Shard = shard::shard::Shard<pool::Buffer>;

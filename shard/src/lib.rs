@@ -15,7 +15,6 @@ pub mod io;
 pub mod key;
 pub mod limits;
 pub mod log;
-mod log_stub;
 pub mod record;
 pub mod shard;
 pub mod shard_set;

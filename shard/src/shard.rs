@@ -122,8 +122,8 @@ pub struct Shard<B> {
     id: ShardId,
     term: Term,
     lsn: Lsn,
-    durable_lsn: Lsn,
-    /// Batches not yet durable and the last LSN of this shard in each.
+    released_lsn: Lsn,
+    /// Batches not yet released and the last LSN of this shard in each.
     waiting: VecDeque<(BatchNumber, Lsn)>,
     first_slot: u16,
     slot_count: u16,
@@ -144,7 +144,7 @@ impl<B: BlockBuffer> Shard<B> {
             id,
             term,
             lsn: Lsn::ZERO,
-            durable_lsn: Lsn::ZERO,
+            released_lsn: Lsn::ZERO,
             waiting: VecDeque::with_capacity(64),
             first_slot: slots.start,
             slot_count: slots.end - slots.start,
@@ -162,7 +162,7 @@ impl<B: BlockBuffer> Shard<B> {
     /// Starts the empty shard's history at a floor instead of at its beginning.
     pub fn start_at(&mut self, floor: &ShardFloor) {
         assert!(self.lsn == Lsn::ZERO && floor.shard == self.id, "a floor is where an empty shard starts");
-        (self.lsn, self.durable_lsn, self.term) = (floor.lsn, floor.lsn, floor.term);
+        (self.lsn, self.released_lsn, self.term) = (floor.lsn, floor.lsn, floor.term);
         self.next_keyspace = floor.next_keyspace;
         for (database, &keyspace) in self.databases.iter_mut().zip(&floor.keyspaces) {
             *database = Database::new(keyspace, floor.lsn);
@@ -208,10 +208,11 @@ impl<B: BlockBuffer> Shard<B> {
         self.lsn
     }
 
-    /// Highest LSN that survives power loss, with all before it.
+    /// Highest LSN that replies may reveal, with all before it: the durable one, unless the log's sync policy asks
+    /// for less.
     #[must_use]
-    pub fn durable_lsn(&self) -> Lsn {
-        self.durable_lsn
+    pub fn released_lsn(&self) -> Lsn {
+        self.released_lsn
     }
 
     /// Its slots: the first, and how many.
@@ -276,25 +277,25 @@ impl<B: BlockBuffer> Shard<B> {
 
     /// Without a log there is nothing to wait for.
     pub(crate) fn note_volatile(&mut self) {
-        self.durable_lsn = self.lsn;
+        self.released_lsn = self.lsn;
     }
 
-    /// All batches up to `durable` survive power loss.
-    pub(crate) fn note_durable(&mut self, durable: BatchNumber) {
+    /// Replies may reveal all batches up to `released`.
+    pub(crate) fn note_released(&mut self, released: BatchNumber) {
         while let Some(&(batch, lsn)) = self.waiting.front() {
-            if batch > durable {
+            if batch > released {
                 break;
             }
-            self.durable_lsn = lsn;
+            self.released_lsn = lsn;
             self.waiting.pop_front();
         }
-        assert!(self.durable_lsn <= self.lsn, "durable <= appended");
+        assert!(self.released_lsn <= self.lsn, "released <= appended");
     }
 
     /// The batch that must be durable before a reply may reveal the state after `lsn`.
     #[inline]
     pub(crate) fn barrier(&self, lsn: Lsn) -> BatchNumber {
-        if lsn <= self.durable_lsn {
+        if lsn <= self.released_lsn {
             return BatchNumber::ZERO;
         }
         let position = self.waiting.partition_point(|&(_, up_to)| up_to < lsn);
@@ -533,7 +534,7 @@ impl<B: BlockBuffer> Shard<B> {
                 self.apply_to_key(db, &key, record, raw, pool, scratch);
             }
         }
-        (self.lsn, self.durable_lsn, self.term) = (record.lsn, record.lsn, record.term);
+        (self.lsn, self.released_lsn, self.term) = (record.lsn, record.lsn, record.term);
         Ok(())
     }
 

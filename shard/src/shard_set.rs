@@ -6,10 +6,10 @@
 //! would be in, whole-shard commands with everything appended. So no reply can show what a crash could undo, and
 //! no handler has to think of it.
 
-use crate::io::{BlockPool, IoDone, IoRequest};
+use crate::io::{BlockPool, Fatal, IoDone, IoRequest};
 use crate::key::{Key, KeyHasher};
 use crate::limits::{DATABASE_COUNT, SCAN_SLOTS_PER_CALL};
-use crate::log_stub::{Fatal, Log};
+use crate::log::Log;
 use crate::record::{Effect, KeyspaceChanges, Record};
 use crate::shard::{Found, Lookup, Shard, ShardFloor, WalkPlace, patch};
 use crate::types::{BatchNumber, Db, Lsn, SLOT_COUNT, Slot, UnixMs};
@@ -41,10 +41,6 @@ impl ScanCursor {
 /// Counters of one set of shards, ever growing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShardSetStats {
-    /// Look-ups that found a live record.
-    pub hits: u64,
-    /// Look-ups that did not.
-    pub misses: u64,
     /// Keys deleted because their deadline had passed.
     pub expired: u64,
 }
@@ -65,8 +61,6 @@ pub struct ShardSet<P: BlockPool> {
     scratch: Vec<u8>,
     record_scratch: Vec<u8>,
     due: Vec<WheelEntry>,
-    /// Where the shards could start again once the batch is durable: their keyspaces are empty.
-    floors: Option<(BatchNumber, Vec<ShardFloor>)>,
     stats: ShardSetStats,
 }
 
@@ -93,7 +87,6 @@ impl<P: BlockPool> ShardSet<P> {
             scratch: Vec::new(),
             record_scratch: Vec::new(),
             due: Vec::new(),
-            floors: None,
             stats: ShardSetStats::default(),
         }
     }
@@ -158,11 +151,12 @@ impl<P: BlockPool> ShardSet<P> {
         std::mem::take(&mut self.barrier)
     }
 
-    /// Highest batch that survives power loss.
+    /// Replies that wait for batches up to this one may leave: those that survive power loss, or as much less as
+    /// the log's sync policy asks for.
     #[must_use]
     #[inline]
-    pub fn durable(&self) -> BatchNumber {
-        self.log.as_ref().map_or(BatchNumber::ZERO, Log::durable)
+    pub fn released(&self) -> BatchNumber {
+        self.log.as_ref().map_or(BatchNumber::ZERO, Log::acknowledgeable)
     }
 
     /// The command at hand saw all that is appended: its reply waits for all of it.
@@ -193,17 +187,14 @@ impl<P: BlockPool> ShardSet<P> {
         let position = self.position(key.slot);
         match self.shards[position].lookup(db, key, now) {
             Lookup::Live(location, head) => {
-                self.stats.hits += 1;
                 self.raise_to(position, head.lsn);
                 Some(self.shards[position].found(location, &head))
             }
             Lookup::Missing(since) => {
-                self.stats.misses += 1;
                 self.raise_to(position, since);
                 None
             }
             Lookup::Expired => {
-                self.stats.misses += 1;
                 self.expire(db, key);
                 None
             }
@@ -402,8 +393,9 @@ impl<P: BlockPool> ShardSet<P> {
             self.keep_scratch(changes);
         }
         let floors: Option<Vec<ShardFloor>> = self.shards.iter().map(Shard::empty_floor).collect();
-        if let (Some(floors), Some(log)) = (floors, &self.log) {
-            self.floors = Some((log.appended(), floors));
+        if let (Some(floors), Some(log)) = (floors, &mut self.log) {
+            // Nothing before this is needed any more: the log gives its segments back once this is durable.
+            log.publish_floor(&floors, log.appended());
         }
     }
 
@@ -527,18 +519,18 @@ impl<P: BlockPool> ShardSet<P> {
         self.log.as_mut().and_then(Log::next_io)
     }
 
-    /// A completion. Afterwards [`Self::durable`] may be higher.
+    /// A completion. Afterwards [`Self::released`] may be higher.
     ///
     /// # Errors
     /// What was written may not survive: the process must stop and let recovery decide.
     pub fn on_io(&mut self, done: IoDone<P>) -> Result<(), Fatal> {
         let Some(log) = &mut self.log else { return Ok(()) };
-        let before = log.durable();
+        let before = log.acknowledgeable();
         log.on_io(done)?;
-        let durable = log.durable();
-        if durable > before {
+        let released = log.acknowledgeable();
+        if released > before {
             for shard in &mut self.shards {
-                shard.note_durable(durable);
+                shard.note_released(released);
             }
         }
         Ok(())
@@ -549,10 +541,6 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn tick(&mut self, now: UnixMs, now_ns: u64, budget: usize) -> bool {
         if let Some(log) = &mut self.log {
             log.tick(now_ns);
-            let durable = log.durable();
-            if let Some((_, floors)) = self.floors.take_if(|(batch, _)| *batch <= durable) {
-                log.publish_floor(&floors);
-            }
         }
         let mut more = false;
         for position in 0..self.shards.len() {
