@@ -1,0 +1,222 @@
+//! A run from start to end: connect, load keys, warm up, measure, report.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use crate::assemble::{Measured, assemble};
+use crate::clock::{now_ns, wall_clock_rfc3339};
+use crate::control::Control;
+use crate::environment::{Environment, ProcessorTimes};
+use crate::fleet::{Extent, Fleet, NS_PER_POSITION, RunError};
+use crate::generator::{Budget, load_share};
+use crate::limits::{PREFILL_BYTES_IN_FLIGHT, PREFILL_PIPELINE};
+use crate::number::{ratio, seconds};
+use crate::phase::{Phase, PhasePace};
+use crate::plan::{Measurement, Pace, Plan, Stop};
+use crate::progress::{Progress, group_digits};
+use crate::report::{Prefill, Report};
+use crate::schedule::Schedule;
+use crate::server_facts::ServerFacts;
+use crate::tally::Tally;
+use crate::usage_watch::UsageWatch;
+
+/// Makes a run. A set `interrupt` ends it early; there is a report all the same.
+///
+/// # Errors
+/// When the server cannot be used or a worker fails; the text tells the user what to do.
+pub fn execute(plan: &Plan, argv: Vec<String>, interrupt: &AtomicBool) -> Result<Report, RunError> {
+    let progress = Progress::new(plan.live);
+    let result = execute_shown(plan, argv, interrupt, &progress);
+    progress.finish();
+    result
+}
+
+fn execute_shown(
+    plan: &Plan,
+    argv: Vec<String>,
+    interrupt: &AtomicBool,
+    progress: &Progress,
+) -> Result<Report, RunError> {
+    let started_at = wall_clock_rfc3339();
+    let mut environment = Environment::capture();
+    let processor_times = ProcessorTimes::read().unwrap_or_default();
+    raise_descriptor_limit();
+    keep_to(&plan.cpus)?;
+    let mut control = Control::open(&plan.target, &plan.session)?;
+    let server_pid = plan.server_pid.or_else(|| control.peer_pid());
+    let load_pipeline = load_pipeline(plan);
+    let measured_pipeline = plan.measurement.as_ref().map_or(1, |measurement| measurement.pipeline);
+    let pipeline_max = measured_pipeline.max(if plan.prefill { load_pipeline } else { 1 });
+    let fleet = Fleet::start(plan, index(pipeline_max))?;
+    environment.io_uring_mode = fleet.mode().map(|mode| mode.name().to_owned());
+
+    let prefill =
+        if plan.prefill { Some(load(plan, &fleet, load_pipeline, progress, interrupt)?) } else { None };
+    let mut server = ServerFacts::read_before(&mut control, server_pid)?;
+    let is_loaded = prefill.as_ref().is_none_or(|prefill| prefill.keys == plan.workload.keys);
+    let measured = match &plan.measurement {
+        Some(measurement) if is_loaded => {
+            Some(measure(plan, measurement, &fleet, server_pid, progress, interrupt)?)
+        }
+        _ => None,
+    };
+    drop(fleet);
+    // The server may be gone by now, and the figures still count.
+    server.read_after(&mut control);
+    environment.complete(processor_times);
+    Ok(assemble(plan, argv, started_at, environment, server, prefill, measured))
+}
+
+/// Writes every key once.
+fn load(
+    plan: &Plan,
+    fleet: &Fleet,
+    pipeline: u32,
+    progress: &Progress,
+    interrupt: &AtomicBool,
+) -> Result<Prefill, RunError> {
+    let keys = plan.workload.keys;
+    progress.begin("load", keys);
+    let start_ns = now_ns();
+    let phase_of = |worker| Phase {
+        pace: PhasePace::Load(load_share(keys, worker, u64::from(plan.threads))),
+        pipeline: index(pipeline),
+        window_start_ns: start_ns,
+        window_end_ns: u64::MAX,
+        drain_ns: LOAD_DRAIN_NS,
+        budget: Budget::unlimited(),
+        series: false,
+    };
+    let outcome = fleet.run(phase_of, Extent::Requests, None, progress, interrupt)?;
+    let tally = merge(outcome.workers.iter().map(|worker| &worker.tally));
+    let elapsed_s = seconds(outcome.ended_ns - start_ns);
+    if tally.errors.total() > 0 {
+        let kinds = tally.errors.by_kind();
+        let (_, first) = kinds.iter().next().expect("an error has a kind");
+        return Err(RunError::Load(format!(
+            "{} of {} keys were refused: {}",
+            group_digits(tally.errors.total()),
+            group_digits(keys),
+            first.example
+        )));
+    }
+    if tally.dropped > 0 {
+        return Err(RunError::Load(format!("{} keys were never acknowledged", group_digits(tally.dropped))));
+    }
+    let loaded = tally.successes();
+    let interrupted = outcome.workers.iter().any(|worker| worker.interrupted);
+    if loaded != keys && !interrupted {
+        return Err(RunError::Load(format!(
+            "{} of {} keys were written",
+            group_digits(loaded),
+            group_digits(keys)
+        )));
+    }
+    let prefill = Prefill { keys: loaded, elapsed_s, ops_s: ratio(loaded as f64, elapsed_s) };
+    progress.say(&format!("loaded {} keys in {elapsed_s:.1} s", group_digits(loaded)));
+    Ok(prefill)
+}
+
+/// Warms up and measures.
+fn measure(
+    plan: &Plan,
+    measurement: &Measurement,
+    fleet: &Fleet,
+    server_pid: Option<u32>,
+    progress: &Progress,
+    interrupt: &AtomicBool,
+) -> Result<Measured, RunError> {
+    let begin_ns = now_ns() + START_DELAY_NS;
+    let window_start_ns = begin_ns + nanoseconds(measurement.warmup);
+    let (window_end_ns, budget, extent) = match measurement.stop {
+        Stop::After(duration) => {
+            let end_ns = window_start_ns + nanoseconds(duration);
+            (end_ns, Budget::unlimited(), Extent::Until { start_ns: begin_ns, end_ns })
+        }
+        Stop::Requests(count) => {
+            (u64::MAX, Budget::shared(Arc::new(AtomicU64::new(count))), Extent::Requests)
+        }
+    };
+    match (extent, measurement.stop) {
+        (Extent::Until { start_ns, end_ns }, _) => {
+            progress.begin("measure", (end_ns - start_ns) / NS_PER_POSITION);
+        }
+        (Extent::Requests, Stop::Requests(count)) => progress.begin("measure", count),
+        (Extent::Requests, Stop::After(_)) => {}
+    }
+    if !measurement.warmup.is_zero() {
+        progress.set_message("warming up".to_owned());
+    }
+    let workers = u64::from(plan.threads);
+    let phase_of = |worker| Phase {
+        pace: match measurement.pace {
+            Pace::Closed => PhasePace::Closed,
+            Pace::Open { rate, arrival } => {
+                PhasePace::Open(Schedule::new(arrival, rate, begin_ns, worker, workers, plan.workload.seed))
+            }
+        },
+        pipeline: index(measurement.pipeline),
+        window_start_ns,
+        window_end_ns,
+        drain_ns: nanoseconds(measurement.drain),
+        budget: budget.clone(),
+        series: true,
+    };
+    // A closed loop is over at the end of its window; an open one goes on until the last answer.
+    let watch_end_ns = if measurement.pace == Pace::Closed { window_end_ns } else { u64::MAX };
+    let watch = UsageWatch::new(server_pid, window_start_ns, watch_end_ns);
+    let fleet_outcome = fleet.run(phase_of, extent, Some(watch), progress, interrupt)?;
+    Ok(Measured { window_start_ns, window_end_ns, connections: plan.connections, fleet: fleet_outcome })
+}
+
+/// The sum of the counts of all workers.
+pub(crate) fn merge<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Tally {
+    let mut sum = Tally::default();
+    tallies.for_each(|tally| sum.merge(tally));
+    sum
+}
+
+/// Large values are loaded with fewer requests in flight.
+fn load_pipeline(plan: &Plan) -> u32 {
+    let request_bytes = (plan.workload.value_bytes + plan.workload.key_format.key_bytes() + 64) as u64;
+    let fitting = PREFILL_BYTES_IN_FLIGHT / (request_bytes * u64::from(plan.connections));
+    u32::try_from(fitting).unwrap_or(PREFILL_PIPELINE).clamp(1, PREFILL_PIPELINE)
+}
+
+/// As many descriptors as this process may have: each connection is one.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Without it a run with many connections says so when they run out.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Keeps this thread, and those it starts, off all other processors: one of them may be the server's.
+fn keep_to(cpus: &[usize]) -> Result<(), RunError> {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+    if cpus.is_empty() {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        if *cpu >= CpuSet::MAX_CPU {
+            return Err(RunError::Cpus(format!("there is no processor {cpu}")));
+        }
+        set.set(*cpu);
+    }
+    sched_setaffinity(None, &set).map_err(|error| RunError::Cpus(error.to_string()))
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).expect("durations are bounded by a month")
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).expect("32 bits fit")
+}
+
+/// Time for all workers to get their orders before the first request.
+const START_DELAY_NS: u64 = 20_000_000;
+/// How long loading waits for its last replies.
+const LOAD_DRAIN_NS: u64 = 60_000_000_000;
