@@ -1,0 +1,193 @@
+//! What the daemon knows of a command. Commands are data: COMMAND, routing and documentation read the same entry.
+
+use resp::Args;
+use shard::types::UnixMs;
+
+use super::context::{ConnectionContext, KeyContext};
+use super::doc::Doc;
+use super::flags::{Categories, Flags};
+use super::walk::WalkState;
+use crate::session::Session;
+
+/// A command's place in the table: an index for tables of counters. Dense, from 0; not stable over versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u16);
+
+impl CommandId {
+    /// The same as an index.
+    #[must_use]
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One command, or one subcommand (`client|list`).
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// Lower case; a subcommand's name is `container|name`.
+    pub name: &'static str,
+    /// Number of arguments with the command's name: exactly so many, or at least so many when negative.
+    pub arity: i16,
+    /// What it is and may do.
+    pub flags: Flags,
+    /// Which arguments are keys.
+    pub keys: Option<KeySpec>,
+    /// ACL categories, with those that the flags imply.
+    pub categories: Categories,
+    /// Redis's hints for clients and proxies.
+    pub tips: &'static [&'static str],
+    /// Where and how it runs.
+    pub execution: Execution,
+    /// What it does, for people.
+    pub doc: &'static Doc,
+    /// Its place in the table.
+    pub id: CommandId,
+    /// Index of its first subcommand in the table, and how many there are: they stand together.
+    pub(super) subcommands: (u16, u16),
+}
+
+/// Which arguments of a command are keys, and what it does with them. Index 0 is the command's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeySpec {
+    /// Index of the first key, at least 1.
+    pub first: usize,
+    /// Whether keys go on to the last argument; otherwise there is one.
+    pub to_end: bool,
+    /// Distance from key to key: 2 where each key is followed by its value.
+    pub step: usize,
+    /// What happens to the keys, by Redis's names: `RO`, `access`, ...
+    pub uses: &'static [&'static str],
+    /// A note on that.
+    pub notes: Option<&'static str>,
+}
+
+impl KeySpec {
+    /// One key, the first argument.
+    #[must_use]
+    pub const fn one(uses: &'static [&'static str]) -> Self {
+        Self { first: 1, to_end: false, step: 1, uses, notes: None }
+    }
+
+    /// All arguments are keys, or every second one of them (`step` 2).
+    #[must_use]
+    pub const fn all(step: usize, uses: &'static [&'static str]) -> Self {
+        Self { first: 1, to_end: true, step, uses, notes: None }
+    }
+
+    /// Index of the last key as COMMAND INFO tells it: -1 is the last argument.
+    #[must_use]
+    pub const fn last(&self) -> i64 {
+        if self.to_end { -1 } else { 1 }
+    }
+
+    /// Indexes of the keys of a request of `arg_count` arguments, the name included.
+    #[must_use]
+    pub fn positions(&self, arg_count: usize) -> std::iter::StepBy<std::ops::Range<usize>> {
+        let end = if self.to_end { arg_count } else { (self.first + 1).min(arg_count) };
+        (self.first..end.max(self.first)).step_by(self.step)
+    }
+}
+
+/// Handler of a command that touches keys, run by their owner.
+pub type KeyHandler = fn(&mut KeyContext<'_>, Args<'_>);
+/// Handler of a command that touches no key, run where its connection lives.
+pub type ConnectionHandler = fn(&mut ConnectionContext<'_>, Args<'_>);
+
+/// Where and how a command runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Execution {
+    /// Where the connection lives; no key is touched.
+    Connection(ConnectionHandler),
+    /// On the owner of its one key, the first argument.
+    Key(KeyHandler),
+    /// On the owners of its keys. The handler runs over a request (name, and a subset of the keys with what goes
+    /// with each): when keys lie on several workers, each gets the same command with its subset, and the replies
+    /// are merged.
+    Keys {
+        /// Runs over the name and any subset of the keys.
+        handler: KeyHandler,
+        /// How the replies of the subsets become one.
+        merge: Merge,
+    },
+    /// On the owner of its keys, which must lie in one shard: otherwise [`super::error_text::DIFFERENT_SHARDS`].
+    SameShard(KeyHandler),
+    /// On every worker.
+    Everywhere {
+        /// Runs over the whole request.
+        handler: KeyHandler,
+        /// How the replies of the workers become one.
+        merge: Merge,
+    },
+    /// Step by step over all keys of every worker: called again, in later turns, until it is done. The reply is an
+    /// array of what all workers found ([`WalkState`]).
+    Walk(fn(&mut KeyContext<'_>, Args<'_>, &mut WalkState) -> bool),
+    /// On the worker that owns the slot of the cursor ([`super::scan::cursor_of`]; any worker when there is none).
+    Scan(KeyHandler),
+    /// Over the sessions of every worker: `check` runs first, where the connection lives, and answers bad
+    /// arguments itself (then false). `list` then writes a line for each session that is asked for, and the lines
+    /// of all workers are answered as one verbatim string of format `txt`.
+    Sessions {
+        /// Whether the arguments can be served; if not, the error is written.
+        check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
+        /// Appends the session's line, or nothing.
+        list: fn(&Session, Args<'_>, UnixMs, &mut Vec<u8>),
+    },
+    /// Only a name for its subcommands: [`super::resolve`] never returns it.
+    Container,
+}
+
+/// How replies of several workers become one. An error of any of them is the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// Integers are added.
+    Sum,
+    /// OK when all are.
+    AllOk,
+    /// Arrays with one element per key: put back into the order of the request's keys.
+    Interleave,
+    /// Each reply is an array of a count and a key (or null): one of the keys, with a chance that is its count's
+    /// share of the sum; null when all are.
+    WeightedPick,
+}
+
+impl Command {
+    /// Whether a request of `arg_count` arguments, the name included, has as many as the command wants.
+    #[must_use]
+    #[inline]
+    pub const fn check_arity(&self, arg_count: usize) -> bool {
+        let wanted = self.arity.unsigned_abs() as usize;
+        if self.arity >= 0 { arg_count == wanted } else { arg_count >= wanted }
+    }
+
+    /// Indexes of the keys in a request of `arg_count` arguments, the name included.
+    pub fn key_positions(&self, arg_count: usize) -> impl Iterator<Item = usize> + Clone {
+        self.keys.into_iter().flat_map(move |keys| keys.positions(arg_count))
+    }
+
+    /// Whether it changes data.
+    #[must_use]
+    #[inline]
+    pub const fn is_write(&self) -> bool {
+        self.flags.contains(Flags::WRITE)
+    }
+
+    /// Its subcommands; empty for most.
+    #[must_use]
+    pub fn subcommands(&self) -> &'static [Self] {
+        let (first, count) = (usize::from(self.subcommands.0), usize::from(self.subcommands.1));
+        &super::table::COMMANDS[first..first + count]
+    }
+
+    /// The last word of its name: `list` of `client|list`.
+    #[must_use]
+    pub fn short_name(&self) -> &'static str {
+        self.name.rsplit('|').next().unwrap_or(self.name)
+    }
+
+    /// Whether it is a subcommand.
+    #[must_use]
+    pub fn is_subcommand(&self) -> bool {
+        self.name.contains('|')
+    }
+}

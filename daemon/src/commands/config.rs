@@ -1,0 +1,274 @@
+//! CONFIG GET, SET, RESETSTAT, REWRITE: parameters by Redis's names where Redis has them.
+
+use resp::{Args, ReplyWriter};
+
+use super::context::ConnectionContext;
+use super::{error_text, glob};
+use crate::options::{LogLevel, Storage, format_output_limit, parse_output_limit, parse_size};
+use crate::server::{Server, Settings};
+
+/// How a parameter changes; or why not.
+#[derive(Clone, Copy)]
+enum Change {
+    /// Checks a value and gives what would set it: nothing is set unless all of a CONFIG SET can be.
+    Free(fn(&str) -> Result<Setter, String>),
+    /// Only to what it is: clients may ask for what holds anyway.
+    OnlyAsIs(&'static str),
+    /// Not while the server runs.
+    Never,
+}
+
+type Setter = Box<dyn FnOnce(&Settings)>;
+
+struct Parameter {
+    name: &'static str,
+    get: fn(&Server) -> String,
+    change: Change,
+}
+
+const fn parameter(name: &'static str, get: fn(&Server) -> String, change: Change) -> Parameter {
+    Parameter { name, get, change }
+}
+
+fn yes_no(yes: bool) -> String {
+    if yes { "yes" } else { "no" }.into()
+}
+
+fn number<T>(text: &str, low: T, high: T) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
+{
+    let Ok(number) = text.parse::<T>() else {
+        return Err("argument couldn't be parsed into an integer".into());
+    };
+    if (low..=high).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("argument must be between {low} and {high} inclusive"))
+    }
+}
+
+const RESTART: &str = "it is fixed at start; restart the server with another value";
+const NO_SNAPSHOTS: &str = "there are no timed snapshots: every write is in the log";
+
+/// Sorted by name.
+const PARAMETERS: &[Parameter] = &[
+    parameter(
+        "admin",
+        |s| s.options.admin.as_ref().map_or_else(String::new, ToString::to_string),
+        Change::Never,
+    ),
+    parameter("appendfsync", |s| s.options.append_fsync.to_string(), Change::OnlyAsIs(RESTART)),
+    parameter("appendonly", |s| yes_no(s.options.wal), Change::OnlyAsIs(RESTART)),
+    parameter("bind", bind_text, Change::OnlyAsIs(RESTART)),
+    parameter(
+        "client-output-buffer-limit",
+        |s| format_output_limit(s.settings.output_limit()),
+        Change::Free(|text| {
+            let limit = parse_output_limit(text)?;
+            Ok(Box::new(move |settings| settings.set_output_limit(limit)))
+        }),
+    ),
+    parameter("cluster-enabled", |_| "no".into(), Change::Never),
+    parameter("cpus", cpus_text, Change::Never),
+    parameter("daemonize", |_| "no".into(), Change::Never),
+    parameter("databases", |_| "1".into(), Change::Never),
+    parameter(
+        "dir",
+        |s| s.options.dir.display().to_string(),
+        Change::OnlyAsIs("the store cannot move while it runs"),
+    ),
+    parameter(
+        "loglevel",
+        |s| s.settings.log_level().to_string(),
+        Change::Free(|text| {
+            let level = <LogLevel as clap::ValueEnum>::from_str(text, true).map_err(|_| {
+                "argument(s) must be one of the following: debug, verbose, notice, warning".to_owned()
+            })?;
+            Ok(Box::new(move |settings| settings.set_log_level(level)))
+        }),
+    ),
+    parameter(
+        "maxclients",
+        |s| s.settings.max_clients().to_string(),
+        Change::Free(|text| {
+            let count = number(text, 1, u32::MAX)?;
+            Ok(Box::new(move |settings| settings.set_max_clients(count)))
+        }),
+    ),
+    parameter("maxmemory", |_| "0".into(), Change::OnlyAsIs("there is no eviction yet")),
+    parameter("maxmemory-policy", |_| "noeviction".into(), Change::OnlyAsIs("there is no eviction yet")),
+    parameter("notify-keyspace-events", |_| String::new(), Change::OnlyAsIs("there are no events yet")),
+    parameter("port", |s| s.options.port.to_string(), Change::OnlyAsIs(RESTART)),
+    parameter(
+        "proto-max-bulk-len",
+        |s| s.settings.bulk_bytes_max().to_string(),
+        Change::Free(|text| {
+            let bytes = parse_size(text).map_err(|_| "argument must be a memory value".to_owned())?;
+            if !(1 << 20..=512 << 20).contains(&bytes) {
+                return Err(format!("argument must be between {} and {} inclusive", 1 << 20, 512 << 20));
+            }
+            Ok(Box::new(move |settings| settings.set_bulk_bytes_max(bytes)))
+        }),
+    ),
+    parameter("requirepass", |_| String::new(), Change::OnlyAsIs("there are no passwords yet")),
+    parameter("save", |_| String::new(), Change::OnlyAsIs(NO_SNAPSHOTS)),
+    parameter("shards", |s| s.options.shards.to_string(), Change::Never),
+    parameter(
+        "shutdown-timeout",
+        |s| s.settings.shutdown_timeout_seconds().to_string(),
+        Change::Free(|text| {
+            let seconds = number(text, 0, u32::MAX)?;
+            Ok(Box::new(move |settings| settings.set_shutdown_timeout_seconds(seconds)))
+        }),
+    ),
+    parameter("storage", |s| s.options.storage.to_string(), Change::Never),
+    parameter("tcp-backlog", |s| s.options.tcp_backlog.to_string(), Change::Never),
+    parameter(
+        "tcp-keepalive",
+        |s| s.settings.tcp_keepalive_seconds().to_string(),
+        Change::Free(|text| {
+            let seconds = number(text, 0, i32::MAX.unsigned_abs())?;
+            Ok(Box::new(move |settings| settings.set_tcp_keepalive_seconds(seconds)))
+        }),
+    ),
+    parameter(
+        "timeout",
+        |s| s.settings.timeout_seconds().to_string(),
+        Change::Free(|text| {
+            let seconds = number(text, 0, i32::MAX.unsigned_abs())?;
+            Ok(Box::new(move |settings| settings.set_timeout_seconds(seconds)))
+        }),
+    ),
+    parameter(
+        "unixsocket",
+        |s| s.options.unix_socket.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+        Change::Never,
+    ),
+    parameter("unixsocketperm", |s| format!("{:o}", s.options.unix_socket_mode), Change::Never),
+    parameter("wal", |s| yes_no(s.options.wal && s.options.storage == Storage::Disk), Change::Never),
+    parameter("wal-segment-bytes", |s| s.options.wal_segment_bytes.to_string(), Change::Never),
+    parameter("wal-sync", |s| s.options.wal_sync.to_string(), Change::Never),
+    parameter("workers", |s| s.options.workers.to_string(), Change::Never),
+];
+
+fn bind_text(server: &Server) -> String {
+    let one = |bind: &crate::options::BindAddress| bind.to_string();
+    server.options.bind.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+fn cpus_text(server: &Server) -> String {
+    server.options.cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// CONFIG GET pattern [pattern ...]
+pub(super) fn get(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
+    let patterns = args.tail(2);
+    let wanted = |parameter: &&Parameter| {
+        let name = parameter.name.as_bytes();
+        patterns.iter().any(|pattern| glob::matches_ignoring_case(pattern, name))
+    };
+    let found: Vec<&Parameter> = PARAMETERS.iter().filter(wanted).collect();
+    ctx.reply.map(found.len());
+    for parameter in found {
+        ctx.reply.bulk(parameter.name.as_bytes());
+        ctx.reply.bulk((parameter.get)(ctx.server).as_bytes());
+    }
+}
+
+/// CONFIG SET name value [name value ...]: all of them, or none
+pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
+    if args.len() % 2 == 1 {
+        ctx.reply.error(error_text::SYNTAX);
+        return;
+    }
+    let (mut setters, mut seen) = (Vec::new(), Vec::new());
+    for at in (2..args.len()).step_by(2) {
+        let (name, value) = (args.at(at), args.at(at + 1));
+        let found = PARAMETERS.iter().find(|parameter| parameter.name.as_bytes().eq_ignore_ascii_case(name));
+        let Some(parameter) = found else {
+            let unknown = b"ERR Unknown option or number of arguments for CONFIG SET - '";
+            ctx.reply.error_parts(&[unknown, name, b"'"]);
+            return;
+        };
+        if seen.contains(&parameter.name) {
+            return refuse(&mut ctx.reply, parameter.name, "duplicate parameter");
+        }
+        seen.push(parameter.name);
+        match check(parameter, ctx.server, &String::from_utf8_lossy(value)) {
+            Ok(setter) => setters.extend(setter),
+            Err(why) => return refuse(&mut ctx.reply, parameter.name, &why),
+        }
+    }
+    for setter in setters {
+        setter(&ctx.server.settings);
+    }
+    ctx.reply.ok();
+}
+
+/// What sets a parameter to a value; nothing where it has it anyway.
+fn check(parameter: &Parameter, server: &Server, value: &str) -> Result<Option<Setter>, String> {
+    match parameter.change {
+        Change::Free(check) => check(value).map(Some),
+        Change::OnlyAsIs(_) if value.eq_ignore_ascii_case(&(parameter.get)(server)) => Ok(None),
+        Change::OnlyAsIs(why) => Err(why.into()),
+        Change::Never => Err("can't set immutable config".into()),
+    }
+}
+
+fn refuse(reply: &mut ReplyWriter<'_>, name: &str, why: &str) {
+    let start: &[u8] = b"ERR CONFIG SET failed (possibly related to argument '";
+    reply.error_parts(&[start, name.as_bytes(), b"') - ", why.as_bytes()]);
+}
+
+/// CONFIG RESETSTAT
+pub(super) fn resetstat(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
+    ctx.server.reset_stats();
+    ctx.reply.ok();
+}
+
+/// CONFIG REWRITE: refused, the file is the operator's
+pub(super) fn rewrite(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
+    ctx.reply.error(match ctx.server.options.config_file {
+        None => "ERR The server is running without a config file",
+        Some(_) => "ERR Rewriting config file: Ouro does not write to it; change the file by hand",
+    });
+}
+
+const HELP: &[&str] = &[
+    "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GET <pattern>",
+    "    Return parameters matching the glob-like <pattern> and their values.",
+    "SET <directive> <value>",
+    "    Set the configuration <directive> to <value>.",
+    "RESETSTAT",
+    "    Reset statistics reported by the INFO command.",
+    "REWRITE",
+    "    Refused: the configuration file is changed by hand.",
+    "HELP",
+    "    Print this help.",
+];
+
+/// CONFIG HELP
+pub(super) fn help(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
+    super::help::write(&mut ctx.reply, HELP);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_sorted_and_named_once() {
+        assert!(PARAMETERS.windows(2).all(|pair| pair[0].name < pair[1].name));
+    }
+
+    #[test]
+    fn every_option_is_a_parameter() {
+        for arg in crate::options::command_line().get_arguments() {
+            let name = arg.get_long().unwrap_or_default();
+            let known = PARAMETERS.iter().any(|parameter| parameter.name == name);
+            assert!(known || ["config", "help", "version"].contains(&name), "{name}");
+        }
+    }
+}

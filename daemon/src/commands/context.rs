@@ -1,0 +1,95 @@
+//! What a handler is given: the store and the reply, or the session and the server. Handlers know no socket,
+//! no ring and no other worker; durability is kept outside them, by what the store notes about look-ups and writes.
+
+use resp::{Args, Protocol, ReplyWriter};
+use shard::key::Key;
+use shard::types::{Db, UnixMs};
+
+use super::store::Store;
+use crate::server::{Server, Settings, ShutdownRequest, WorkerCounters};
+use crate::session::Session;
+
+/// A command that touches keys, on the worker that owns them.
+pub struct KeyContext<'a> {
+    /// The worker's part of the store.
+    pub store: &'a mut Store,
+    /// The time the command runs at: one for the whole command.
+    pub now: UnixMs,
+    /// The database its session has selected.
+    pub db: Db,
+    /// Where the reply goes.
+    pub reply: ReplyWriter<'a>,
+    /// What CONFIG SET may change.
+    pub settings: &'a Settings,
+    /// Figures of this worker.
+    pub counters: &'a mut WorkerCounters,
+    /// State of a seeded generator, for RANDOMKEY; never 0.
+    pub random: &'a mut u64,
+    /// The first key as the router has hashed it, to save doing it twice.
+    pub key: Option<Key<'a>>,
+}
+
+impl KeyContext<'_> {
+    /// The key of a command of one key: its first argument.
+    #[must_use]
+    #[inline]
+    pub fn first_key<'k>(&self, args: Args<'k>) -> Key<'k> {
+        let bytes = args.at(1);
+        match self.key {
+            Some(key) => {
+                debug_assert_eq!(key.bytes, bytes, "the router hashed the first argument");
+                Key { bytes, slot: key.slot, hash: key.hash }
+            }
+            None => self.store.key(bytes),
+        }
+    }
+
+    /// Draws a number.
+    pub fn draw(&mut self) -> u64 {
+        // xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled" (2016).
+        let mut state = *self.random | u64::from(*self.random == 0);
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        *self.random = state;
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+/// A command that touches no key, on the worker of its connection.
+pub struct ConnectionContext<'a> {
+    /// The client's session.
+    pub session: &'a mut Session,
+    /// What all workers share.
+    pub server: &'a Server,
+    /// Where the reply goes. It speaks the session's protocol as it was before the command: HELLO and RESET
+    /// answer through [`Self::switch_protocol`].
+    pub reply: ReplyWriter<'a>,
+    /// The time the command runs at.
+    pub now: UnixMs,
+    /// What the connection is to do after the reply.
+    pub action: &'a mut Action,
+    /// Index of this worker.
+    pub worker: usize,
+}
+
+impl ConnectionContext<'_> {
+    /// Makes the session speak `protocol`, and gives the writer of a reply in it.
+    pub fn switch_protocol(&mut self, protocol: Protocol) -> ReplyWriter<'_> {
+        self.session.protocol = protocol;
+        ReplyWriter::new(self.reply.out_mut(), protocol)
+    }
+}
+
+/// What a connection is to do after a command's reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Action {
+    /// Go on.
+    #[default]
+    None,
+    /// Send what there is to say, then close; run no later command.
+    CloseAfterReply,
+    /// The server was asked to stop and [`Server::request_shutdown`] has been told: no reply was written, later
+    /// commands of this connection wait.
+    Shutdown(ShutdownRequest),
+}

@@ -1,0 +1,68 @@
+//! Documentation of the commands on the connection itself.
+
+use crate::commands::doc::{Argument, Doc};
+
+const G: &str = "connection";
+const NAME: Argument = Argument::string("connection-name");
+
+pub(in crate::commands) static PING: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Returns PONG, or the message: the server is alive.")
+        .with(&[Argument::string("message").optional()]);
+pub(in crate::commands) static ECHO: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Returns the message.").with(&[Argument::string("message")]);
+pub(in crate::commands) static QUIT: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Closes the connection.").deprecated("7.2.0", "just closing the connection");
+pub(in crate::commands) static HELLO: Doc =
+    Doc::new(G, "6.0.0", "O(1)", "Shakes hands: chooses the protocol, tells who is who.").with(&[
+        Argument::block(
+            "arguments",
+            &[
+                Argument::integer("protover"),
+                Argument::block("auth", &[Argument::string("username"), Argument::string("password")])
+                    .token("AUTH")
+                    .optional(),
+                Argument::string("clientname").token("SETNAME").optional(),
+            ],
+        )
+        .optional(),
+    ]);
+pub(in crate::commands) static AUTH: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Logs in; there are no passwords yet.")
+        .with(&[Argument::string("username").optional(), Argument::string("password")]);
+pub(in crate::commands) static SELECT: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Selects a database; there is only 0.").with(&[Argument::integer("index")]);
+pub(in crate::commands) static RESET: Doc =
+    Doc::new(G, "6.2.0", "O(1)", "Puts the connection back to how it began.");
+pub(in crate::commands) static CLIENT: Doc =
+    Doc::new(G, "2.4.0", "Depends on subcommand.", "Holds the commands on client connections.");
+pub(in crate::commands) static CLIENT_HELP: Doc =
+    Doc::new(G, "5.0.0", "O(1)", "Returns what subcommands there are.");
+pub(in crate::commands) static CLIENT_ID: Doc =
+    Doc::new(G, "5.0.0", "O(1)", "Returns the id of the connection.");
+pub(in crate::commands) static CLIENT_GETNAME: Doc =
+    Doc::new(G, "2.6.9", "O(1)", "Returns the name of the connection.");
+pub(in crate::commands) static CLIENT_SETNAME: Doc =
+    Doc::new(G, "2.6.9", "O(1)", "Gives the connection a name.").with(&[NAME]);
+pub(in crate::commands) static CLIENT_SETINFO: Doc =
+    Doc::new(G, "7.2.0", "O(1)", "Tells which library the client uses.").with(&[Argument::one_of(
+        "attr",
+        &[Argument::string("libname").token("LIB-NAME"), Argument::string("libver").token("LIB-VER")],
+    )]);
+pub(in crate::commands) static CLIENT_INFO: Doc =
+    Doc::new(G, "6.2.0", "O(1)", "Returns what there is to know of the connection.");
+pub(in crate::commands) static CLIENT_LIST: Doc =
+    Doc::new(G, "2.4.0", "O(N) in the number of connections", "Returns a line for each open connection.")
+        .with(&[
+            Argument::one_of(
+                "client-type",
+                &[
+                    Argument::word("normal", "NORMAL"),
+                    Argument::word("master", "MASTER"),
+                    Argument::word("replica", "REPLICA"),
+                    Argument::word("pubsub", "PUBSUB"),
+                ],
+            )
+            .token("TYPE")
+            .optional(),
+            Argument::integer("client-id").token("ID").optional().multiple(),
+        ]);

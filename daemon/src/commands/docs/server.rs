@@ -1,0 +1,90 @@
+//! Documentation of the commands on the server as a whole.
+
+use crate::commands::doc::{Argument, Doc};
+
+const G: &str = "server";
+const FLUSH: &[Argument] =
+    &[Argument::one_of("flush-type", &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")])
+        .optional()];
+const COMMAND_NAMES: &[Argument] = &[Argument::string("command-name").optional().multiple()];
+const WHOLE_COMMAND: &[Argument] =
+    &[Argument::string("command"), Argument::string("arg").optional().multiple()];
+const BY_COMMANDS: &str = "O(N) in the number of commands";
+
+pub(in crate::commands) static TIME: Doc =
+    Doc::new(G, "2.6.0", "O(1)", "Returns the server's time: Unix seconds, and microseconds of the second.");
+pub(in crate::commands) static DBSIZE: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Returns how many keys the database has.");
+pub(in crate::commands) static FLUSHDB: Doc =
+    Doc::new(G, "1.0.0", "O(1), memory comes back in the background", "Deletes all keys of the database.")
+        .with(FLUSH);
+pub(in crate::commands) static FLUSHALL: Doc =
+    Doc::new(G, "1.0.0", "O(1), memory comes back in the background", "Deletes all keys of all databases.")
+        .with(FLUSH);
+pub(in crate::commands) static SHUTDOWN: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Stops the server; what was acknowledged stays.").with(&[
+        Argument::one_of(
+            "save-selector",
+            &[Argument::word("nosave", "NOSAVE"), Argument::word("save", "SAVE")],
+        )
+        .optional(),
+        Argument::word("now", "NOW").optional(),
+        Argument::word("force", "FORCE").optional(),
+        Argument::word("abort", "ABORT").optional(),
+    ]);
+pub(in crate::commands) static INFO: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Returns figures and facts about the server, by section.")
+        .with(&[Argument::string("section").optional().multiple()]);
+pub(in crate::commands) static COMMAND: Doc =
+    Doc::new(G, "2.8.13", BY_COMMANDS, "Returns what there is to know of all commands.");
+pub(in crate::commands) static COMMAND_COUNT: Doc =
+    Doc::new(G, "2.8.13", "O(1)", "Returns how many commands there are.");
+pub(in crate::commands) static COMMAND_DOCS: Doc =
+    Doc::new(G, "7.0.0", BY_COMMANDS, "Returns the documentation of commands.").with(COMMAND_NAMES);
+pub(in crate::commands) static COMMAND_INFO: Doc =
+    Doc::new(G, "2.8.13", BY_COMMANDS, "Returns what there is to know of some commands.").with(COMMAND_NAMES);
+pub(in crate::commands) static COMMAND_LIST: Doc =
+    Doc::new(G, "7.0.0", BY_COMMANDS, "Returns the names of commands.").with(&[Argument::one_of(
+        "filterby",
+        &[
+            Argument::string("module-name").token("MODULE"),
+            Argument::string("category").token("ACLCAT"),
+            Argument::pattern("pattern").token("PATTERN"),
+        ],
+    )
+    .token("FILTERBY")
+    .optional()]);
+pub(in crate::commands) static COMMAND_GETKEYS: Doc = Doc::new(
+    G,
+    "2.8.13",
+    "O(N) in the number of arguments",
+    "Returns which arguments of a request are keys.",
+)
+.with(WHOLE_COMMAND);
+pub(in crate::commands) static COMMAND_GETKEYSANDFLAGS: Doc = Doc::new(
+    G,
+    "7.0.0",
+    "O(N) in the number of arguments",
+    "Returns which arguments of a request are keys and what happens to them.",
+)
+.with(WHOLE_COMMAND);
+pub(in crate::commands) static COMMAND_HELP: Doc =
+    Doc::new(G, "5.0.0", "O(1)", "Returns what subcommands there are.");
+pub(in crate::commands) static CONFIG: Doc =
+    Doc::new(G, "2.0.0", "Depends on subcommand.", "Holds the commands on the server's parameters.");
+pub(in crate::commands) static CONFIG_GET: Doc =
+    Doc::new(G, "2.0.0", "O(N) in the number of parameters", "Returns parameters that match patterns.")
+        .with(&[Argument::string("parameter").multiple()]);
+pub(in crate::commands) static CONFIG_SET: Doc = Doc::new(
+    G,
+    "2.0.0",
+    "O(N) in the number of parameters",
+    "Changes parameters: all that are given, or none.",
+)
+.with(&[Argument::block("data", &[Argument::string("parameter"), Argument::string("value")]).multiple()]);
+pub(in crate::commands) static CONFIG_RESETSTAT: Doc =
+    Doc::new(G, "2.0.0", "O(1)", "Sets the figures of INFO back.");
+pub(in crate::commands) static CONFIG_REWRITE: Doc =
+    Doc::new(G, "2.8.0", "O(1)", "Refused: the file of options is changed by hand.");
+pub(in crate::commands) static CONFIG_HELP: Doc =
+    Doc::new(G, "5.0.0", "O(1)", "Returns what subcommands there are.");

@@ -1,0 +1,41 @@
+//! The commands: what there is of them (one table), how a request finds its command, and what each does.
+//!
+//! The path of a request: the parser's arguments -> [`resolve`] -> [`Command::execution`] tells the router where to
+//! run it -> a handler, which sees the store or the session and writes the reply. Handlers know neither sockets nor
+//! other workers. What a reply must wait for is noted by the store, not by them.
+
+mod client;
+mod command;
+mod config;
+mod connection;
+mod context;
+mod describe;
+mod doc;
+mod docs;
+pub mod error_text;
+mod expire;
+mod flags;
+pub mod glob;
+mod help;
+mod info;
+mod integer;
+mod keyspace;
+mod long_double;
+mod lookup;
+mod multi;
+mod number;
+pub mod scan;
+mod set;
+mod shutdown;
+pub mod store;
+mod string;
+mod table;
+mod walk;
+
+pub use self::command::{Command, CommandId, ConnectionHandler, Execution, KeyHandler, KeySpec, Merge};
+pub use self::context::{Action, ConnectionContext, KeyContext};
+pub use self::doc::{Argument, Doc};
+pub use self::flags::{Categories, Flags};
+pub use self::lookup::{Refusal, lookup_command, lookup_full_name, lookup_subcommand, resolve};
+pub use self::table::{COMMAND_COUNT, COMMANDS};
+pub use self::walk::WalkState;

@@ -1,0 +1,435 @@
+//! All commands, in one table. A subcommand stands right after its container.
+
+use super::command::{Command, CommandId, Execution, KeySpec, Merge};
+use super::doc::Doc;
+use super::docs::{connection as connection_docs, generic, server as server_docs, string as string_docs};
+use super::flags::{Categories, Flags};
+use super::{
+    client, config, connection, describe, expire, info, keyspace, multi, number, scan, set, shutdown, string,
+};
+
+type F = Flags;
+type C = Categories;
+use Execution::{Connection, Container, Everywhere, Key, Keys, SameShard, Scan, Sessions, Walk};
+
+const NO: F = F::NONE;
+const READ: F = F::READONLY;
+const READ_FAST: F = F::READONLY.and(F::FAST);
+const WRITE: F = F::WRITE;
+const WRITE_FAST: F = F::WRITE.and(F::FAST);
+const GROW: F = F::WRITE.and(F::DENYOOM);
+const GROW_FAST: F = GROW.and(F::FAST);
+const ANYTIME: F = F::LOADING.and(F::STALE);
+const ANYTIME_FAST: F = ANYTIME.and(F::FAST);
+const PERSONAL: F = F::NOSCRIPT.and(ANYTIME);
+const FIRST_THING: F = PERSONAL.and(F::FAST).and(F::NO_AUTH).and(F::ALLOW_BUSY);
+const ADMIN: F = F::ADMIN.and(PERSONAL);
+const STOP: F = ADMIN.and(F::NO_MULTI).and(F::ALLOW_BUSY);
+
+const ANY_KEY: C = C::KEYSPACE;
+const ANY_KEY_DANGEROUS: C = C::KEYSPACE.and(C::DANGEROUS);
+
+const RO: &[&str] = &["RO"];
+const RO_ACCESS: &[&str] = &["RO", "access"];
+const RW_UPDATE: &[&str] = &["RW", "update"];
+const RW_INSERT: &[&str] = &["RW", "insert"];
+const RW_ACCESS_UPDATE: &[&str] = &["RW", "access", "update"];
+const RW_ACCESS_DELETE: &[&str] = &["RW", "access", "delete"];
+const OW_UPDATE: &[&str] = &["OW", "update"];
+const OW_INSERT: &[&str] = &["OW", "insert"];
+const RM: &[&str] = &["RM", "delete"];
+const VARIABLE: &[&str] = &["RW", "access", "update", "variable_flags"];
+
+const VARYING: &[&str] = &["nondeterministic_output"];
+const VARYING_ORDER: &[&str] = &["nondeterministic_output_order"];
+const EACH_SHARD_SUM: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
+const EACH_SHARD_OK: &[&str] = &["request_policy:multi_shard", "response_policy:all_succeeded"];
+const ALL_SHARDS_OK: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
+
+const fn command(
+    name: &'static str,
+    arity: i16,
+    flags: F,
+    categories: C,
+    execution: Execution,
+    doc: &'static Doc,
+) -> Command {
+    Command {
+        name,
+        arity,
+        flags,
+        keys: None,
+        categories: categories.implied_by(flags),
+        tips: &[],
+        execution,
+        doc,
+        id: CommandId(0),
+        subcommands: (0, 0),
+    }
+}
+
+impl Command {
+    const fn key(mut self, uses: &'static [&'static str]) -> Self {
+        self.keys = Some(KeySpec::one(uses));
+        self
+    }
+
+    const fn keys(mut self, step: usize, uses: &'static [&'static str]) -> Self {
+        self.keys = Some(KeySpec::all(step, uses));
+        self
+    }
+
+    const fn notes(mut self, notes: &'static str) -> Self {
+        if let Some(keys) = &mut self.keys {
+            keys.notes = Some(notes);
+        }
+        self
+    }
+
+    const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+}
+
+const STRINGS: [Command; 21] = [
+    command("get", 2, READ_FAST, C::STRING, Key(string::get), &string_docs::GET).key(RO_ACCESS),
+    command("set", -3, GROW, C::STRING, Key(set::set), &string_docs::SET)
+        .key(VARIABLE)
+        .notes("RW and ACCESS due to the optional `GET` argument"),
+    command("setnx", 3, GROW_FAST, C::STRING, Key(set::setnx), &string_docs::SETNX).key(OW_INSERT),
+    command("setex", 4, GROW, C::STRING, Key(set::setex), &string_docs::SETEX).key(OW_UPDATE),
+    command("psetex", 4, GROW, C::STRING, Key(set::psetex), &string_docs::PSETEX).key(OW_UPDATE),
+    command("getset", 3, GROW_FAST, C::STRING, Key(set::getset), &string_docs::GETSET).key(RW_ACCESS_UPDATE),
+    command("getdel", 2, WRITE_FAST, C::STRING, Key(set::getdel), &string_docs::GETDEL).key(RW_ACCESS_DELETE),
+    command("getex", -2, WRITE_FAST, C::STRING, Key(set::getex), &string_docs::GETEX)
+        .key(RW_ACCESS_UPDATE)
+        .notes("RW and UPDATE because it changes the TTL"),
+    command(
+        "mget",
+        -2,
+        READ_FAST,
+        C::STRING,
+        Keys { handler: multi::mget, merge: Merge::Interleave },
+        &string_docs::MGET,
+    )
+    .keys(1, RO_ACCESS)
+    .tips(&["request_policy:multi_shard"]),
+    command(
+        "mset",
+        -3,
+        GROW,
+        C::STRING,
+        Keys { handler: multi::mset, merge: Merge::AllOk },
+        &string_docs::MSET,
+    )
+    .keys(2, OW_UPDATE)
+    .tips(EACH_SHARD_OK),
+    command("msetnx", -3, GROW, C::STRING, SameShard(multi::msetnx), &string_docs::MSETNX)
+        .keys(2, OW_INSERT)
+        .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
+    command("append", 3, GROW_FAST, C::STRING, Key(string::append), &string_docs::APPEND).key(RW_INSERT),
+    command("strlen", 2, READ_FAST, C::STRING, Key(string::strlen), &string_docs::STRLEN).key(RO),
+    command("getrange", 4, READ, C::STRING, Key(string::getrange), &string_docs::GETRANGE).key(RO_ACCESS),
+    command("substr", 4, READ, C::STRING, Key(string::getrange), &string_docs::SUBSTR).key(RO_ACCESS),
+    command("setrange", 4, GROW, C::STRING, Key(string::setrange), &string_docs::SETRANGE).key(RW_UPDATE),
+    command("incr", 2, GROW_FAST, C::STRING, Key(number::incr), &string_docs::INCR).key(RW_ACCESS_UPDATE),
+    command("decr", 2, GROW_FAST, C::STRING, Key(number::decr), &string_docs::DECR).key(RW_ACCESS_UPDATE),
+    command("incrby", 3, GROW_FAST, C::STRING, Key(number::incrby), &string_docs::INCRBY)
+        .key(RW_ACCESS_UPDATE),
+    command("decrby", 3, GROW_FAST, C::STRING, Key(number::decrby), &string_docs::DECRBY)
+        .key(RW_ACCESS_UPDATE),
+    command("incrbyfloat", 3, GROW_FAST, C::STRING, Key(number::incrbyfloat), &string_docs::INCRBYFLOAT)
+        .key(RW_ACCESS_UPDATE),
+];
+
+const fn of_keys(handler: super::command::KeyHandler) -> Execution {
+    Keys { handler, merge: Merge::Sum }
+}
+
+const GENERIC: [Command; 17] = [
+    command("del", -2, WRITE, ANY_KEY, of_keys(keyspace::del), &generic::DEL)
+        .keys(1, RM)
+        .tips(EACH_SHARD_SUM),
+    command("unlink", -2, WRITE_FAST, ANY_KEY, of_keys(keyspace::del), &generic::UNLINK)
+        .keys(1, RM)
+        .tips(EACH_SHARD_SUM),
+    command("exists", -2, READ_FAST, ANY_KEY, of_keys(keyspace::exists), &generic::EXISTS)
+        .keys(1, RO)
+        .tips(EACH_SHARD_SUM),
+    command("touch", -2, READ_FAST, ANY_KEY, of_keys(keyspace::exists), &generic::TOUCH)
+        .keys(1, RO)
+        .tips(EACH_SHARD_SUM),
+    command("type", 2, READ_FAST, ANY_KEY, Key(keyspace::type_of), &generic::TYPE).key(RO),
+    command("expire", -3, WRITE_FAST, ANY_KEY, Key(expire::expire), &generic::EXPIRE).key(RW_UPDATE),
+    command("pexpire", -3, WRITE_FAST, ANY_KEY, Key(expire::pexpire), &generic::PEXPIRE).key(RW_UPDATE),
+    command("expireat", -3, WRITE_FAST, ANY_KEY, Key(expire::expireat), &generic::EXPIREAT).key(RW_UPDATE),
+    command("pexpireat", -3, WRITE_FAST, ANY_KEY, Key(expire::pexpireat), &generic::PEXPIREAT).key(RW_UPDATE),
+    command("expiretime", 2, READ_FAST, ANY_KEY, Key(expire::expiretime), &generic::EXPIRETIME)
+        .key(RO_ACCESS),
+    command("pexpiretime", 2, READ_FAST, ANY_KEY, Key(expire::pexpiretime), &generic::PEXPIRETIME)
+        .key(RO_ACCESS),
+    command("ttl", 2, READ_FAST, ANY_KEY, Key(expire::ttl), &generic::TTL).key(RO_ACCESS).tips(VARYING),
+    command("pttl", 2, READ_FAST, ANY_KEY, Key(expire::pttl), &generic::PTTL).key(RO_ACCESS).tips(VARYING),
+    command("persist", 2, WRITE_FAST, ANY_KEY, Key(expire::persist), &generic::PERSIST).key(RW_UPDATE),
+    command("scan", -2, READ, ANY_KEY, Scan(scan::scan), &generic::SCAN)
+        .tips(&["nondeterministic_output", "request_policy:special"]),
+    command("keys", 2, READ, ANY_KEY_DANGEROUS, Walk(scan::keys), &generic::KEYS_)
+        .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
+    command(
+        "randomkey",
+        1,
+        READ,
+        ANY_KEY,
+        Everywhere { handler: keyspace::randomkey, merge: Merge::WeightedPick },
+        &generic::RANDOMKEY,
+    )
+    .tips(&["request_policy:all_shards", "nondeterministic_output"]),
+];
+
+const CONNECTIONS: [Command; 15] = [
+    command("ping", -1, F::FAST, C::CONNECTION, Connection(connection::ping), &connection_docs::PING)
+        .tips(ALL_SHARDS_OK),
+    command("echo", 2, ANYTIME_FAST, C::CONNECTION, Connection(connection::echo), &connection_docs::ECHO),
+    command("quit", -1, FIRST_THING, C::CONNECTION, Connection(connection::quit), &connection_docs::QUIT),
+    command("hello", -1, FIRST_THING, C::CONNECTION, Connection(connection::hello), &connection_docs::HELLO),
+    command("auth", -2, FIRST_THING, C::CONNECTION, Connection(connection::auth), &connection_docs::AUTH),
+    command(
+        "select",
+        2,
+        ANYTIME_FAST,
+        C::CONNECTION,
+        Connection(connection::select),
+        &connection_docs::SELECT,
+    ),
+    command("reset", 1, FIRST_THING, C::CONNECTION, Connection(connection::reset), &connection_docs::RESET),
+    command("client", -2, NO, C::NONE, Container, &connection_docs::CLIENT),
+    command(
+        "client|getname",
+        2,
+        PERSONAL,
+        C::CONNECTION,
+        Connection(client::getname),
+        &connection_docs::CLIENT_GETNAME,
+    ),
+    command(
+        "client|help",
+        2,
+        ANYTIME,
+        C::CONNECTION,
+        Connection(client::help),
+        &connection_docs::CLIENT_HELP,
+    ),
+    command("client|id", 2, PERSONAL, C::CONNECTION, Connection(client::id), &connection_docs::CLIENT_ID),
+    command(
+        "client|info",
+        2,
+        PERSONAL,
+        C::CONNECTION,
+        Connection(client::info),
+        &connection_docs::CLIENT_INFO,
+    )
+    .tips(VARYING),
+    command(
+        "client|list",
+        -2,
+        ADMIN,
+        C::CONNECTION,
+        Sessions { check: client::check_list, list: client::list },
+        &connection_docs::CLIENT_LIST,
+    )
+    .tips(VARYING),
+    command(
+        "client|setinfo",
+        4,
+        PERSONAL,
+        C::CONNECTION,
+        Connection(client::setinfo),
+        &connection_docs::CLIENT_SETINFO,
+    ),
+    command(
+        "client|setname",
+        3,
+        PERSONAL,
+        C::CONNECTION,
+        Connection(client::setname),
+        &connection_docs::CLIENT_SETNAME,
+    ),
+];
+
+const SERVER: [Command; 20] = [
+    command("time", 1, ANYTIME_FAST, C::NONE, Connection(connection::time), &server_docs::TIME).tips(VARYING),
+    command(
+        "dbsize",
+        1,
+        READ_FAST,
+        ANY_KEY,
+        Everywhere { handler: keyspace::dbsize, merge: Merge::Sum },
+        &server_docs::DBSIZE,
+    )
+    .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
+    command(
+        "flushdb",
+        -1,
+        WRITE,
+        ANY_KEY_DANGEROUS,
+        Everywhere { handler: keyspace::flushdb, merge: Merge::AllOk },
+        &server_docs::FLUSHDB,
+    )
+    .tips(ALL_SHARDS_OK),
+    command(
+        "flushall",
+        -1,
+        WRITE,
+        ANY_KEY_DANGEROUS,
+        Everywhere { handler: keyspace::flushall, merge: Merge::AllOk },
+        &server_docs::FLUSHALL,
+    )
+    .tips(ALL_SHARDS_OK),
+    command("shutdown", -1, STOP, C::NONE, Connection(shutdown::shutdown), &server_docs::SHUTDOWN),
+    command("info", -1, ANYTIME, C::DANGEROUS, Connection(info::info), &server_docs::INFO).tips(&[
+        "nondeterministic_output",
+        "request_policy:all_shards",
+        "response_policy:special",
+    ]),
+    command("command", -1, ANYTIME, C::CONNECTION, Connection(describe::all), &server_docs::COMMAND)
+        .tips(VARYING_ORDER),
+    command(
+        "command|count",
+        2,
+        ANYTIME,
+        C::CONNECTION,
+        Connection(describe::count),
+        &server_docs::COMMAND_COUNT,
+    ),
+    command(
+        "command|docs",
+        -2,
+        ANYTIME,
+        C::CONNECTION,
+        Connection(describe::docs),
+        &server_docs::COMMAND_DOCS,
+    )
+    .tips(VARYING_ORDER),
+    command(
+        "command|getkeys",
+        -3,
+        ANYTIME,
+        C::CONNECTION,
+        Connection(describe::getkeys),
+        &server_docs::COMMAND_GETKEYS,
+    ),
+    command(
+        "command|getkeysandflags",
+        -3,
+        ANYTIME,
+        C::CONNECTION,
+        Connection(describe::getkeysandflags),
+        &server_docs::COMMAND_GETKEYSANDFLAGS,
+    ),
+    command(
+        "command|help",
+        2,
+        ANYTIME,
+        C::CONNECTION,
+        Connection(describe::help),
+        &server_docs::COMMAND_HELP,
+    ),
+    command(
+        "command|info",
+        -2,
+        ANYTIME,
+        C::CONNECTION,
+        Connection(describe::info),
+        &server_docs::COMMAND_INFO,
+    )
+    .tips(VARYING_ORDER),
+    command(
+        "command|list",
+        -2,
+        ANYTIME,
+        C::CONNECTION,
+        Connection(describe::list),
+        &server_docs::COMMAND_LIST,
+    )
+    .tips(VARYING_ORDER),
+    command("config", -2, NO, C::NONE, Container, &server_docs::CONFIG),
+    command("config|get", -3, ADMIN, C::NONE, Connection(config::get), &server_docs::CONFIG_GET),
+    command("config|help", 2, ANYTIME, C::NONE, Connection(config::help), &server_docs::CONFIG_HELP),
+    command(
+        "config|resetstat",
+        2,
+        ADMIN,
+        C::NONE,
+        Connection(config::resetstat),
+        &server_docs::CONFIG_RESETSTAT,
+    ),
+    command("config|rewrite", 2, ADMIN, C::NONE, Connection(config::rewrite), &server_docs::CONFIG_REWRITE),
+    command("config|set", -4, ADMIN, C::NONE, Connection(config::set), &server_docs::CONFIG_SET)
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+];
+
+/// Number of commands and subcommands.
+pub const COMMAND_COUNT: usize = STRINGS.len() + GENERIC.len() + CONNECTIONS.len() + SERVER.len();
+
+/// All commands, each at the index that is its id.
+pub static COMMANDS: [Command; COMMAND_COUNT] = assemble();
+
+/// Puts the parts together, numbers the commands and ties the subcommands to their containers.
+const fn assemble() -> [Command; COMMAND_COUNT] {
+    let mut all = [STRINGS[0]; COMMAND_COUNT];
+    let mut count = 0;
+    let parts: [&[Command]; 4] = [&STRINGS, &GENERIC, &CONNECTIONS, &SERVER];
+    let (mut part, mut container) = (0, 0);
+    while part < parts.len() {
+        let mut index = 0;
+        while index < parts[part].len() {
+            all[count] = parts[part][index];
+            #[expect(clippy::cast_possible_truncation, reason = "there are some dozens of commands")]
+            let id = count as u16;
+            all[count].id = CommandId(id);
+            if super::lookup::is_subcommand_name(all[count].name.as_bytes()) {
+                let first = if all[container].subcommands.1 == 0 { id } else { all[container].subcommands.0 };
+                all[container].subcommands = (first, all[container].subcommands.1 + 1);
+            } else {
+                container = count;
+            }
+            count += 1;
+            index += 1;
+        }
+        part += 1;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subcommands_follow_their_container() {
+        for command in &COMMANDS {
+            for subcommand in command.subcommands() {
+                let prefix = format!("{}|", command.name);
+                assert!(subcommand.name.starts_with(&prefix), "{}", subcommand.name);
+            }
+        }
+        let tied: usize = COMMANDS.iter().map(|command| command.subcommands().len()).sum();
+        assert_eq!(tied, COMMANDS.iter().filter(|command| command.is_subcommand()).count());
+    }
+
+    #[test]
+    fn ids_are_indexes() {
+        for (index, command) in COMMANDS.iter().enumerate() {
+            assert_eq!(command.id.index(), index);
+        }
+    }
+
+    #[test]
+    fn every_command_of_keys_knows_them() {
+        for command in &COMMANDS {
+            let wants_keys = matches!(command.execution, Key(_) | Keys { .. } | SameShard(_));
+            assert_eq!(wants_keys, command.keys.is_some(), "{}", command.name);
+        }
+    }
+}

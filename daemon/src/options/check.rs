@@ -1,0 +1,129 @@
+//! Options that must agree with each other and with the machine.
+
+use super::command_line::OptionsError;
+use super::values::Storage;
+use super::{Machine, Options};
+
+/// Shards of a new store when nobody says.
+pub(super) const SHARDS_DEFAULT: u16 = 16;
+/// Smallest and largest log segment.
+const WAL_SEGMENT_BYTES: std::ops::RangeInclusive<u64> = (1 << 20)..=(4 << 30);
+/// Smallest and largest bound of an argument. The lower one is Redis's.
+const BULK_BYTES_MAX: std::ops::RangeInclusive<u64> = (1 << 20)..=(512 << 20);
+/// What a Unix socket's address has room for, with its final 0.
+const UNIX_PATH_BYTES_MAX: usize = 107;
+/// A log batch and its alignment.
+const BLOCK_BYTES: u64 = 4096;
+
+fn refuse(message: String) -> Result<(), OptionsError> {
+    Err(OptionsError::Conflict(message))
+}
+
+/// Refuses what cannot be served.
+pub(super) fn check(options: &Options) -> Result<(), OptionsError> {
+    check_storage(options)?;
+    check_listeners(options)?;
+    if !BULK_BYTES_MAX.contains(&options.bulk_bytes_max) {
+        return refuse(format!(
+            "--proto-max-bulk-len {}: it must lie between 1mb and 512mb, the longest value a store holds",
+            options.bulk_bytes_max
+        ));
+    }
+    if usize::from(options.shards) < options.workers {
+        return refuse(format!(
+            "--workers {} with --shards {}: a worker would own no shard; ask for fewer workers, or for more shards \
+             when the store is created",
+            options.workers, options.shards
+        ));
+    }
+    Ok(())
+}
+
+fn check_storage(options: &Options) -> Result<(), OptionsError> {
+    match (options.storage, options.wal) {
+        (Storage::Memory, true) => {
+            return refuse(
+                "--storage memory with --wal yes: a store in memory writes no file, so it has no log; use --wal no, \
+                 or --storage disk to keep the data"
+                    .into(),
+            );
+        }
+        (Storage::Disk, false) => {
+            return refuse(
+                "--storage disk with --wal no: without checkpoints, which this version does not have yet, nothing \
+                 would ever reach the disk; use --wal yes, or --storage memory to write no file"
+                    .into(),
+            );
+        }
+        _ => {}
+    }
+    let size = options.wal_segment_bytes;
+    if !WAL_SEGMENT_BYTES.contains(&size) || !size.is_multiple_of(BLOCK_BYTES) {
+        return refuse(format!(
+            "--wal-segment-bytes {size}: it must be a multiple of {BLOCK_BYTES} between 1mb and 4gb"
+        ));
+    }
+    Ok(())
+}
+
+fn check_listeners(options: &Options) -> Result<(), OptionsError> {
+    if options.unix_socket.is_none() && options.port == 0 {
+        return refuse(
+            "neither --unixsocket nor --port: no client could ever connect; leave --unixsocket at its default or \
+             give a --port"
+                .into(),
+        );
+    }
+    if let Some(path) = &options.unix_socket
+        && path.as_os_str().len() > UNIX_PATH_BYTES_MAX
+    {
+        return refuse(format!(
+            "--unixsocket {}: the path has {} bytes, a socket's may have {UNIX_PATH_BYTES_MAX}; give a shorter one",
+            path.display(),
+            path.as_os_str().len()
+        ));
+    }
+    if options.bind.is_empty() {
+        return refuse("--bind needs an address; use --port 0 to switch TCP off".into());
+    }
+    if let Some(open) = options.bind.iter().find(|bind| !bind.address.is_loopback()) {
+        return refuse(format!(
+            "--bind {}: that is not a loopback address, and this version has neither passwords nor TLS, so anyone \
+             who reaches it would own the data; bind 127.0.0.1 or ::1 and reach it through a tunnel",
+            open.address
+        ));
+    }
+    Ok(())
+}
+
+/// How many workers there are, and the CPU of each.
+pub(super) fn place_workers(
+    workers: Option<usize>,
+    cpus: Option<&[usize]>,
+    machine: &Machine,
+) -> Result<(usize, Vec<usize>), OptionsError> {
+    let mut chosen = cpus.unwrap_or(&machine.allowed_cpus).to_vec();
+    if let Some(cpu) = chosen.iter().find(|cpu| !machine.allowed_cpus.contains(cpu)) {
+        return Err(OptionsError::Conflict(format!(
+            "--cpus: CPU {cpu} is not among those this process may use ({})",
+            list(&machine.allowed_cpus)
+        )));
+    }
+    // A store is made for 16 shards: without being asked, no more workers than that.
+    let workers = workers.unwrap_or_else(|| chosen.len().min(usize::from(SHARDS_DEFAULT)));
+    if workers > chosen.len() {
+        return Err(OptionsError::Conflict(format!(
+            "--workers {workers}: there are {} CPUs for them ({}), and two workers on one CPU only get in each \
+             other's way; ask for at most {}",
+            chosen.len(),
+            list(&chosen),
+            chosen.len()
+        )));
+    }
+    chosen.truncate(workers);
+    Ok((workers, chosen))
+}
+
+fn list(cpus: &[usize]) -> String {
+    cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}

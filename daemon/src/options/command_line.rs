@@ -1,0 +1,239 @@
+//! The command line, and how it and the file become [`Options`]: the file's lines are put before the command line's
+//! words, and of an option given twice the last one counts.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+
+use super::values::{
+    AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, parse_cpu_list, parse_output_limit,
+    parse_size,
+};
+use super::{Machine, Options, check, config_file};
+use crate::server::OutputLimit;
+
+/// Why options are refused.
+#[derive(Debug, thiserror::Error)]
+pub enum OptionsError {
+    /// The command line, or a request for help: prints itself, with its exit code.
+    #[error("{0}")]
+    CommandLine(#[from] clap::Error),
+    /// A line of the file.
+    #[error("{file}:{line}: {message}")]
+    File {
+        /// The file.
+        file: String,
+        /// Its line, from 1; 0 when the file cannot be read.
+        line: usize,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+    /// Options that do not go together, or that this machine cannot serve.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+const YES_NO: [&str; 2] = ["yes", "no"];
+
+/// A key-value daemon on io_uring that speaks RESP, the protocol of Redis: any Redis client talks to it.
+///
+/// Nothing is acknowledged before it is on disk, unless --appendfsync says otherwise. Sizes take Redis's units:
+/// 1k is 1000 bytes, 1kb 1024, likewise m, mb, g, gb. Every option may stand in a file (--config) as
+/// `name value`, one a line; the command line wins.
+#[derive(Debug, Parser)]
+#[command(name = "ourod", version, args_override_self = true, max_term_width = 100)]
+pub(super) struct CommandLine {
+    /// File to read options from: lines of `name value` as in redis.conf
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the store; made when it is missing
+    #[arg(long, value_name = "PATH", default_value = "./ouro-data")]
+    dir: PathBuf,
+
+    /// Unix socket to listen on; "" for none [default: <dir>/ouro.sock]
+    #[arg(long, value_name = "PATH", help_heading = "Clients")]
+    unixsocket: Option<PathBuf>,
+    /// Mode of the Unix socket, octal
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = parse_mode, help_heading = "Clients")]
+    unixsocketperm: u32,
+    /// TCP port to listen on; 0 for none
+    #[arg(long, value_name = "PORT", default_value_t = 0, help_heading = "Clients")]
+    port: u16,
+    /// Addresses to open the TCP port on, loopback only; with a leading '-' one that may be missing
+    #[arg(long, value_name = "ADDRESSES", default_value = "127.0.0.1 -::1", value_parser = parse_bind,
+        allow_hyphen_values = true, help_heading = "Clients")]
+    bind: BindList,
+    /// Most clients at one time
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Clients")]
+    maxclients: u32,
+    /// Seconds without a word after which a client is disconnected; 0 for never
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, help_heading = "Clients")]
+    timeout: u32,
+    /// Seconds between TCP keep-alive probes of a silent client; 0 for none
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, help_heading = "Clients")]
+    tcp_keepalive: u32,
+    /// Connections that may wait to be accepted
+    #[arg(long, value_name = "COUNT", default_value_t = 511, value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Clients")]
+    tcp_backlog: u32,
+    /// Longest argument and longest value, in bytes
+    #[arg(long, value_name = "SIZE", default_value = "512mb", value_parser = parse_size, help_heading = "Clients")]
+    proto_max_bulk_len: u64,
+    /// Output of one client that may wait: bytes it never exceeds, bytes it does not exceed for long, and how many
+    /// seconds that is; beyond it the client is disconnected, 0 for no limit
+    #[arg(long, value_name = "LIMIT", default_value = "normal 64mb 16mb 30", value_parser = parse_output_limit,
+        help_heading = "Clients")]
+    client_output_buffer_limit: OutputLimit,
+
+    /// When a write is acknowledged
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "always",
+        ignore_case = true,
+        help_heading = "Storage"
+    )]
+    appendfsync: AppendFsync,
+    /// Where records live
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHERE",
+        default_value = "disk",
+        ignore_case = true,
+        help_heading = "Storage"
+    )]
+    storage: Storage,
+    /// Whether writes go to a log [default: yes on disk, no in memory]
+    #[arg(long, value_name = "YES", value_parser = YES_NO, ignore_case = true, help_heading = "Storage")]
+    wal: Option<String>,
+    /// Size of a log segment file, in bytes
+    #[arg(long, value_name = "SIZE", default_value = "64mb", value_parser = parse_size, help_heading = "Storage")]
+    wal_segment_bytes: u64,
+    /// How the log is made durable
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        default_value = "auto",
+        ignore_case = true,
+        help_heading = "Storage"
+    )]
+    wal_sync: WalSync,
+    /// Number of shards when the store is created, 1 to 1024; fixed for its life [default: 16]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = "Storage")]
+    shards: Option<u16>,
+
+    /// Number of workers, one thread and one log each [default: one per CPU]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = "Machine")]
+    workers: Option<u16>,
+    /// CPUs the workers are pinned to, one each, like 0,2-3 [default: those the process may use]
+    #[arg(long, value_name = "LIST", value_parser = parse_cpus, help_heading = "Machine")]
+    cpus: Option<CpuList>,
+
+    /// Address that serves GET /health and GET /metrics: a path, or a loopback address:port [default: off]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Operation")]
+    admin: Option<AdminAddress>,
+    /// How much is logged
+    #[arg(
+        long,
+        value_enum,
+        value_name = "LEVEL",
+        default_value = "notice",
+        ignore_case = true,
+        help_heading = "Operation"
+    )]
+    loglevel: LogLevel,
+    /// Seconds that an orderly stop waits for clients
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, help_heading = "Operation")]
+    shutdown_timeout: u32,
+}
+
+/// Addresses of `--bind`: a type of its own, or clap would take one address a word.
+type BindList = std::sync::Arc<[BindAddress]>;
+/// CPUs of `--cpus`.
+type CpuList = std::sync::Arc<[usize]>;
+
+fn parse_mode(text: &str) -> Result<u32, String> {
+    let octal = (3..=4).contains(&text.len()).then(|| u32::from_str_radix(text, 8).ok()).flatten();
+    octal
+        .filter(|mode| *mode <= 0o777)
+        .ok_or_else(|| format!("'{text}' is no mode: write it in octal, like 600"))
+}
+
+fn parse_bind(text: &str) -> Result<BindList, String> {
+    let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+    let addresses = words.map(str::parse).collect::<Result<Vec<BindAddress>, String>>()?;
+    Ok(addresses.into())
+}
+
+fn parse_cpus(text: &str) -> Result<CpuList, String> {
+    parse_cpu_list(text).map(Into::into)
+}
+
+/// The command line as clap knows it: for its help and for the names of the options.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    CommandLine::command()
+}
+
+/// Reads options from a command line, its first word the program's name, and from the file it names.
+pub fn parse(args: impl Iterator<Item = OsString>, machine: &Machine) -> Result<Options, OptionsError> {
+    let args: Vec<OsString> = args.collect();
+    let first = command_line().try_get_matches_from(&args)?;
+    let (matches, file) = match first.get_one::<PathBuf>("config") {
+        None => (first, None),
+        Some(file) => {
+            let mut words = args;
+            words.splice(1..1, config_file::read(file)?);
+            (command_line().try_get_matches_from(&words)?, std::path::absolute(file).ok())
+        }
+    };
+    build(&matches, file, machine)
+}
+
+fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Result<Options, OptionsError> {
+    let line = CommandLine::from_arg_matches(matches)?;
+    let wal = match line.wal.as_deref() {
+        None => line.storage == Storage::Disk,
+        Some(word) => word.eq_ignore_ascii_case("yes"),
+    };
+    let unix_socket = match line.unixsocket {
+        None => Some(line.dir.join("ouro.sock")),
+        Some(path) => Some(path).filter(|path| !path.as_os_str().is_empty()),
+    };
+    let (workers, cpus) = check::place_workers(line.workers.map(usize::from), line.cpus.as_deref(), machine)?;
+    let options = Options {
+        dir: line.dir,
+        unix_socket,
+        unix_socket_mode: line.unixsocketperm,
+        port: line.port,
+        bind: line.bind.to_vec(),
+        append_fsync: line.appendfsync,
+        max_clients: line.maxclients,
+        log_level: line.loglevel,
+        workers,
+        cpus,
+        shards: line.shards.unwrap_or(check::SHARDS_DEFAULT),
+        shards_given: line.shards.is_some(),
+        storage: line.storage,
+        wal,
+        wal_segment_bytes: line.wal_segment_bytes,
+        wal_sync: line.wal_sync,
+        admin: line.admin,
+        bulk_bytes_max: line.proto_max_bulk_len,
+        output_limit: line.client_output_buffer_limit,
+        timeout_seconds: line.timeout,
+        tcp_keepalive_seconds: line.tcp_keepalive,
+        tcp_backlog: line.tcp_backlog,
+        shutdown_timeout_seconds: line.shutdown_timeout,
+        config_file: file,
+    };
+    check::check(&options)?;
+    Ok(options)
+}

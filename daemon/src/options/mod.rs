@@ -1,0 +1,103 @@
+//! The options of `ourod`: from the command line and from a file, checked against each other, with every refusal
+//! saying what is allowed. The result, [`Options`], holds only what is possible.
+
+mod check;
+mod command_line;
+mod config_file;
+mod values;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+pub use self::command_line::{OptionsError, command_line, parse};
+pub use self::config_file::split_words;
+pub use self::values::{
+    AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, format_output_limit, parse_cpu_list,
+    parse_output_limit, parse_size,
+};
+use crate::server::OutputLimit;
+
+/// What is known of the machine and decides defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// CPUs this process may run on, ascending.
+    pub allowed_cpus: Vec<usize>,
+}
+
+impl Machine {
+    /// This machine, as this process sees it.
+    pub fn this() -> std::io::Result<Self> {
+        let set = rustix::thread::sched_getaffinity(None)?;
+        let allowed_cpus = (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect();
+        Ok(Self { allowed_cpus })
+    }
+}
+
+/// Options in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The store's directory.
+    pub dir: PathBuf,
+    /// Path of the Unix socket; none when it is off.
+    pub unix_socket: Option<PathBuf>,
+    /// Its mode.
+    pub unix_socket_mode: u32,
+    /// TCP port; 0 is off.
+    pub port: u16,
+    /// Addresses the TCP port is opened on.
+    pub bind: Vec<BindAddress>,
+    /// When a write is acknowledged.
+    pub append_fsync: AppendFsync,
+    /// Most clients at one time.
+    pub max_clients: u32,
+    /// How much is logged.
+    pub log_level: LogLevel,
+    /// Number of workers, one thread each.
+    pub workers: usize,
+    /// The CPU of each worker.
+    pub cpus: Vec<usize>,
+    /// Number of shards of a store that is created now.
+    pub shards: u16,
+    /// Whether the shards were asked for: then an existing store must have as many.
+    pub shards_given: bool,
+    /// Where records live.
+    pub storage: Storage,
+    /// Whether writes go to a log.
+    pub wal: bool,
+    /// Size of a log segment file in bytes.
+    pub wal_segment_bytes: u64,
+    /// How the log is made durable.
+    pub wal_sync: WalSync,
+    /// Where health and metrics are served; none when they are not.
+    pub admin: Option<AdminAddress>,
+    /// Longest argument and longest value in bytes.
+    pub bulk_bytes_max: u64,
+    /// How much output of one client may wait.
+    pub output_limit: OutputLimit,
+    /// Seconds without a word after which a client is disconnected; 0 is never.
+    pub timeout_seconds: u32,
+    /// Seconds between TCP keep-alive probes of a silent client; 0 is none.
+    pub tcp_keepalive_seconds: u32,
+    /// Connections that may wait to be accepted.
+    pub tcp_backlog: u32,
+    /// Seconds an orderly stop waits for clients.
+    pub shutdown_timeout_seconds: u32,
+    /// The file the options came from, if any.
+    pub config_file: Option<PathBuf>,
+}
+
+impl Options {
+    /// The TCP addresses to listen on; empty when TCP is off.
+    pub fn tcp_addresses(&self) -> impl Iterator<Item = (IpAddr, bool)> + '_ {
+        self.bind.iter().filter(|_| self.port != 0).map(|bind| (bind.address, bind.optional))
+    }
+
+    /// The defaults on a machine with one CPU, as memory-only: what tests start from.
+    #[must_use]
+    pub fn for_tests() -> Self {
+        let machine = Machine { allowed_cpus: vec![0] };
+        let args = ["ourod", "--storage", "memory", "--wal", "no"];
+        parse(args.iter().map(Into::into), &machine)
+            .unwrap_or_else(|error| panic!("defaults are valid: {error}"))
+    }
+}

@@ -1,0 +1,146 @@
+//! What all workers share: the options in force, the settings that CONFIG SET may change, and each worker's figures.
+//! Nothing here is written on the hot path by more than one thread, and nothing is locked there.
+
+mod counters;
+mod latency;
+mod settings;
+mod shutdown;
+mod worker_stats;
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+
+use shard::types::UnixMs;
+
+pub use self::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
+pub use self::latency::{LATENCY_BUCKETS, LatencyHistogram, bucket_of, bucket_upper_us, percentile_us};
+pub use self::settings::{OutputLimit, Settings};
+pub use self::shutdown::{ShutdownRequest, ShutdownSwitch};
+pub use self::worker_stats::{CommandSnapshot, WorkerSnapshot, WorkerStats};
+use crate::options::Options;
+
+/// The version of Redis whose commands, replies and error texts these are.
+pub const REDIS_VERSION: &str = "7.2.0";
+/// Our own version.
+pub const OURO_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What the server is doing, as the health answer tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ServerState {
+    /// Opening files and sockets.
+    Starting = 0,
+    /// Reading the log.
+    Recovering = 1,
+    /// Serving clients.
+    Serving = 2,
+    /// Finishing what was begun.
+    Stopping = 3,
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Server {
+    /// The options it was started with.
+    pub options: Options,
+    /// What CONFIG SET may change.
+    pub settings: Settings,
+    /// Figures of each worker, in the order of the workers.
+    pub workers: Box<[WorkerStats]>,
+    /// The way to stop.
+    pub shutdown: ShutdownSwitch,
+    run_id: String,
+    started: UnixMs,
+    state: AtomicU8,
+    next_client_id: AtomicU64,
+    stats_epoch: AtomicU64,
+    durability: std::sync::OnceLock<String>,
+}
+
+impl Server {
+    /// A server with these options, started `now`; `seed` makes its run id. Requests to stop come out of the receiver.
+    #[must_use]
+    pub fn new(options: Options, seed: [u8; 20], now: UnixMs) -> (Self, Receiver<ShutdownRequest>) {
+        let (shutdown, requests) = ShutdownSwitch::new();
+        let workers = (0..options.workers).map(|_| WorkerStats::default()).collect();
+        let server = Self {
+            settings: Settings::new(&options),
+            workers,
+            shutdown,
+            run_id: seed.iter().map(|byte| format!("{byte:02x}")).collect(),
+            started: now,
+            state: AtomicU8::new(ServerState::Starting as u8),
+            next_client_id: AtomicU64::new(1),
+            stats_epoch: AtomicU64::new(0),
+            durability: std::sync::OnceLock::new(),
+            options,
+        };
+        (server, requests)
+    }
+
+    /// Forty hexadecimal digits, other ones at each start.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    /// When it was started.
+    #[must_use]
+    pub const fn started(&self) -> UnixMs {
+        self.started
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> ServerState {
+        match self.state.load(Ordering::Acquire) {
+            0 => ServerState::Starting,
+            1 => ServerState::Recovering,
+            2 => ServerState::Serving,
+            _ => ServerState::Stopping,
+        }
+    }
+
+    /// Says what it is doing. A server that is stopping goes on stopping.
+    pub fn set_state(&self, state: ServerState) {
+        self.state.fetch_max(state as u8, Ordering::AcqRel);
+    }
+
+    /// An id no other client of this run has.
+    pub fn next_client_id(&self) -> u64 {
+        self.next_client_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Sets all figures back to 0 (CONFIG RESETSTAT): each worker does it when it next publishes.
+    pub fn reset_stats(&self) {
+        self.stats_epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Number of times the figures were set back; for [`WorkerStats::publish`].
+    #[must_use]
+    pub fn stats_epoch(&self) -> u64 {
+        self.stats_epoch.load(Ordering::Relaxed)
+    }
+
+    /// Says, once at start, how writes are made durable, for INFO: the log's sync method and what it measured.
+    pub fn set_durability_text(&self, text: String) {
+        // Only the first one counts: the log is opened once.
+        let _ = self.durability.set(text);
+    }
+
+    /// How writes are made durable; empty until the log is open.
+    #[must_use]
+    pub fn durability_text(&self) -> &str {
+        self.durability.get().map_or("", String::as_str)
+    }
+
+    /// The figures of all workers, added up.
+    #[must_use]
+    pub fn totals(&self) -> WorkerSnapshot {
+        let mut sum = WorkerSnapshot::default();
+        for worker in &self.workers {
+            sum.add(&worker.snapshot());
+        }
+        sum
+    }
+}

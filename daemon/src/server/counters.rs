@@ -1,0 +1,322 @@
+//! A worker's figures as the worker keeps them: plain numbers that only it touches. Once per turn they are
+//! published ([`super::WorkerStats::publish`]) for the others to read.
+
+use super::latency::{LATENCY_BUCKETS, LatencyHistogram, bucket_of};
+use crate::commands::{COMMAND_COUNT, CommandId};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident => $text:literal $kind:ident,)*) => {
+        /// A figure of a worker.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Counter {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Counter {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// Its name for metrics: lower case, units last.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Whether it may fall and is not set back by CONFIG RESETSTAT; otherwise it only grows.
+            #[must_use]
+            pub const fn is_gauge(self) -> bool {
+                match self { $(Self::$name => counters!(@gauge $kind),)* }
+            }
+        }
+    };
+    (@gauge gauge) => { true };
+    (@gauge total) => { false };
+}
+
+counters! {
+    /// Commands run.
+    Commands => "commands" total,
+    /// Error replies.
+    Errors => "error_replies" total,
+    /// Connections accepted.
+    ConnectionsAccepted => "connections_accepted" total,
+    /// Connections refused because there were too many.
+    ConnectionsRefused => "connections_refused" total,
+    /// Connections closed because of too much unsent output.
+    OutputLimitClosed => "output_limit_closed" total,
+    /// Connections now open.
+    Connections => "connections" gauge,
+    /// Bytes received from clients.
+    BytesIn => "net_input_bytes" total,
+    /// Bytes sent to clients.
+    BytesOut => "net_output_bytes" total,
+    /// Receives completed.
+    Receives => "receives" total,
+    /// Sends completed.
+    Sends => "sends" total,
+    /// Look-ups by reading commands that found their key.
+    Hits => "keyspace_hits" total,
+    /// Look-ups by reading commands that did not.
+    Misses => "keyspace_misses" total,
+    /// Keys deleted because their time had come.
+    Expired => "expired_keys" total,
+    /// Keys there are.
+    Keys => "keys" gauge,
+    /// Keys with a deadline.
+    KeysWithDeadline => "keys_with_deadline" gauge,
+    /// Bytes of memory of the index.
+    IndexBytes => "index_bytes" gauge,
+    /// Bytes of memory of records.
+    RecordBytes => "record_bytes" gauge,
+    /// Bytes of those records that are live.
+    LiveBytes => "record_live_bytes" gauge,
+    /// Commands sent on to the worker that owns their key.
+    HopsOut => "hops_out" total,
+    /// Commands run for other workers' clients.
+    HopsIn => "hops_in" total,
+    /// Turns of the loop.
+    Turns => "turns" total,
+    /// Wake-ups sent to other workers.
+    Wakes => "wakes" total,
+    /// Batches written to the log.
+    LogBatches => "log_batches" total,
+    /// Records written to the log.
+    LogRecords => "log_records" total,
+    /// Bytes written to the log, padding included.
+    LogBytes => "log_bytes" total,
+    /// Time that log writes took, added up, in microseconds.
+    LogWriteUs => "log_write_us" total,
+    /// Longest of them since the figures were set back, in microseconds.
+    LogWriteMaxUs => "log_write_max_us" total,
+    /// Batches now in flight.
+    LogInFlight => "log_in_flight" gauge,
+    /// Segment files of the log.
+    LogSegments => "log_segments" gauge,
+    /// Number of the last batch that is durable.
+    LogDurableBatch => "log_durable_batch" gauge,
+    /// Age of the oldest batch not yet durable, in milliseconds.
+    LogOldestUnflushedMs => "log_oldest_unflushed_ms" gauge,
+    /// Wall clock of the last turn, Unix milliseconds: how the others know that it is alive.
+    HeartbeatMs => "heartbeat_ms" gauge,
+}
+
+/// The first word of an error reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum ErrorCode {
+    /// `ERR`
+    Err,
+    /// `WRONGTYPE`
+    WrongType,
+    /// `NOPROTO`
+    NoProto,
+    /// `NOAUTH`
+    NoAuth,
+    /// `WRONGPASS`
+    WrongPass,
+    /// `OOM`
+    OutOfMemory,
+    /// `MISCONF`
+    MisConf,
+    /// `LOADING`
+    Loading,
+    /// Any other.
+    Other,
+}
+
+impl ErrorCode {
+    /// All of them, in order.
+    pub const ALL: [Self; 9] = [
+        Self::Err,
+        Self::WrongType,
+        Self::NoProto,
+        Self::NoAuth,
+        Self::WrongPass,
+        Self::OutOfMemory,
+        Self::MisConf,
+        Self::Loading,
+        Self::Other,
+    ];
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The word itself.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Err => "ERR",
+            Self::WrongType => "WRONGTYPE",
+            Self::NoProto => "NOPROTO",
+            Self::NoAuth => "NOAUTH",
+            Self::WrongPass => "WRONGPASS",
+            Self::OutOfMemory => "OOM",
+            Self::MisConf => "MISCONF",
+            Self::Loading => "LOADING",
+            Self::Other => "OTHER",
+        }
+    }
+
+    /// The code of an error reply, which starts with `-`.
+    #[must_use]
+    pub fn of_reply(reply: &[u8]) -> Self {
+        let word = reply.get(1..).unwrap_or_default();
+        let word = word.split(|&byte| matches!(byte, b' ' | b'\r')).next().unwrap_or_default();
+        Self::ALL.into_iter().find(|code| code.name().as_bytes() == word).unwrap_or(Self::Other)
+    }
+}
+
+/// Figures of one command.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandCounters {
+    /// Times it ran.
+    pub calls: u64,
+    /// Time it took, added up, in nanoseconds.
+    pub duration_ns: u64,
+    /// Times it was refused before it ran.
+    pub rejected: u64,
+    /// Times it answered an error.
+    pub failed: u64,
+    /// How long it took.
+    pub latency: LatencyHistogram,
+}
+
+impl CommandCounters {
+    /// Never run.
+    pub const ZERO: Self =
+        Self { calls: 0, duration_ns: 0, rejected: 0, failed: 0, latency: [0; LATENCY_BUCKETS] };
+}
+
+/// Figures of one worker, as it keeps them.
+#[derive(Debug)]
+pub struct WorkerCounters {
+    pub(super) values: [u64; Counter::COUNT],
+    pub(super) errors: [u64; ErrorCode::COUNT],
+    pub(super) commands: Box<[CommandCounters; COMMAND_COUNT]>,
+    /// One bit per command: it has changed since it was last published.
+    pub(super) dirty: u128,
+    pub(super) epoch: u64,
+}
+
+const _: () = assert!(COMMAND_COUNT <= 128, "one bit per command in a u128");
+
+impl Default for WorkerCounters {
+    fn default() -> Self {
+        Self {
+            values: [0; Counter::COUNT],
+            errors: [0; ErrorCode::COUNT],
+            commands: Box::new([CommandCounters::ZERO; COMMAND_COUNT]),
+            dirty: 0,
+            epoch: 0,
+        }
+    }
+}
+
+impl WorkerCounters {
+    /// Adds to a figure.
+    #[inline]
+    pub fn add(&mut self, counter: Counter, amount: u64) {
+        let value = &mut self.values[counter as usize];
+        *value = value.wrapping_add(amount);
+    }
+
+    /// Sets a figure.
+    #[inline]
+    pub fn set(&mut self, counter: Counter, value: u64) {
+        self.values[counter as usize] = value;
+    }
+
+    /// Raises a figure to at least `value`.
+    #[inline]
+    pub fn raise(&mut self, counter: Counter, value: u64) {
+        let old = &mut self.values[counter as usize];
+        *old = value.max(*old);
+    }
+
+    /// A figure.
+    #[must_use]
+    pub const fn get(&self, counter: Counter) -> u64 {
+        self.values[counter as usize]
+    }
+
+    /// Counts a look-up of a reading command.
+    #[inline]
+    pub fn note_lookup(&mut self, found: bool) {
+        self.add(if found { Counter::Hits } else { Counter::Misses }, 1);
+    }
+
+    /// Counts `calls` runs of a command that took so long together. One reading of the clock may cover a run of
+    /// commands: each is then taken to have had an equal part.
+    #[inline]
+    pub fn note_calls(&mut self, command: CommandId, calls: u64, duration_ns: u64) {
+        debug_assert!(calls > 0, "nothing ran");
+        self.add(Counter::Commands, calls);
+        let figures = &mut self.commands[command.index()];
+        figures.calls += calls;
+        figures.duration_ns += duration_ns;
+        figures.latency[bucket_of(duration_ns / calls.max(1) / 1000)] += calls;
+        self.dirty |= 1 << command.0;
+    }
+
+    /// Counts a command that was refused before it ran, and its error.
+    pub fn note_rejected(&mut self, command: CommandId, reply: &[u8]) {
+        self.commands[command.index()].rejected += 1;
+        self.dirty |= 1 << command.0;
+        self.note_error(reply);
+    }
+
+    /// Counts an error that a command answered. `reply` is the reply, if it starts with `-`.
+    #[inline]
+    pub fn note_reply(&mut self, command: CommandId, reply: &[u8]) {
+        if reply.first() == Some(&b'-') {
+            self.commands[command.index()].failed += 1;
+            self.dirty |= 1 << command.0;
+            self.note_error(reply);
+        }
+    }
+
+    /// Counts an error reply that no command gave: an unknown command, a protocol error.
+    pub fn note_error(&mut self, reply: &[u8]) {
+        self.add(Counter::Errors, 1);
+        self.errors[ErrorCode::of_reply(reply) as usize] += 1;
+    }
+
+    /// Sets back to 0 what CONFIG RESETSTAT sets back.
+    pub(super) fn reset(&mut self) {
+        for &counter in Counter::ALL {
+            if !counter.is_gauge() {
+                self.values[counter as usize] = 0;
+            }
+        }
+        self.errors = [0; ErrorCode::COUNT];
+        self.commands.fill(CommandCounters::ZERO);
+        self.dirty = u128::MAX;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_counted_under_its_first_word() {
+        assert_eq!(ErrorCode::of_reply(b"-ERR syntax error\r\n"), ErrorCode::Err);
+        assert_eq!(ErrorCode::of_reply(b"-NOPROTO unsupported\r\n"), ErrorCode::NoProto);
+        assert_eq!(ErrorCode::of_reply(b"-WHAT\r\n"), ErrorCode::Other);
+        assert_eq!(ErrorCode::of_reply(b""), ErrorCode::Other);
+    }
+
+    #[test]
+    fn reset_keeps_gauges_only() {
+        let mut counters = WorkerCounters::default();
+        counters.add(Counter::Commands, 3);
+        counters.set(Counter::Connections, 7);
+        counters.note_calls(CommandId(0), 2, 4000);
+        counters.note_reply(CommandId(0), b"-ERR x\r\n");
+        counters.reset();
+        assert_eq!((counters.get(Counter::Commands), counters.get(Counter::Connections)), (0, 7));
+        assert_eq!((counters.commands[0].calls, counters.errors[0]), (0, 0));
+    }
+}

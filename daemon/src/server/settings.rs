@@ -1,0 +1,115 @@
+//! What CONFIG SET may change while the server runs. Read by workers on the way, so each is one relaxed load.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use crate::options::{LogLevel, Options};
+
+/// How much output of one client may wait: beyond `hard_bytes` at once, or beyond `soft_bytes` for `soft_seconds`,
+/// it is disconnected. 0 is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// Bytes that are never exceeded.
+    pub hard_bytes: u64,
+    /// Bytes that are not exceeded for long.
+    pub soft_bytes: u64,
+    /// How long that is, in seconds.
+    pub soft_seconds: u32,
+}
+
+/// What CONFIG SET may change.
+#[derive(Debug)]
+pub struct Settings {
+    max_clients: AtomicU32,
+    timeout_seconds: AtomicU32,
+    tcp_keepalive_seconds: AtomicU32,
+    shutdown_timeout_seconds: AtomicU32,
+    bulk_bytes_max: AtomicU64,
+    output_hard_bytes: AtomicU64,
+    output_soft_bytes: AtomicU64,
+    output_soft_seconds: AtomicU32,
+    log_level: AtomicU8,
+}
+
+/// Reader and writer of one setting.
+macro_rules! setting {
+    ($(#[$doc:meta])* $name:ident, $set:ident, $kind:ty) => {
+        $(#[$doc])*
+        #[must_use]
+        #[inline]
+        pub fn $name(&self) -> $kind {
+            self.$name.load(Ordering::Relaxed)
+        }
+
+        /// Changes it.
+        pub fn $set(&self, value: $kind) {
+            self.$name.store(value, Ordering::Relaxed);
+        }
+    };
+}
+
+impl Settings {
+    /// As the options say.
+    #[must_use]
+    pub fn new(options: &Options) -> Self {
+        Self {
+            max_clients: AtomicU32::new(options.max_clients),
+            timeout_seconds: AtomicU32::new(options.timeout_seconds),
+            tcp_keepalive_seconds: AtomicU32::new(options.tcp_keepalive_seconds),
+            shutdown_timeout_seconds: AtomicU32::new(options.shutdown_timeout_seconds),
+            bulk_bytes_max: AtomicU64::new(options.bulk_bytes_max),
+            output_hard_bytes: AtomicU64::new(options.output_limit.hard_bytes),
+            output_soft_bytes: AtomicU64::new(options.output_limit.soft_bytes),
+            output_soft_seconds: AtomicU32::new(options.output_limit.soft_seconds),
+            log_level: AtomicU8::new(options.log_level as u8),
+        }
+    }
+
+    setting!(
+        /// Most clients at one time.
+        max_clients, set_max_clients, u32
+    );
+    setting!(
+        /// Seconds without a word after which a client is disconnected; 0 is never.
+        timeout_seconds, set_timeout_seconds, u32
+    );
+    setting!(
+        /// Seconds between TCP keep-alive probes of a silent client; 0 is none.
+        tcp_keepalive_seconds, set_tcp_keepalive_seconds, u32
+    );
+    setting!(
+        /// Seconds that an orderly stop waits for clients.
+        shutdown_timeout_seconds, set_shutdown_timeout_seconds, u32
+    );
+    setting!(
+        /// Longest argument and longest value, in bytes.
+        bulk_bytes_max, set_bulk_bytes_max, u64
+    );
+
+    /// How much output of one client may wait.
+    #[must_use]
+    pub fn output_limit(&self) -> OutputLimit {
+        OutputLimit {
+            hard_bytes: self.output_hard_bytes.load(Ordering::Relaxed),
+            soft_bytes: self.output_soft_bytes.load(Ordering::Relaxed),
+            soft_seconds: self.output_soft_seconds.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Changes it. A reader at the same moment may see some of the old one: each part is a limit of its own.
+    pub fn set_output_limit(&self, limit: OutputLimit) {
+        self.output_hard_bytes.store(limit.hard_bytes, Ordering::Relaxed);
+        self.output_soft_bytes.store(limit.soft_bytes, Ordering::Relaxed);
+        self.output_soft_seconds.store(limit.soft_seconds, Ordering::Relaxed);
+    }
+
+    /// How much is logged.
+    #[must_use]
+    pub fn log_level(&self) -> LogLevel {
+        LogLevel::from_number(self.log_level.load(Ordering::Relaxed))
+    }
+
+    /// Changes it.
+    pub fn set_log_level(&self, level: LogLevel) {
+        self.log_level.store(level as u8, Ordering::Relaxed);
+    }
+}

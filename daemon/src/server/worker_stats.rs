@@ -1,0 +1,225 @@
+//! A worker's figures as the others see them: atomics that only that worker stores into, once per turn.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
+use super::latency::{LATENCY_BUCKETS, LatencyHistogram};
+use crate::commands::{COMMAND_COUNT, CommandId};
+
+/// Figures of one command, published.
+#[derive(Debug)]
+struct CommandStats {
+    calls: AtomicU64,
+    duration_ns: AtomicU64,
+    rejected: AtomicU64,
+    failed: AtomicU64,
+    latency: [AtomicU64; LATENCY_BUCKETS],
+}
+
+impl CommandStats {
+    const fn new() -> Self {
+        Self {
+            calls: AtomicU64::new(0),
+            duration_ns: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            latency: [const { AtomicU64::new(0) }; LATENCY_BUCKETS],
+        }
+    }
+
+    fn store(&self, from: &CommandCounters) {
+        self.calls.store(from.calls, Ordering::Relaxed);
+        self.duration_ns.store(from.duration_ns, Ordering::Relaxed);
+        self.rejected.store(from.rejected, Ordering::Relaxed);
+        self.failed.store(from.failed, Ordering::Relaxed);
+        for (to, from) in self.latency.iter().zip(&from.latency) {
+            to.store(*from, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Figures of one worker, published. On cache lines of its own, so that publishing never slows a neighbour.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct WorkerStats {
+    values: [AtomicU64; Counter::COUNT],
+    errors: [AtomicU64; ErrorCode::COUNT],
+    commands: Box<[CommandStats]>,
+}
+
+impl Default for WorkerStats {
+    fn default() -> Self {
+        Self {
+            values: [const { AtomicU64::new(0) }; Counter::COUNT],
+            errors: [const { AtomicU64::new(0) }; ErrorCode::COUNT],
+            commands: (0..COMMAND_COUNT).map(|_| CommandStats::new()).collect(),
+        }
+    }
+}
+
+impl WorkerStats {
+    /// Publishes what the worker has counted. Called by that worker only, once per turn. `epoch` is
+    /// [`super::Server::stats_epoch`]: when it has moved, the figures are set back first.
+    pub fn publish(&self, counters: &mut WorkerCounters, epoch: u64) {
+        if counters.epoch != epoch {
+            counters.epoch = epoch;
+            counters.reset();
+        }
+        for (to, from) in self.values.iter().zip(&counters.values) {
+            to.store(*from, Ordering::Relaxed);
+        }
+        for (to, from) in self.errors.iter().zip(&counters.errors) {
+            to.store(*from, Ordering::Relaxed);
+        }
+        let mut dirty = std::mem::take(&mut counters.dirty);
+        while dirty != 0 {
+            let index = dirty.trailing_zeros() as usize;
+            dirty &= dirty - 1;
+            let Some(stats) = self.commands.get(index) else { break };
+            stats.store(&counters.commands[index]);
+        }
+    }
+
+    /// One figure as it was last published.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.values[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// All figures as they were last published.
+    #[must_use]
+    pub fn snapshot(&self) -> WorkerSnapshot {
+        let mut snapshot = WorkerSnapshot::default();
+        for (to, from) in snapshot.values.iter_mut().zip(&self.values) {
+            *to = from.load(Ordering::Relaxed);
+        }
+        for (to, from) in snapshot.errors.iter_mut().zip(&self.errors) {
+            *to = from.load(Ordering::Relaxed);
+        }
+        for (to, from) in snapshot.commands.iter_mut().zip(&self.commands) {
+            to.calls = from.calls.load(Ordering::Relaxed);
+            to.duration_ns = from.duration_ns.load(Ordering::Relaxed);
+            to.rejected = from.rejected.load(Ordering::Relaxed);
+            to.failed = from.failed.load(Ordering::Relaxed);
+            for (to, from) in to.latency.iter_mut().zip(&from.latency) {
+                *to = from.load(Ordering::Relaxed);
+            }
+        }
+        snapshot
+    }
+}
+
+/// Figures of one command, read.
+pub type CommandSnapshot = CommandCounters;
+
+/// Figures of one worker, or of several added up, read at one time.
+#[derive(Clone, Debug)]
+pub struct WorkerSnapshot {
+    values: [u64; Counter::COUNT],
+    errors: [u64; ErrorCode::COUNT],
+    commands: Vec<CommandSnapshot>,
+}
+
+impl Default for WorkerSnapshot {
+    fn default() -> Self {
+        Self {
+            values: [0; Counter::COUNT],
+            errors: [0; ErrorCode::COUNT],
+            commands: vec![CommandCounters::ZERO; COMMAND_COUNT],
+        }
+    }
+}
+
+impl WorkerSnapshot {
+    /// A figure.
+    #[must_use]
+    pub const fn get(&self, counter: Counter) -> u64 {
+        self.values[counter as usize]
+    }
+
+    /// Error replies of a code.
+    #[must_use]
+    pub const fn errors(&self, code: ErrorCode) -> u64 {
+        self.errors[code as usize]
+    }
+
+    /// Figures of a command.
+    #[must_use]
+    pub fn command(&self, id: CommandId) -> &CommandSnapshot {
+        &self.commands[id.index()]
+    }
+
+    /// How long commands took, all together.
+    #[must_use]
+    pub fn latency(&self) -> LatencyHistogram {
+        let mut sum = [0; LATENCY_BUCKETS];
+        for command in &self.commands {
+            for (to, from) in sum.iter_mut().zip(&command.latency) {
+                *to += from;
+            }
+        }
+        sum
+    }
+
+    /// Adds another worker's. Of figures that are a highest or an age the greater is kept.
+    pub fn add(&mut self, other: &Self) {
+        for &counter in Counter::ALL {
+            let (to, from) = (&mut self.values[counter as usize], other.values[counter as usize]);
+            *to = match counter {
+                Counter::LogWriteMaxUs | Counter::LogOldestUnflushedMs | Counter::HeartbeatMs => {
+                    from.max(*to)
+                }
+                _ => to.wrapping_add(from),
+            };
+        }
+        for (to, from) in self.errors.iter_mut().zip(&other.errors) {
+            *to += from;
+        }
+        for (to, from) in self.commands.iter_mut().zip(&other.commands) {
+            to.calls += from.calls;
+            to.duration_ns += from.duration_ns;
+            to.rejected += from.rejected;
+            to.failed += from.failed;
+            for (to, from) in to.latency.iter_mut().zip(&from.latency) {
+                *to += from;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_published_is_read_and_added_up() {
+        let (stats, mut counters) = (WorkerStats::default(), WorkerCounters::default());
+        counters.add(Counter::BytesIn, 10);
+        counters.raise(Counter::LogWriteMaxUs, 70);
+        counters.note_calls(CommandId(1), 2, 6000);
+        counters.note_reply(CommandId(1), b"-ERR x\r\n");
+        counters.note_rejected(CommandId(2), b"-WRONGTYPE x\r\n");
+        stats.publish(&mut counters, 0);
+        let one = stats.snapshot();
+        let mut sum = one.clone();
+        sum.add(&one);
+        assert_eq!((sum.get(Counter::BytesIn), sum.get(Counter::LogWriteMaxUs)), (20, 70));
+        assert_eq!((sum.get(Counter::Commands), sum.get(Counter::Errors)), (4, 4));
+        assert_eq!((sum.command(CommandId(1)).calls, sum.command(CommandId(1)).failed), (4, 2));
+        assert_eq!((sum.command(CommandId(2)).rejected, sum.errors(ErrorCode::WrongType)), (2, 2));
+        assert_eq!(sum.latency().iter().sum::<u64>(), 4);
+    }
+
+    #[test]
+    fn a_new_epoch_sets_totals_back_and_keeps_gauges() {
+        let (stats, mut counters) = (WorkerStats::default(), WorkerCounters::default());
+        counters.note_calls(CommandId(3), 5, 1000);
+        counters.set(Counter::Connections, 2);
+        stats.publish(&mut counters, 0);
+        counters.note_calls(CommandId(4), 1, 1000);
+        stats.publish(&mut counters, 1);
+        let seen = stats.snapshot();
+        assert_eq!((seen.get(Counter::Commands), seen.get(Counter::Connections)), (0, 2));
+        assert_eq!((seen.command(CommandId(3)).calls, seen.command(CommandId(4)).calls), (0, 0));
+    }
+}

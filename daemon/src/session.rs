@@ -1,0 +1,120 @@
+//! One client's session: who it is, what it has selected, what it last did. The connection layer keeps the figures,
+//! the commands change the rest. It holds no socket and no buffer: an idle connection costs little more than this.
+
+use resp::Protocol;
+use shard::types::{Db, UnixMs};
+
+use crate::commands::CommandId;
+
+/// One client's session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Never reused while the server runs; from 1.
+    pub id: u64,
+    /// By CLIENT SETNAME; empty when there is none.
+    pub name: Vec<u8>,
+    /// The client's library, by CLIENT SETINFO.
+    pub library_name: Vec<u8>,
+    /// The library's version, by CLIENT SETINFO.
+    pub library_version: Vec<u8>,
+    /// What replies are written in.
+    pub protocol: Protocol,
+    /// The selected database.
+    pub db: Db,
+    /// Whose socket: `ip:port`, or the Unix socket's path and `:0`.
+    pub peer: String,
+    /// Our side of it, in the same form.
+    pub local: String,
+    /// Whether it is a Unix socket.
+    pub is_unix: bool,
+    /// The socket's number, for CLIENT LIST only.
+    pub fd: i32,
+    /// When it was accepted.
+    pub created: UnixMs,
+    /// When it last sent something.
+    pub last_interaction: UnixMs,
+    /// What it last ran.
+    pub last_command: Option<CommandId>,
+    /// It is being closed after its last reply.
+    pub is_closing: bool,
+    /// Figures of its connection.
+    pub figures: SessionFigures,
+}
+
+/// What the connection layer counts of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionFigures {
+    /// Commands run.
+    pub commands: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Bytes received that are not yet a whole request.
+    pub query_bytes: u64,
+    /// Room left in the buffer that holds them.
+    pub query_bytes_free: u64,
+    /// Bytes of the arguments of the request at hand.
+    pub argument_bytes: u64,
+    /// Bytes of replies not yet sent.
+    pub output_bytes: u64,
+    /// Memory of the connection, all told.
+    pub memory_bytes: u64,
+}
+
+impl Session {
+    /// A session of a connection just accepted.
+    #[must_use]
+    pub const fn new(id: u64, peer: String, local: String, is_unix: bool, fd: i32, now: UnixMs) -> Self {
+        Self {
+            id,
+            name: Vec::new(),
+            library_name: Vec::new(),
+            library_version: Vec::new(),
+            protocol: Protocol::Resp2,
+            db: Db(0),
+            peer,
+            local,
+            is_unix,
+            fd,
+            created: now,
+            last_interaction: now,
+            last_command: None,
+            is_closing: false,
+            figures: SessionFigures {
+                commands: 0,
+                bytes_in: 0,
+                bytes_out: 0,
+                query_bytes: 0,
+                query_bytes_free: 0,
+                argument_bytes: 0,
+                output_bytes: 0,
+                memory_bytes: 0,
+            },
+        }
+    }
+
+    /// Back to how it was when it was accepted, as far as RESET goes: the library stays known.
+    pub fn reset(&mut self) {
+        self.name.clear();
+        self.protocol = Protocol::Resp2;
+        self.db = Db(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reset_forgets_name_protocol_and_database_but_not_the_library() {
+        let mut session = Session::new(1, "a:1".into(), "b:2".into(), false, 5, UnixMs(1));
+        session.name = b"n".to_vec();
+        session.library_name = b"lib".to_vec();
+        session.protocol = Protocol::Resp3;
+        session.db = Db(3);
+        session.reset();
+        assert!(session.name.is_empty() && session.protocol == Protocol::Resp2 && session.db == Db(0));
+        assert_eq!(session.library_name, b"lib");
+    }
+}
