@@ -19,6 +19,7 @@ pub mod record;
 pub mod shard;
 pub mod shard_set;
 pub mod slot;
+pub mod store_files;
 pub mod store_manifest;
 pub mod testing;
 pub mod types;

@@ -84,7 +84,8 @@ impl FlightWindow {
             unreachable!("a batch is written once")
         };
         flight.written = true;
-        while let Some(flight) = self.flights.pop_front_if(|flight| flight.written) {
+        while self.flights.front().is_some_and(|flight| flight.written) {
+            let Some(flight) = self.flights.pop_front() else { unreachable!("looked at") };
             if flight.write.durable && self.durable == self.written {
                 self.durable = flight.number;
                 note(flight.submitted_ns);

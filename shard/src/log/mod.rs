@@ -8,13 +8,14 @@
 
 pub mod batch;
 mod config;
+pub(crate) mod copies;
 pub(crate) mod fields;
 mod group_commit;
 mod in_flight;
 pub mod manifest;
 mod manifest_writer;
 mod open_batch;
-mod pending_write;
+pub(crate) mod pending_write;
 mod planted;
 pub mod recovery;
 mod rotation;

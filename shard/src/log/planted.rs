@@ -2,6 +2,7 @@
 //! the compiler drops every place that asks.
 
 /// A mistake to make.
+#[cfg_attr(not(feature = "sim"), expect(dead_code, unreachable_pub, reason = "chosen by the simulator only"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PlantedBug {
     /// The watermark passes a batch when it is submitted.
@@ -50,6 +51,7 @@ pub enum PlantedBug {
     MissNotGated,
 }
 
+#[cfg(feature = "sim")]
 impl PlantedBug {
     /// All of them.
     pub const ALL: [Self; 22] = [

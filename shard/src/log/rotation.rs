@@ -253,7 +253,8 @@ impl<P: BlockPool> Log<P> {
         {
             standby.set_ready();
         }
-        while let Some(gone) = self.closed.pop_front_if(|closed| closed.entry.generation < first) {
+        while self.closed.front().is_some_and(|closed| closed.entry.generation < first) {
+            let Some(gone) = self.closed.pop_front() else { unreachable!("looked at") };
             self.stats.recycled += 1;
             let file = gone.entry.file;
             let manifest = self.manifest.current();

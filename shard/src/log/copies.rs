@@ -1,0 +1,310 @@
+//! Manifests in two copies: loading the one that counts, repairing the other, writing both.
+//!
+//! Rules kept here: everything is synced before it is read, so that no decision rests on what was never durable;
+//! the highest intact copy counts; a copy that differs from it is rewritten before anything else happens; copy A is
+//! durable before copy B is begun.
+
+use crate::io::{
+    BLOCK_BYTES, BlockPool, Fatal, FileId, IoBuffer, IoDone, IoError, IoErrorKind, IoOperation, IoRequest,
+    RequestId,
+};
+use crate::log::manifest::{LogManifest, ManifestRead};
+use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
+use crate::store_manifest::StoreManifest;
+
+/// A manifest that is kept in two copies.
+pub(crate) trait TwoCopies: Clone + PartialEq {
+    fn decode(bytes: &[u8]) -> ManifestRead<Self>;
+    fn encode(&self) -> Vec<u8>;
+    fn sequence(&self) -> u64;
+}
+
+impl TwoCopies for LogManifest {
+    fn decode(bytes: &[u8]) -> ManifestRead<Self> {
+        Self::decode(bytes)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        self.encode()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+impl TwoCopies for StoreManifest {
+    fn decode(bytes: &[u8]) -> ManifestRead<Self> {
+        Self::decode(bytes)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        self.encode()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+/// What one copy turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CopyState<M> {
+    /// Intact.
+    Valid(M),
+    /// Written by a later version of the program.
+    Newer(u32),
+    /// There, but never finished, damaged, or unreadable.
+    Damaged,
+    /// Not there.
+    Missing,
+}
+
+/// What the two copies amount to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Loaded<M> {
+    /// This is the manifest; `stale[i]`: copy i differs and must be rewritten, `missing[i]`: it is not even there.
+    Manifest { manifest: M, stale: [bool; 2], missing: [bool; 2] },
+    /// Neither copy is there.
+    Missing,
+    /// Neither copy is intact.
+    Damaged,
+    /// A later version of the program wrote this format.
+    Newer(u32),
+    /// Two intact copies of one sequence number say different things.
+    Contradiction,
+}
+
+/// Loads a manifest: syncs, then reads both copies.
+pub(crate) struct CopiesLoad<M> {
+    files: [FileId; 2],
+    bytes_max: usize,
+    syncs: Vec<(RequestId, Option<usize>)>,
+    reads: Vec<(RequestId, usize)>,
+    copies: [CopyState<M>; 2],
+}
+
+impl<M: TwoCopies> CopiesLoad<M> {
+    /// Starts; the requests go to `out`.
+    pub(crate) fn start<P: BlockPool>(
+        files: [FileId; 2],
+        bytes_max: usize,
+        ids: &mut RequestIds,
+        out: &mut impl Extend<IoRequest<P>>,
+    ) -> Self {
+        let mut syncs = Vec::new();
+        for (copy, &file) in files.iter().enumerate() {
+            let id = ids.next();
+            syncs.push((id, Some(copy)));
+            out.extend([IoRequest { id, operation: IoOperation::SyncFile { file, data_only: false } }]);
+        }
+        let id = ids.next();
+        syncs.push((id, None));
+        out.extend([IoRequest { id, operation: IoOperation::SyncDirectory }]);
+        let copies = [CopyState::Damaged, CopyState::Damaged];
+        Self { files, bytes_max, syncs, reads: Vec::new(), copies }
+    }
+
+    /// Takes a completion. The result is there when all are in.
+    pub(crate) fn on_io<P: BlockPool>(
+        &mut self,
+        done: IoDone<P>,
+        pool: &mut P,
+        ids: &mut RequestIds,
+        out: &mut impl Extend<IoRequest<P>>,
+    ) -> Result<Option<Loaded<M>>, Fatal> {
+        if let Some(at) = self.syncs.iter().position(|(id, _)| *id == done.id) {
+            let (_, copy) = self.syncs.swap_remove(at);
+            match (done.result, copy) {
+                (Ok(_), _) => {}
+                (Err(error), Some(copy)) if error.kind == IoErrorKind::NotFound => {
+                    self.copies[copy] = CopyState::Missing;
+                }
+                (Err(error), copy) => {
+                    let file = self.files[copy.unwrap_or(0)];
+                    return Err(Fatal {
+                        what: "syncing a manifest before reading it",
+                        file,
+                        offset: 0,
+                        error,
+                    });
+                }
+            }
+            if self.syncs.is_empty() {
+                self.start_reads(pool, ids, out);
+            }
+        } else if let Some(at) = self.reads.iter().position(|(id, _)| *id == done.id) {
+            let (_, copy) = self.reads.swap_remove(at);
+            let IoBuffer::Owned(buffer) = done.buffer else {
+                unreachable!("a read's buffer comes back with it")
+            };
+            // A copy that cannot be read is as good as a damaged one: the other decides, and this is rewritten.
+            self.copies[copy] = match done.result {
+                Ok(len) => match M::decode(buffer.as_ref().get(..len).unwrap_or_default()) {
+                    ManifestRead::Valid(manifest) => CopyState::Valid(manifest),
+                    ManifestRead::Newer(format) => CopyState::Newer(format),
+                    ManifestRead::Invalid => CopyState::Damaged,
+                },
+                Err(IoError { kind: IoErrorKind::NotFound, .. }) => CopyState::Missing,
+                Err(_) => CopyState::Damaged,
+            };
+            pool.put(buffer);
+        } else {
+            unreachable!("a completion goes to its request");
+        }
+        Ok((self.syncs.is_empty() && self.reads.is_empty()).then(|| self.judge()))
+    }
+
+    fn start_reads<P: BlockPool>(
+        &mut self,
+        pool: &mut P,
+        ids: &mut RequestIds,
+        out: &mut impl Extend<IoRequest<P>>,
+    ) {
+        for (copy, &file) in self.files.iter().enumerate() {
+            if self.copies[copy] != CopyState::Missing {
+                let id = ids.next();
+                self.reads.push((id, copy));
+                let (buffer, len) = (pool.take(self.bytes_max), self.bytes_max);
+                out.extend([IoRequest { id, operation: IoOperation::Read { file, offset: 0, buffer, len } }]);
+            }
+        }
+    }
+
+    fn judge(&self) -> Loaded<M> {
+        for copy in &self.copies {
+            if let CopyState::Newer(format) = copy {
+                return Loaded::Newer(*format);
+            }
+        }
+        let [a, b] = self.copies.each_ref().map(|copy| match copy {
+            CopyState::Valid(manifest) => Some(manifest),
+            _ => None,
+        });
+        let manifest = match (a, b) {
+            (Some(a), Some(b)) if a.sequence() == b.sequence() && a != b => return Loaded::Contradiction,
+            (Some(a), Some(b)) => {
+                if a.sequence() >= b.sequence() {
+                    a
+                } else {
+                    b
+                }
+            }
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) if self.copies.iter().all(|copy| *copy == CopyState::Missing) => {
+                return Loaded::Missing;
+            }
+            (None, None) => return Loaded::Damaged,
+        };
+        let stale = [a, b].map(|copy| copy != Some(manifest));
+        let missing = self.copies.each_ref().map(|copy| *copy == CopyState::Missing);
+        Loaded::Manifest { manifest: manifest.clone(), stale, missing }
+    }
+}
+
+/// What is left of writing copies.
+enum WriteStep {
+    Create(RequestId),
+    Write(PendingWrite),
+    SyncDirectory(RequestId),
+}
+
+/// Writes chosen copies of a manifest, one after the other, each durable before the next.
+pub(crate) struct CopiesWrite {
+    files: [FileId; 2],
+    bytes: Vec<u8>,
+    write: [bool; 2],
+    create: [bool; 2],
+    copy: usize,
+    step: WriteStep,
+}
+
+impl CopiesWrite {
+    /// Starts; at least one copy is to be written. `create` says which files do not exist yet.
+    pub(crate) fn start<P: BlockPool>(
+        manifest: &impl TwoCopies,
+        files: [FileId; 2],
+        write: [bool; 2],
+        create: [bool; 2],
+        pool: &mut P,
+        ids: &mut RequestIds,
+    ) -> (Self, IoRequest<P>) {
+        assert!(write[0] || write[1], "something is to be written");
+        let copy = usize::from(!write[0]);
+        let step = WriteStep::SyncDirectory(RequestId(0));
+        let mut this = Self { files, bytes: manifest.encode(), write, create, copy, step };
+        let request = this.begin_copy(pool, ids);
+        (this, request)
+    }
+
+    fn begin_copy<P: BlockPool>(&mut self, pool: &mut P, ids: &mut RequestIds) -> IoRequest<P> {
+        if self.create[self.copy] {
+            let id = ids.next();
+            self.step = WriteStep::Create(id);
+            let operation =
+                IoOperation::CreateFile { file: self.files[self.copy], bytes: self.bytes.len() as u64 };
+            return IoRequest { id, operation };
+        }
+        self.write_copy(pool, ids)
+    }
+
+    fn write_copy<P: BlockPool>(&mut self, pool: &mut P, ids: &mut RequestIds) -> IoRequest<P> {
+        assert!(self.bytes.len().is_multiple_of(BLOCK_BYTES), "manifests are whole blocks");
+        let mut buffer = pool.take(self.bytes.len());
+        buffer.as_mut()[..self.bytes.len()].copy_from_slice(&self.bytes);
+        let write = PendingWrite {
+            id: ids.next(),
+            file: self.files[self.copy],
+            offset: 0,
+            range: 0..self.bytes.len(),
+            durable: true,
+            what: "writing a manifest",
+        };
+        let request = write.request(pool.freeze(buffer));
+        self.step = WriteStep::Write(write);
+        request
+    }
+
+    /// Takes a completion; `None` when all copies are durable, else the next request.
+    pub(crate) fn on_io<P: BlockPool>(
+        &mut self,
+        done: IoDone<P>,
+        pool: &mut P,
+        ids: &mut RequestIds,
+    ) -> Result<Option<IoRequest<P>>, Fatal> {
+        let file = self.files[self.copy];
+        let failed = |what, error| Fatal { what, file, offset: 0, error };
+        match &mut self.step {
+            WriteStep::Create(id) => {
+                assert_eq!(done.id, *id, "a completion goes to its request");
+                done.result.map_err(|error| failed("creating a manifest", error))?;
+                Ok(Some(self.write_copy(pool, ids)))
+            }
+            WriteStep::Write(write) => {
+                match write.advance(done, ids)? {
+                    Advance::Continue(request) => return Ok(Some(request)),
+                    Advance::Written(buffer) => pool.reclaim(buffer),
+                }
+                if self.create[self.copy] {
+                    let id = ids.next();
+                    self.step = WriteStep::SyncDirectory(id);
+                    return Ok(Some(IoRequest { id, operation: IoOperation::SyncDirectory }));
+                }
+                Ok(self.next_copy(pool, ids))
+            }
+            WriteStep::SyncDirectory(id) => {
+                assert_eq!(done.id, *id, "a completion goes to its request");
+                done.result.map_err(|error| failed("syncing the store directory", error))?;
+                Ok(self.next_copy(pool, ids))
+            }
+        }
+    }
+
+    fn next_copy<P: BlockPool>(&mut self, pool: &mut P, ids: &mut RequestIds) -> Option<IoRequest<P>> {
+        if self.copy == 0 && self.write[1] {
+            self.copy = 1;
+            return Some(self.begin_copy(pool, ids));
+        }
+        None
+    }
+}

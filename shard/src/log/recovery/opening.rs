@@ -1,0 +1,318 @@
+//! The last step: where the log goes on.
+//!
+//! Rules kept here: nothing is appended behind a torn tail. A log goes on in its last generation only when nothing
+//! was in flight: behind a clean-shutdown mark, or in a generation without a batch, and nothing but zeros after it.
+//! Else a new generation with a new term is opened, durably, before a record can be appended.
+
+use std::collections::VecDeque;
+
+use crate::io::{BlockPool, Fatal, FileId, IoDone, IoError, IoErrorKind, IoOperation, RequestId};
+use crate::log::batch::BatchKind;
+use crate::log::copies::CopiesWrite;
+use crate::log::group_commit::Resume;
+use crate::log::manifest::{LogManifest, SegmentEntry};
+use crate::log::manifest_writer::{ManifestStep, ManifestWriter};
+use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
+use crate::log::planted::PlantedBug;
+use crate::log::recovery::refuse::{Proof, RefuseToStart};
+use crate::log::recovery::report::{CutTail, RecoveryRule};
+use crate::log::recovery::walk::Replayed;
+use crate::log::recovery::{LogRecovery, RecoveryMode, Step, manifest_files};
+use crate::log::rotation::{ClosedSegment, CurrentSegment, choose_standby, segment_header, write_header};
+use crate::log::segment::SEGMENT_HEADER_BYTES;
+use crate::log::standby::Standby;
+use crate::log::{Log, LogConfig, LogIdentity};
+use crate::store_manifest::LogEnd;
+use crate::types::{BatchNumber, Term};
+
+/// Where the log goes on, all of it durable.
+pub(super) struct Opened<P: BlockPool> {
+    manifest: LogManifest,
+    current: CurrentSegment,
+    closed: VecDeque<ClosedSegment>,
+    standby: Option<Standby<P>>,
+    end: LogEnd,
+    last_kind: BatchKind,
+    term: Term,
+}
+
+impl<P: BlockPool> Opened<P> {
+    pub(super) fn into_log(
+        self,
+        identity: LogIdentity,
+        config: LogConfig,
+        pool: P,
+        ids: RequestIds,
+    ) -> Log<P> {
+        Log::resume(Resume {
+            identity,
+            config,
+            pool,
+            term: self.term,
+            ids,
+            end: self.end,
+            last_kind: self.last_kind,
+            current: self.current,
+            closed: self.closed,
+            standby: self.standby,
+            manifest: ManifestWriter::new(self.manifest),
+        })
+    }
+}
+
+/// What is being made durable.
+enum OpeningStep<P: BlockPool> {
+    /// A segment file.
+    Prepare(Standby<P>),
+    /// The first manifest of a log that is created.
+    CreateManifest(CopiesWrite),
+    /// The manifest that names the segment.
+    Publish(ManifestWriter),
+    /// The header of the new generation.
+    Header(PendingWrite),
+}
+
+/// The opening of a new generation.
+pub(super) struct Opening<P: BlockPool> {
+    step: OpeningStep<P>,
+    /// The request in flight; one at a time.
+    in_flight: RequestId,
+    manifest: LogManifest,
+    entry: SegmentEntry,
+    closed: VecDeque<ClosedSegment>,
+    end: LogEnd,
+    term: Term,
+}
+
+impl<P: BlockPool> Opening<P> {
+    pub(super) fn owns(&self, id: RequestId) -> bool {
+        self.in_flight == id
+    }
+}
+
+impl<P: BlockPool> LogRecovery<P> {
+    /// Creates the log: its first segment, then the manifest that names it, then the segment's header.
+    pub(super) fn create(&mut self) {
+        self.report.took(RecoveryRule::Created);
+        let manifest = LogManifest::empty(&self.start.identity);
+        self.prepare(manifest, 1, VecDeque::new(), LogEnd::default(), self.start.first_term);
+    }
+
+    /// All is read and nothing speaks against it: settle where the log goes on.
+    pub(super) fn on_replayed(&mut self, replayed: Replayed, cut: CutTail) -> Result<(), RefuseToStart> {
+        let log = self.start.identity.log;
+        let Some(manifest) = self.manifest.clone() else { unreachable!("loaded first") };
+        let Replayed { used, ahead, end, last_kind, end_offset, behind } = replayed;
+        let floor = manifest.floors.iter().map(|entry| entry.batch).max().unwrap_or(BatchNumber::ZERO);
+        if floor > end.batch && !used.is_empty() {
+            let file = used.last().map_or(0, |(entry, ..)| entry.file);
+            return Err(RefuseToStart::BatchesLost {
+                file: FileId::Segment { log, file },
+                offset: end_offset,
+                first: end.batch.next(),
+                last: floor,
+                proof: Proof::Floor,
+            });
+        }
+        self.note_end(end, cut, behind);
+        if let RecoveryMode::Final(expected) = self.start.mode {
+            if expected != end {
+                let (expected, found) = (expected.batch, end.batch);
+                return Err(RefuseToStart::EndMismatch { log, expected, found });
+            }
+            self.report.took(RecoveryRule::EndedFinal);
+            self.report.term = used.last().map_or(self.start.first_term, |(_, header, _)| header.term);
+            self.step = Step::Done(None);
+            return Ok(());
+        }
+        let mut closed: VecDeque<_> =
+            used.iter().map(|&(entry, _, last_batch)| ClosedSegment { entry, last_batch }).collect();
+        let Some(&(entry, header, _)) = used.last() else {
+            // Named and never opened: the first generation of a log whose creation was cut short.
+            let Some(entry) = ahead else { unreachable!("a manifest names a segment") };
+            self.report.took(RecoveryRule::OpenedStandby);
+            self.write_header(manifest, entry, closed, end, self.start.first_term);
+            return Ok(());
+        };
+        let is_empty = end_offset == SEGMENT_HEADER_BYTES as u64;
+        let over_the_tail = self.config.planted(PlantedBug::AppendBehindTornTail);
+        if (!behind && (is_empty || last_kind == BatchKind::Clean)) || over_the_tail {
+            let rule = if is_empty {
+                RecoveryRule::ContinuedEmptyGeneration
+            } else {
+                RecoveryRule::ContinuedAfterCleanMark
+            };
+            self.report.took(rule);
+            self.report.term = header.term;
+            closed.pop_back();
+            // Nothing needs a seal: a header or a mark already says how far the log is durable.
+            let last_kind = if is_empty { BatchKind::Seal } else { last_kind };
+            let current = CurrentSegment { entry, offset: end_offset };
+            let standby = ahead.map(|ahead| Standby::ready(log, ahead));
+            let opened = Opened { manifest, current, closed, standby, end, last_kind, term: header.term };
+            self.step = Step::Done(Some(Box::new(opened)));
+            return Ok(());
+        }
+        let new_term =
+            if self.config.planted(PlantedBug::KeepOldTerm) { header.term.0 } else { header.term.0 + 1 };
+        if let Some(ahead) = ahead {
+            self.report.took(RecoveryRule::OpenedStandby);
+            self.write_header(manifest, ahead, closed, end, Term(new_term));
+        } else {
+            self.report.took(RecoveryRule::OpenedNewSegment);
+            self.prepare(manifest, entry.generation + 1, closed, end, Term(new_term));
+        }
+        Ok(())
+    }
+
+    fn note_end(&mut self, end: LogEnd, cut: CutTail, behind: bool) {
+        self.assembler.finish(&self.config);
+        self.report.end = end.batch;
+        self.report.cut = cut;
+        for _ in 0..self.assembler.fragments_dropped {
+            self.report.took(RecoveryRule::FragmentsDropped);
+        }
+        for _ in 0..self.assembler.groups_dropped {
+            self.report.took(RecoveryRule::GroupDropped);
+        }
+        self.report.took(match (cut.batches, behind) {
+            (1.., _) => RecoveryRule::InFlightDropped,
+            (0, true) => RecoveryRule::TornTail,
+            (0, false) => RecoveryRule::NothingBehindEnd,
+        });
+    }
+
+    /// Makes a segment file for the new generation.
+    fn prepare(
+        &mut self,
+        manifest: LogManifest,
+        generation: u64,
+        closed: VecDeque<ClosedSegment>,
+        end: LogEnd,
+        term: Term,
+    ) {
+        let mut standby = choose_standby(&manifest, &self.config, generation);
+        let entry = standby.entry();
+        let request = standby.start(0, &mut self.pool, &mut self.ids);
+        let step = OpeningStep::Prepare(standby);
+        let in_flight = request.as_ref().map_or(RequestId(0), |request| request.id);
+        let opening = Opening { step, in_flight, manifest, entry, closed, end, term };
+        self.step = Step::Open(Box::new(opening));
+        match request {
+            Some(request) => self.requests.push_back(request),
+            // A recycled file needs no preparation.
+            None => self.name_segment(),
+        }
+    }
+
+    /// The file is prepared: name it in the manifest.
+    fn name_segment(&mut self) {
+        let Self { pool, ids, .. } = self;
+        let Step::Open(opening) = &mut self.step else { unreachable!("the caller is at this step") };
+        let entry = opening.entry;
+        let mut next = opening.manifest.clone();
+        next.free.retain(|free| free.file != entry.file);
+        next.next_file = next.next_file.max(entry.file + 1);
+        next.segments.push(entry);
+        let request = if next.sequence == 0 {
+            next.sequence = 1;
+            let files = manifest_files(next.log);
+            let (write, request) = CopiesWrite::start(&next, files, [true; 2], [true; 2], pool, ids);
+            opening.step = OpeningStep::CreateManifest(write);
+            request
+        } else {
+            let mut writer = ManifestWriter::new(opening.manifest.clone());
+            let request = writer.start(next.clone(), pool, ids);
+            next.sequence += 1;
+            opening.step = OpeningStep::Publish(writer);
+            request
+        };
+        opening.manifest = next;
+        opening.in_flight = request.id;
+        self.requests.push_back(request);
+    }
+
+    /// The manifest names the segment: write its header.
+    fn write_header(
+        &mut self,
+        manifest: LogManifest,
+        entry: SegmentEntry,
+        closed: VecDeque<ClosedSegment>,
+        end: LogEnd,
+        term: Term,
+    ) {
+        let header = segment_header(&self.start.identity, entry, end, term);
+        let (write, mut request) = write_header(&header, &mut self.pool, &mut self.ids);
+        if self.config.planted(PlantedBug::ServeBeforeHeader)
+            && let IoOperation::Write { durable, .. } = &mut request.operation
+        {
+            *durable = false;
+        }
+        let in_flight = request.id;
+        self.requests.push_back(request);
+        let step = OpeningStep::Header(write);
+        self.step = Step::Open(Box::new(Opening { step, in_flight, manifest, entry, closed, end, term }));
+    }
+
+    /// A completion for the opening.
+    pub(super) fn on_opening_io(&mut self, done: IoDone<P>) -> Result<(), RefuseToStart> {
+        let Self { pool, ids, .. } = self;
+        let Step::Open(opening) = &mut self.step else { unreachable!("the caller is at this step") };
+        let next = match &mut opening.step {
+            OpeningStep::Prepare(standby) => {
+                let next = standby.on_io(done, 0, pool, ids)?;
+                if standby.is_out_of_space() {
+                    return Err(RefuseToStart::Io(Fatal {
+                        what: "making room for a new log segment",
+                        file: FileId::Segment { log: opening.manifest.log, file: opening.entry.file },
+                        offset: opening.entry.file_bytes,
+                        error: IoError { kind: IoErrorKind::NoSpace, code: 28 },
+                    }));
+                }
+                if next.is_none() {
+                    self.name_segment();
+                    return Ok(());
+                }
+                next
+            }
+            OpeningStep::CreateManifest(write) => write.on_io(done, pool, ids)?,
+            OpeningStep::Publish(writer) => match writer.on_io(done, pool, ids)? {
+                ManifestStep::Request(request) => Some(request),
+                ManifestStep::Published => {
+                    assert_eq!(*writer.current(), opening.manifest, "what was published is what is used");
+                    None
+                }
+            },
+            OpeningStep::Header(write) => match write.advance(done, ids)? {
+                Advance::Continue(request) => Some(request),
+                Advance::Written(buffer) => {
+                    pool.reclaim(buffer);
+                    self.on_header_written();
+                    return Ok(());
+                }
+            },
+        };
+        if let Some(request) = next {
+            opening.in_flight = request.id;
+            self.requests.push_back(request);
+            return Ok(());
+        }
+        let Step::Open(opening) = std::mem::replace(&mut self.step, Step::Done(None)) else { unreachable!() };
+        let Opening { manifest, entry, closed, end, term, .. } = *opening;
+        self.write_header(manifest, entry, closed, end, term);
+        Ok(())
+    }
+
+    fn on_header_written(&mut self) {
+        let Step::Open(opening) = std::mem::replace(&mut self.step, Step::Done(None)) else {
+            unreachable!("the caller is at this step")
+        };
+        let Opening { manifest, entry, closed, end, term, .. } = *opening;
+        self.report.term = term;
+        let current = CurrentSegment::fresh(entry);
+        // The header itself says that everything before it is durable: nothing needs a seal.
+        let last_kind = BatchKind::Seal;
+        let opened = Opened { manifest, current, closed, standby: None, end, last_kind, term };
+        self.step = Step::Done(Some(Box::new(opened)));
+    }
+}

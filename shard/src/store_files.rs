@@ -1,0 +1,142 @@
+//! Loading and writing the store manifest: the first and the last word on what a store is.
+
+use std::collections::VecDeque;
+
+use crate::io::{BlockPool, Fatal, FileId, IoDone, IoRequest, ManifestCopy};
+use crate::limits::STORE_MANIFEST_BYTES_MAX;
+use crate::log::copies::{CopiesLoad, CopiesWrite, Loaded};
+use crate::log::pending_write::RequestIds;
+use crate::store_manifest::StoreManifest;
+
+const FILES: [FileId; 2] = [FileId::StoreManifest(ManifestCopy::A), FileId::StoreManifest(ManifestCopy::B)];
+
+/// Why a store manifest cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreManifestError {
+    /// Neither copy is intact, though there is at least one.
+    #[error(
+        "{} and {} are both damaged: nothing was changed; restore one of them from a copy of the directory",
+        FILES[0], FILES[1]
+    )]
+    Damaged,
+    /// A later version wrote it.
+    #[error(
+        "the store has format {0}, newer than this program reads; start the version that wrote it, or a later one"
+    )]
+    Newer(u32),
+    /// Two intact copies contradict each other.
+    #[error("{} and {} contradict each other: nothing was changed; files of two stores are mixed", FILES[0], FILES[1])]
+    Contradiction,
+    /// I/O failed.
+    #[error(transparent)]
+    Io(#[from] Fatal),
+}
+
+/// Loads the store manifest and repairs a bad copy. Step it by `next_io` and `on_io` until `on_io` has a result.
+pub struct StoreManifestLoad<P: BlockPool> {
+    pool: P,
+    ids: RequestIds,
+    requests: VecDeque<IoRequest<P>>,
+    load: CopiesLoad<StoreManifest>,
+    repair: Option<(CopiesWrite, StoreManifest)>,
+}
+
+/// What was loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreManifestFound {
+    /// The manifest, now intact in both copies.
+    Manifest {
+        /// What the store is.
+        manifest: StoreManifest,
+        /// Whether a copy had to be rewritten.
+        repaired: bool,
+    },
+    /// Neither copy is there: no store, unless the directory has other files of one.
+    None,
+}
+
+impl<P: BlockPool> StoreManifestLoad<P> {
+    /// Starts.
+    #[must_use]
+    pub fn new(pool: P) -> Self {
+        let mut ids = RequestIds::new();
+        let mut requests = VecDeque::new();
+        let load = CopiesLoad::start(FILES, STORE_MANIFEST_BYTES_MAX, &mut ids, &mut requests);
+        Self { pool, ids, requests, load, repair: None }
+    }
+
+    /// The next I/O to perform.
+    #[must_use]
+    pub fn next_io(&mut self) -> Option<IoRequest<P>> {
+        self.requests.pop_front()
+    }
+
+    /// Takes a completion; the result is there when loading is done.
+    ///
+    /// # Errors
+    /// The store must not be opened.
+    pub fn on_io(&mut self, done: IoDone<P>) -> Result<Option<StoreManifestFound>, StoreManifestError> {
+        if let Some((repair, manifest)) = &mut self.repair {
+            return match repair.on_io(done, &mut self.pool, &mut self.ids)? {
+                Some(request) => {
+                    self.requests.push_back(request);
+                    Ok(None)
+                }
+                None => Ok(Some(StoreManifestFound::Manifest { manifest: manifest.clone(), repaired: true })),
+            };
+        }
+        let loaded = self.load.on_io(done, &mut self.pool, &mut self.ids, &mut self.requests)?;
+        match loaded {
+            None => Ok(None),
+            Some(Loaded::Missing) => Ok(Some(StoreManifestFound::None)),
+            Some(Loaded::Damaged) => Err(StoreManifestError::Damaged),
+            Some(Loaded::Newer(format)) => Err(StoreManifestError::Newer(format)),
+            Some(Loaded::Contradiction) => Err(StoreManifestError::Contradiction),
+            Some(Loaded::Manifest { manifest, stale: [false, false], .. }) => {
+                Ok(Some(StoreManifestFound::Manifest { manifest, repaired: false }))
+            }
+            Some(Loaded::Manifest { manifest, stale, missing }) => {
+                let (write, request) =
+                    CopiesWrite::start(&manifest, FILES, stale, missing, &mut self.pool, &mut self.ids);
+                self.requests.push_back(request);
+                self.repair = Some((write, manifest));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Writes both copies of the store manifest. Step it by `next_io` and `on_io` until `on_io` says true: then the
+/// manifest counts.
+pub struct StoreManifestWrite<P: BlockPool> {
+    pool: P,
+    ids: RequestIds,
+    request: Option<IoRequest<P>>,
+    write: CopiesWrite,
+}
+
+impl<P: BlockPool> StoreManifestWrite<P> {
+    /// Starts. `create`: the files do not exist yet, or hold nothing that counts.
+    #[must_use]
+    pub fn new(manifest: &StoreManifest, create: bool, mut pool: P) -> Self {
+        let mut ids = RequestIds::new();
+        let (write, request) =
+            CopiesWrite::start(manifest, FILES, [true; 2], [create; 2], &mut pool, &mut ids);
+        Self { pool, ids, request: Some(request), write }
+    }
+
+    /// The next I/O to perform.
+    #[must_use]
+    pub fn next_io(&mut self) -> Option<IoRequest<P>> {
+        self.request.take()
+    }
+
+    /// Takes a completion; true when both copies are durable.
+    ///
+    /// # Errors
+    /// What is on disk is unknown: the process must stop.
+    pub fn on_io(&mut self, done: IoDone<P>) -> Result<bool, Fatal> {
+        self.request = self.write.on_io(done, &mut self.pool, &mut self.ids)?;
+        Ok(self.request.is_none())
+    }
+}
