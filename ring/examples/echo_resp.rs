@@ -1,6 +1,6 @@
 //! The smallest RESP server on the ring: answers `+OK` to every command. It measures what a turn costs.
 //!
-//! `cargo run --release -p ring --example echo_resp -- /tmp/echo.sock [defer|coop|plain]`, then
+//! `cargo run --release -p ring --example echo_resp -- /tmp/echo.sock [defer|coop|plain [spin ns]]`, then
 //! `redis-benchmark -s /tmp/echo.sock -t ping_mbulk -c 50 -n 2000000 -P 16`. Once a second it prints, if anything
 //! happened: commands, turns, commands per turn, and processor time per command.
 
@@ -65,15 +65,16 @@ struct Connection {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("usage: echo_resp <socket path> [defer|coop|plain]")?;
+    let path = arguments.next().ok_or("usage: echo_resp <socket path> [defer|coop|plain [spin ns]]")?;
     let best_mode = match arguments.next().as_deref() {
         None | Some("defer") => SetupMode::Defer,
         Some("coop") => SetupMode::Coop,
         Some("plain") => SetupMode::Plain,
         Some(other) => return Err(format!("unknown mode {other}").into()),
     };
+    let spin_ns = arguments.next().map_or(Ok(0), |word| word.parse())?;
     pin_current_thread(0)?;
-    let mut ring = Ring::new(&RingConfig { best_mode, ..RingConfig::default() })?;
+    let mut ring = Ring::new(&RingConfig { best_mode, spin_ns, ..RingConfig::default() })?;
     let _ = fs::remove_file(&path);
     let listener = Fd::listen(&SocketAddress::Unix(path.into()), ListenOptions::default())?;
     ring.accept(&listener, ACCEPT);

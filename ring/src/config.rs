@@ -1,7 +1,7 @@
 //! How a ring is set up: queue sizes, receive buffers, and the mode of the kernel's work.
 
 use crate::error::RingError;
-use crate::limits::{COMPLETION_ENTRIES_MAX, ENTRIES_MAX, RECV_BUFFERS_MAX};
+use crate::limits::{COMPLETION_ENTRIES_MAX, ENTRIES_MAX, RECV_BUFFERS_MAX, SPIN_NS_MAX};
 
 /// How the kernel runs the completion side of operations, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,9 @@ pub struct RingConfig {
     pub recv_buffer_count: u16,
     /// Size of a receive buffer.
     pub recv_buffer_bytes: u32,
+    /// How long a wait looks for completions before it sleeps, in nanoseconds; 0 sleeps at once. A few microseconds
+    /// spare wake-ups between busy cores; it burns processor time that nobody else may need.
+    pub spin_ns: u64,
     /// The best mode to try. Lower it to measure, or to work around a kernel.
     pub best_mode: SetupMode,
 }
@@ -48,6 +51,7 @@ impl Default for RingConfig {
             cq_entries: 4096,
             recv_buffer_count: 256,
             recv_buffer_bytes: 16 << 10,
+            spin_ns: 0,
             best_mode: SetupMode::Defer,
         }
     }
@@ -67,6 +71,8 @@ impl RingConfig {
             && (self.recv_buffer_bytes == 0 || self.recv_buffer_bytes > 1 << 30)
         {
             "recv_buffer_bytes must be 1 to 2^30"
+        } else if self.spin_ns > SPIN_NS_MAX {
+            "spin_ns must be at most one second"
         } else {
             return Ok(());
         };
@@ -88,6 +94,7 @@ mod tests {
             RingConfig { cq_entries: 256, ..good.clone() },
             RingConfig { recv_buffer_count: 3, ..good.clone() },
             RingConfig { recv_buffer_bytes: 0, ..good.clone() },
+            RingConfig { spin_ns: SPIN_NS_MAX + 1, ..good.clone() },
         ] {
             assert!(matches!(bad.check(), Err(RingError::Configuration(_))), "{bad:?}");
         }

@@ -22,6 +22,7 @@ mod queue;
 mod recv_buffers;
 mod registered_pools;
 mod ring;
+mod setup;
 mod sockets;
 mod sys;
 mod timer;

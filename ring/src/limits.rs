@@ -30,6 +30,9 @@ pub const TRANSIENT_RETRIES_MAX: u8 = 100;
 /// How often a submission that the kernel refuses for want of memory is tried again, 1 ms apart.
 pub const SUBMIT_RETRIES_MAX: u32 = 1_000;
 
+/// Longest time a wait may look for completions before it sleeps.
+pub const SPIN_NS_MAX: u64 = 1_000_000_000;
+
 /// How often the set-up of a ring is tried again for want of memory, 10 ms apart, before it is made smaller.
 pub const MEMORY_RETRIES_MAX: u32 = 20;
 

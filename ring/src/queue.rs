@@ -16,13 +16,16 @@ use io_uring::{IoUring, cqueue};
 
 use crate::config::{RingConfig, SetupMode};
 use crate::error::{RingError, kernel_release};
-use crate::limits::{COMPLETION_ENTRIES_MIN, MEMORY_RETRIES_MAX, OPERATIONS_MAX, SUBMIT_RETRIES_MAX};
+use crate::limits::{OPERATIONS_MAX, SUBMIT_RETRIES_MAX};
 use crate::memory::Mapping;
 use crate::recv_buffers::{self, RecvBuffers};
-use crate::sys;
+use crate::{setup, sys};
 
 /// `IORING_ENTER_GETEVENTS` of the kernel's interface.
 const ENTER_GETEVENTS: u32 = 1;
+
+/// Looks between two readings of the clock while spinning.
+const SPIN_LOOKS: u32 = 16;
 
 pub(crate) struct Queue {
     uring: IoUring,
@@ -30,6 +33,8 @@ pub(crate) struct Queue {
     backlog: VecDeque<Entry>,
     /// Registered receive buffers: what came back is shown to the kernel before every submission.
     recv_buffers: Option<Rc<RecvBuffers>>,
+    /// How long a wait looks for completions before it sleeps.
+    spin_ns: u64,
     mode: SetupMode,
     /// System calls made.
     enters: u64,
@@ -38,36 +43,23 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Makes the kernel's side, in the best mode it has, at most `config.best_mode`, and with queues of the
-    /// configured size or, where the locked-memory limit is too small for them, of half, a quarter and so on.
+    /// Makes the kernel's side as `setup` says.
     pub(crate) fn open(config: &RingConfig) -> Result<Self, RingError> {
-        let mut mode = config.best_mode;
-        let (mut entries, mut cq_entries) = (config.entries, config.cq_entries);
-        loop {
-            let error = match with_memory_retries(|| build(mode, entries, cq_entries)) {
-                Ok(uring) => return Self::with(uring, mode),
-                Err(error) => error,
-            };
-            match error.raw_os_error() {
-                // An unknown flag: try with fewer.
-                Some(libc::EINVAL) if mode == SetupMode::Defer => mode = SetupMode::Coop,
-                Some(libc::EINVAL) if mode == SetupMode::Coop => mode = SetupMode::Plain,
-                // Linux charges the queues to the user's locked memory. Small queues cost system calls, no more.
-                Some(libc::ENOMEM) if cq_entries / 2 >= COMPLETION_ENTRIES_MIN => {
-                    cq_entries /= 2;
-                    entries = entries.min(cq_entries / 2);
-                }
-                _ => return Err(RingError::from_setup(error)),
-            }
-        }
-    }
+        let (uring, mode) = setup::open(config)?;
 
-    fn with(uring: IoUring, mode: SetupMode) -> Result<Self, RingError> {
         if !uring.params().is_feature_nodrop() || !uring.params().is_feature_submit_stable() {
             let feature = "completions that are never dropped (IORING_FEAT_NODROP)";
             return Err(RingError::TooOld { kernel: kernel_release(), feature });
         }
-        Ok(Self { uring, backlog: VecDeque::new(), recv_buffers: None, mode, enters: 0, overflows: 0 })
+        Ok(Self {
+            uring,
+            backlog: VecDeque::new(),
+            recv_buffers: None,
+            spin_ns: config.spin_ns,
+            mode,
+            enters: 0,
+            overflows: 0,
+        })
     }
 
     /// Submission and completion entries the kernel has given.
@@ -151,6 +143,9 @@ impl Queue {
     /// May return earlier with nothing: after a signal, or if the kernel is short of memory.
     pub(crate) fn enter(&mut self, want: u32) -> Result<(), RingError> {
         self.publish_recv_buffers();
+        if want > 0 && self.spin_ns > 0 && self.spin() {
+            return Ok(());
+        }
         let mut refusals = 0;
         loop {
             if !self.backlog.is_empty() {
@@ -190,6 +185,37 @@ impl Queue {
         }
     }
 
+    /// Submits, then looks for completions for `spin_ns` without sleeping. True if there are some.
+    /// Costs no system call while it looks: the kernel flags deferred work in shared memory.
+    fn spin(&mut self) -> bool {
+        if !self.uring.submission().is_empty() {
+            self.enter_without_waiting();
+        }
+        let start = sys::monotonic_ns();
+        loop {
+            for _ in 0..SPIN_LOOKS {
+                if self.uring.submission().taskrun() {
+                    self.enter_without_waiting();
+                }
+                if !self.uring.completion().is_empty() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if sys::monotonic_ns() - start >= self.spin_ns {
+                return false;
+            }
+        }
+    }
+
+    /// Submits and runs deferred work. An error shows again at the next `enter`, where it is handled.
+    fn enter_without_waiting(&mut self) {
+        let queued = u32::try_from(self.uring.submission().len()).expect("at most ENTRIES_MAX");
+        self.enters += 1;
+        // SAFETY: `queued` entries were pushed under the promise of `push`; no argument is passed.
+        let _ = unsafe { self.uring.submitter().enter::<libc::sigset_t>(queued, 0, ENTER_GETEVENTS, None) };
+    }
+
     /// Whether all entries pushed so far are with the kernel.
     pub(crate) fn all_submitted(&mut self) -> bool {
         self.backlog.is_empty() && self.uring.submission().is_empty()
@@ -221,7 +247,7 @@ impl Queue {
         let submitter = self.uring.submitter();
         // SAFETY: the entries are mapped, page-aligned and `count` long. This handle keeps them until the owner of
         // the queue has unregistered them with nothing in flight, or leaked another handle.
-        let result = with_memory_retries(|| unsafe {
+        let result = setup::with_memory_retries(|| unsafe {
             submitter.register_buf_ring_with_flags(address, buffers.count(), recv_buffers::GROUP, 0)
         });
         result.map_err(|error| match error.raw_os_error() {
@@ -292,35 +318,6 @@ impl Queue {
         let result = self.uring.submitter().unregister_buffers();
         debug_assert!(result.is_ok(), "{result:?}");
     }
-}
-
-/// Tries again for a moment on ENOMEM: a ring that was closed just now, by the process before a restart for one, is
-/// charged to the user's locked memory until the kernel has taken it apart.
-fn with_memory_retries<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    for _ in 0..MEMORY_RETRIES_MAX {
-        match attempt() {
-            Err(error) if error.raw_os_error() == Some(libc::ENOMEM) => {
-                thread::sleep(Duration::from_millis(10));
-            }
-            other => return other,
-        }
-    }
-    attempt()
-}
-
-fn build(mode: SetupMode, entries: u32, cq_entries: u32) -> io::Result<IoUring> {
-    let mut builder = IoUring::builder();
-    builder.setup_cqsize(cq_entries);
-    match mode {
-        SetupMode::Defer => {
-            builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag().setup_submit_all();
-        }
-        SetupMode::Coop => {
-            builder.setup_coop_taskrun().setup_taskrun_flag().setup_submit_all();
-        }
-        SetupMode::Plain => {}
-    }
-    builder.build(entries)
 }
 
 #[cfg(test)]

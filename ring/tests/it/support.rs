@@ -7,10 +7,12 @@ use ring::{Completion, Fd, Ring, RingConfig, SetupMode, monotonic_ns};
 
 const MODES: [SetupMode; 3] = [SetupMode::Defer, SetupMode::Coop, SetupMode::Plain];
 
-/// Runs `test` with the configuration of each mode.
+/// Runs `test` with the configuration of each mode, sleeping at once and spinning first.
 pub(crate) fn in_each_mode(test: impl Fn(RingConfig)) {
     for best_mode in MODES {
-        test(RingConfig { entries: 64, cq_entries: 256, best_mode, ..RingConfig::default() });
+        for spin_ns in [0, 20_000] {
+            test(RingConfig { entries: 64, cq_entries: 256, spin_ns, best_mode, ..RingConfig::default() });
+        }
     }
 }
 
