@@ -1,1 +1,14 @@
 //! ourod: a key-value daemon on io_uring that speaks RESP.
+
+pub mod commands;
+pub mod connection;
+pub mod control;
+mod entry;
+pub mod listeners;
+pub mod open_store;
+pub mod options;
+pub mod run;
+pub mod server;
+pub mod session;
+
+pub use entry::main_with;

@@ -5,11 +5,15 @@
 
 pub mod blocking_io;
 pub mod clock;
+pub mod disk_store;
 pub mod files;
 pub mod limits;
 pub mod mailbox;
 pub mod pool;
 pub mod ring_io;
+pub mod start;
+pub mod store;
+pub mod sync_probe;
 pub mod worker;
 
 /// The shards of one worker, with their log, over this crate's buffers.

@@ -16,7 +16,7 @@ pub const DATABASE_COUNT: u8 = 16;
 /// Index tables of a dropped keyspace that one step frees at most.
 pub const DROP_TABLES_PER_STEP: usize = 16;
 /// Empty slots that one SCAN call passes over at most.
-pub const SCAN_SLOTS_PER_CALL: usize = 512;
+pub const SCAN_SLOTS_PER_CALL: usize = 4096;
 
 /// Entries of the timing wheel above twice the keys with a deadline at which it is rebuilt: they are out of date.
 pub const WHEEL_SLACK: usize = 4096;

@@ -1,3 +1,7 @@
-//! The daemon.
+//! The daemon's binary: options, logging, and [`daemon::run`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    daemon::main_with(std::env::args_os()).into()
+}

@@ -1,0 +1,126 @@
+//! One client's connection: socket, request parser, bytes not yet parsed, replies not yet sent.
+
+use resp::RequestParser;
+use ring::{Fd, OperationId};
+
+use super::output::Output;
+use super::reply_slots::ReplySlots;
+use crate::session::Session;
+
+/// Whether more is to be run and said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Serving.
+    Open,
+    /// Nothing more is run; what is there to say is still said.
+    Closing,
+    /// Nothing more is said either.
+    Dead,
+}
+
+/// The part of a connection that commands work on.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) session: Session,
+    pub(crate) output: Output,
+    pub(crate) slots: ReplySlots,
+    pub(crate) life: Life,
+    /// A request that goes over all keys is under way: later ones wait for it.
+    pub(crate) blocked: bool,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: Fd,
+    pub(crate) client: Client,
+    pub(crate) parser: RequestParser,
+    /// Received bytes that are not parsed, and how many at the front are.
+    pub(crate) input: Vec<u8>,
+    pub(crate) input_start: usize,
+    pub(crate) receiving: Option<OperationId>,
+    /// The peer has closed its side: answer what it asked, then close.
+    pub(crate) peer_closed: bool,
+    pub(crate) sending: bool,
+    /// It stands in the list of those to look at in the next flush.
+    pub(crate) is_dirty: bool,
+    /// It stands in the list of those with input to parse without a new receive.
+    pub(crate) is_ready: bool,
+    /// Since when its output has been above the soft limit, on the monotonic clock.
+    pub(crate) soft_limit_since_ns: Option<u64>,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Fd, session: Session) -> Self {
+        Self {
+            socket,
+            client: Client {
+                session,
+                output: Output::default(),
+                slots: ReplySlots::default(),
+                life: Life::Open,
+                blocked: false,
+            },
+            parser: RequestParser::new(),
+            input: Vec::new(),
+            input_start: 0,
+            receiving: None,
+            peer_closed: false,
+            sending: false,
+            is_dirty: false,
+            is_ready: false,
+            soft_limit_since_ns: None,
+        }
+    }
+
+    /// Bytes received and not parsed.
+    pub(crate) fn backlog(&self) -> usize {
+        self.input.len() - self.input_start
+    }
+
+    /// Keeps bytes that cannot be parsed yet.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) {
+        if self.input_start > 0 && self.input_start == self.input.len() {
+            self.input.clear();
+            self.input_start = 0;
+        }
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// The first `count` unparsed bytes are parsed. Memory of a large request is given back with its end.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.input_start += count;
+        assert!(self.input_start <= self.input.len(), "only what is there is parsed");
+        if self.input_start == self.input.len() {
+            self.input_start = 0;
+            if self.input.capacity() > super::limits::KEPT_BUFFER_BYTES || self.input.is_empty() {
+                self.input = Vec::new();
+            } else {
+                self.input.clear();
+            }
+        } else if self.input_start > super::limits::BACKLOG_BYTES_MAX {
+            self.input.drain(..self.input_start);
+            self.input_start = 0;
+        }
+    }
+
+    /// Whether everything that was asked is answered and everything answered is sent.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !self.sending && self.client.output.is_empty() && self.client.slots.is_empty()
+    }
+
+    /// Brings the figures of the session up to date, for CLIENT LIST.
+    pub(crate) fn note_figures(&mut self) {
+        let output = self.client.output.len() as u64;
+        let memory = size_of::<Self>()
+            + self.input.capacity()
+            + self.client.output.capacity()
+            + self.parser.memory_bytes();
+        let (backlog, room) = (self.backlog(), self.input.capacity() - self.input.len());
+        let figures = &mut self.client.session.figures;
+        figures.query_bytes = backlog as u64;
+        figures.query_bytes_free = room as u64;
+        figures.output_bytes = output;
+        figures.memory_bytes = memory as u64;
+    }
+}

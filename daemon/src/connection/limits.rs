@@ -1,0 +1,31 @@
+//! Every bound of the connection layer, in one place. What operators may set is in `Settings`.
+
+/// Commands that one connection runs in one turn at most: a burst of one client may not starve the others.
+pub(crate) const COMMANDS_PER_TURN: usize = 512;
+/// Unparsed bytes of one connection above which no more are received from it until some are parsed, unless they
+/// are one large request under way.
+pub(crate) const BACKLOG_BYTES_MAX: usize = 64 << 10;
+/// Unsent bytes of one connection above which its commands wait until some are sent.
+pub(crate) const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Replies of one connection that wait for other workers at most; above it its commands wait.
+pub(crate) const REPLY_SLOTS_MAX: usize = 16 << 10;
+/// Bytes of log not yet submitted above which all commands wait: what the drive cannot take now is not read.
+pub(crate) const LOG_QUEUE_BYTES_MAX: usize = 32 << 20;
+/// Bytes of one message to another worker above which it is sent on before the end of the turn.
+pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
+/// Buffers up to this size are kept for reuse.
+pub(crate) const KEPT_BUFFER_BYTES: usize = 64 << 10;
+/// Buffers kept for reuse by one worker at most.
+pub(crate) const KEPT_BUFFERS_MAX: usize = 256;
+/// A request that makes no progress for this long ends its connection, in milliseconds.
+pub(crate) const PARTIAL_REQUEST_MS: u64 = 60_000;
+/// How often idle, slow and half-sent connections are looked for, in nanoseconds.
+pub(crate) const SWEEP_NS: u64 = 1_000_000_000;
+/// How long accepting rests when the process is out of descriptors, in nanoseconds.
+pub(crate) const ACCEPT_REST_NS: u64 = 100_000_000;
+/// How often a worker that is drained looks whether the others are, in nanoseconds.
+pub(crate) const DRAIN_POLL_NS: u64 = 5_000_000;
+/// How often figures that take a look at every shard are collected, in nanoseconds.
+pub(crate) const FIGURES_NS: u64 = 100_000_000;
+/// Turns from one publication of a worker's figures to the next at most.
+pub(crate) const PUBLISH_TURNS: u64 = 64;

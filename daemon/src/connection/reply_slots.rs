@@ -1,0 +1,121 @@
+//! Replies that other workers still owe a connection, in the order of its requests.
+//!
+//! A slot is opened for each request whose reply cannot be written at once: because another worker makes it, or
+//! because an earlier one is still missing. The longest finished prefix moves to the output.
+
+use std::collections::VecDeque;
+
+use shard::types::BatchNumber;
+use smallvec::SmallVec;
+
+use super::gather::Gather;
+
+/// A reply of up to 96 bytes needs no allocation.
+pub(crate) type SlotBytes = SmallVec<[u8; 96]>;
+
+/// Place of one reply.
+#[derive(Debug)]
+enum Slot {
+    /// One worker makes it.
+    Waiting,
+    /// Several workers make it.
+    Gathering(Box<Gather>),
+    /// It is there, and waits for this batch of this worker's log.
+    Ready(SlotBytes, BatchNumber),
+}
+
+/// The open slots of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct ReplySlots {
+    /// Number of the first open slot.
+    first: u64,
+    slots: VecDeque<Slot>,
+}
+
+impl ReplySlots {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn open(&mut self, slot: Slot) -> u64 {
+        self.slots.push_back(slot);
+        self.first + self.slots.len() as u64 - 1
+    }
+
+    /// A slot that one other worker fills. Returns its number.
+    pub(crate) fn open_waiting(&mut self) -> u64 {
+        self.open(Slot::Waiting)
+    }
+
+    /// A slot that several workers fill. Returns its number.
+    pub(crate) fn open_gather(&mut self, gather: Box<Gather>) -> u64 {
+        self.open(Slot::Gathering(gather))
+    }
+
+    /// A reply that is there, behind others that are not.
+    pub(crate) fn push_ready(&mut self, bytes: SlotBytes, barrier: BatchNumber) {
+        self.open(Slot::Ready(bytes, barrier));
+    }
+
+    /// One part of a slot's reply has come. A slot that is no longer open is passed over.
+    pub(crate) fn fill(&mut self, slot: u64, part: u16, bytes: &[u8], count: usize, barrier: BatchNumber) {
+        let Some(position) = slot.checked_sub(self.first).and_then(|at| usize::try_from(at).ok()) else {
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(position) else { return };
+        match slot {
+            Slot::Waiting => *slot = Slot::Ready(SlotBytes::from_slice(bytes), barrier),
+            Slot::Gathering(gather) => {
+                if gather.add(part, bytes, count, barrier) {
+                    let (bytes, barrier) = gather.merge();
+                    *slot = Slot::Ready(SlotBytes::from_vec(bytes), barrier);
+                }
+            }
+            Slot::Ready(..) => unreachable!("a slot is filled once"),
+        }
+    }
+
+    /// Takes the first reply if it is there.
+    pub(crate) fn pop_ready(&mut self) -> Option<(SlotBytes, BatchNumber)> {
+        if !matches!(self.slots.front(), Some(Slot::Ready(..))) {
+            return None;
+        }
+        self.first += 1;
+        match self.slots.pop_front() {
+            Some(Slot::Ready(bytes, barrier)) => {
+                if self.slots.is_empty() && self.slots.capacity() > 64 {
+                    self.slots = VecDeque::new();
+                }
+                Some((bytes, barrier))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_leave_in_the_order_of_their_requests() {
+        let mut slots = ReplySlots::default();
+        let a = slots.open_waiting();
+        slots.push_ready(SlotBytes::from_slice(b"b"), BatchNumber(3));
+        let c = slots.open_waiting();
+        assert!(slots.pop_ready().is_none());
+        slots.fill(c, 0, b"c", 0, BatchNumber::ZERO);
+        assert!(slots.pop_ready().is_none());
+        slots.fill(a, 0, b"a", 0, BatchNumber::ZERO);
+        let order: Vec<_> = std::iter::from_fn(|| slots.pop_ready()).collect();
+        let order: Vec<_> = order.iter().map(|(bytes, barrier)| (&bytes[..], barrier.0)).collect();
+        assert_eq!(order, [(&b"a"[..], 0), (b"b", 3), (b"c", 0)]);
+        slots.fill(a, 0, b"late", 0, BatchNumber::ZERO);
+        assert!(slots.is_empty());
+    }
+}

@@ -1,0 +1,100 @@
+//! The sockets that clients come in by, bound before any worker serves: one Unix listener for all workers, one TCP
+//! listener per address and worker (`SO_REUSEPORT`), so that the kernel spreads TCP connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+use ring::{Fd, ListenOptions, SocketAddress};
+
+use crate::control::{SocketFile, bind_unix_socket};
+use crate::options::Options;
+
+/// A listener for one worker.
+#[derive(Debug)]
+pub struct BoundListener {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// Whether it is the Unix socket.
+    pub is_unix: bool,
+}
+
+/// All listeners.
+#[derive(Debug)]
+pub struct Listeners {
+    /// By worker.
+    pub by_worker: Vec<Vec<BoundListener>>,
+    /// The Unix socket's file, removed with this.
+    pub socket_file: Option<SocketFile>,
+    /// Where clients can connect, for the log.
+    pub addresses: Vec<String>,
+}
+
+/// Why an address cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The Unix socket.
+    #[error("Unix socket: {0}")]
+    Unix(#[source] io::Error),
+    /// A TCP address.
+    #[error("TCP {address}: {source}; give another --port or --bind, or find out who listens there (ss -ltnp)")]
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// The error.
+        source: io::Error,
+    },
+    /// There is no way in.
+    #[error("neither --unixsocket nor --port is on: nobody could connect")]
+    None,
+}
+
+impl Listeners {
+    /// Binds everything that the options ask for.
+    ///
+    /// # Errors
+    /// The first address that cannot be had; one that is optional (`-::1`) is left out.
+    pub fn bind(options: &Options) -> Result<Self, ListenError> {
+        let mut by_worker: Vec<Vec<BoundListener>> = (0..options.workers).map(|_| Vec::new()).collect();
+        let (mut addresses, mut socket_file) = (Vec::new(), None);
+        if let Some(path) = &options.unix_socket {
+            let (listener, file) =
+                bind_unix_socket(path, options.unix_socket_mode).map_err(ListenError::Unix)?;
+            let backlog = i32::try_from(options.tcp_backlog).unwrap_or(i32::MAX);
+            rustix::net::listen(&listener, backlog).map_err(|error| ListenError::Unix(error.into()))?;
+            addresses.push(path.display().to_string());
+            by_worker[0].push(BoundListener { socket: listener.into(), is_unix: true });
+            socket_file = Some(file);
+        }
+        for (ip, optional) in options.tcp_addresses() {
+            let address = SocketAddr::new(ip, options.port);
+            match bind_tcp(address, options) {
+                Ok(sockets) => {
+                    for (worker, socket) in by_worker.iter_mut().zip(sockets) {
+                        worker.push(BoundListener { socket, is_unix: false });
+                    }
+                    addresses.push(address.to_string());
+                }
+                Err(source) if optional => tracing::info!(%address, %source, "optional address left out"),
+                Err(source) => return Err(ListenError::Tcp { address, source }),
+            }
+        }
+        if addresses.is_empty() {
+            return Err(ListenError::None);
+        }
+        Ok(Self { by_worker, socket_file, addresses })
+    }
+}
+
+fn bind_tcp(address: SocketAddr, options: &Options) -> io::Result<Vec<OwnedFd>> {
+    // SO_REUSEPORT would share the port with another daemon of this user: find out without it first.
+    let probe = ListenOptions { backlog: options.tcp_backlog, reuse_port: false };
+    drop(Fd::listen(&SocketAddress::Tcp(address), probe)?);
+    let shared = ListenOptions { backlog: options.tcp_backlog, reuse_port: true };
+    (0..options.workers)
+        .map(|_| {
+            let socket = Fd::listen(&SocketAddress::Tcp(address), shared)?;
+            socket.try_into_owned().map_err(|_| io::Error::other("a fresh socket has one owner"))
+        })
+        .collect()
+}

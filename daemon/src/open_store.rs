@@ -1,0 +1,132 @@
+//! Opens the store that the options ask for, and says what became of it.
+
+use engine::disk_store::{self, DiskStore, DiskStoreConfig, OpenError};
+use engine::files::{LockError, StoreLock};
+use engine::store::{OpenStore, open_in_memory};
+use engine::sync_probe::SyncProbe;
+use shard::log::recovery::RecoveryReport;
+use shard::log::{LogConfig, SyncMethod, SyncPolicy};
+
+use crate::control::ExitCode;
+use crate::options::{AppendFsync, Options, Storage, WalSync};
+use crate::server::{Server, ServerState};
+
+/// An open store and the right to its directory.
+pub struct ServedStore {
+    /// Its shards.
+    pub open: OpenStore,
+    /// Held as long as the daemon runs; none in memory.
+    pub lock: Option<StoreLock>,
+}
+
+/// Opens the store.
+///
+/// # Errors
+/// With the exit code and what the operator has to know.
+pub fn open_store(server: &Server) -> Result<ServedStore, (ExitCode, String)> {
+    let options = &server.options;
+    let workers = u16::try_from(options.workers).unwrap_or(u16::MAX);
+    if options.storage == Storage::Memory {
+        server.set_durability_text("none: memory only".to_owned());
+        let open = open_in_memory(options.shards, workers, &options.cpus)
+            .map_err(|error| (ExitCode::System, error.to_string()))?;
+        return Ok(ServedStore { open, lock: None });
+    }
+    server.set_state(ServerState::Recovering);
+    let lock = StoreLock::acquire(&options.dir).map_err(|error| match error {
+        LockError::InUse { .. } => (ExitCode::Busy, error.to_string()),
+        LockError::Io { .. } => (ExitCode::Storage, error.to_string()),
+    })?;
+    let (sync, measured) = sync_method(options)?;
+    let config = DiskStoreConfig {
+        directory: options.dir.clone(),
+        workers,
+        cpus: options.cpus.clone(),
+        shards: options.shards,
+        shards_given: options.shards_given,
+        log: LogConfig {
+            segment_bytes: options.wal_segment_bytes,
+            sync,
+            policy: policy(options.append_fsync),
+            ..LogConfig::default()
+        },
+    };
+    let store = disk_store::open(&config, &lock).map_err(|error| (code_of(&error), error.to_string()))?;
+    let method = match sync {
+        SyncMethod::Dsync => "durable writes (O_DSYNC)",
+        SyncMethod::Fdatasync => "write and fdatasync",
+    };
+    server.set_durability_text(format!("appendfsync {} by {method}{measured}", options.append_fsync));
+    report(&store);
+    Ok(ServedStore { open: store.open, lock: Some(lock) })
+}
+
+/// The log's sync policy of an `appendfsync`.
+#[must_use]
+pub fn policy(append_fsync: AppendFsync) -> SyncPolicy {
+    match append_fsync {
+        AppendFsync::Always => SyncPolicy::EveryBatch,
+        AppendFsync::Everysec => SyncPolicy::EverySecond,
+        AppendFsync::No => SyncPolicy::Never,
+    }
+}
+
+/// The sync method that was asked for, or the faster one, and what was measured.
+fn sync_method(options: &Options) -> Result<(SyncMethod, String), (ExitCode, String)> {
+    match options.wal_sync {
+        WalSync::Dsync => Ok((SyncMethod::Dsync, String::new())),
+        WalSync::Fdatasync => Ok((SyncMethod::Fdatasync, String::new())),
+        WalSync::Auto => {
+            let probe = SyncProbe::run(&options.dir).map_err(|error| {
+                let hint = if error.raw_os_error() == Some(libc::EINVAL) {
+                    ": the file system has no direct I/O (O_DIRECT); put --dir on one that has (ext4, XFS, ...)"
+                } else {
+                    ""
+                };
+                (ExitCode::Storage, format!("{}: measuring the drive: {error}{hint}", options.dir.display()))
+            })?;
+            let text = format!(
+                ", the faster of: O_DSYNC {} us, fdatasync {} us per 16 KiB write",
+                probe.dsync.as_micros(),
+                probe.fdatasync.as_micros()
+            );
+            Ok((probe.faster(), text))
+        }
+    }
+}
+
+fn report(store: &DiskStore) {
+    if store.created {
+        tracing::info!(shards = store.open.manifest.shard_count(), "new store created");
+        return;
+    }
+    let sum = |of: fn(&RecoveryReport) -> u64| -> u64 { store.reports.iter().map(of).sum() };
+    tracing::info!(
+        logs = store.reports.len(),
+        segments = sum(|report| report.segments),
+        batches = sum(|report| report.batches),
+        records = sum(|report| report.records),
+        ms = u64::try_from(store.recovery.as_millis()).unwrap_or(u64::MAX),
+        "store recovered"
+    );
+    let (batches, bytes) = (sum(|report| report.cut.batches), sum(|report| report.cut.bytes));
+    if batches > 0 {
+        tracing::warn!(
+            batches,
+            bytes,
+            "writes that were in flight when the last process ended, and never acknowledged, were dropped"
+        );
+    }
+}
+
+fn code_of(error: &OpenError) -> ExitCode {
+    match error {
+        OpenError::ShardCount { .. } | OpenError::TooManyWorkers { .. } => ExitCode::Usage,
+        OpenError::Manifest { .. }
+        | OpenError::ManifestMissing { .. }
+        | OpenError::Refused { .. }
+        | OpenError::Records { .. }
+        | OpenError::Write { .. }
+        | OpenError::Io { .. } => ExitCode::Storage,
+    }
+}

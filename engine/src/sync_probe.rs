@@ -1,0 +1,99 @@
+//! Which way of making a write durable is faster on this drive: measured for a moment at start.
+//!
+//! Drives differ both ways: with power-loss protection, or where a write needs no journal commit, a write that is
+//! durable by itself (`O_DSYNC`) wins; consumer drives do a plain write and one `fdatasync` more than twice as fast.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ring::{Blocks, HugePages};
+use shard::log::SyncMethod;
+
+/// Bytes of one measured write: a batch as it is under load.
+const WRITE_BYTES: usize = 16 << 10;
+const WRITES: usize = 24;
+const FILE_BYTES: usize = WRITE_BYTES * WRITES;
+/// Measuring ends early on a drive that is slower than this altogether.
+const LONGEST: Duration = Duration::from_millis(1500);
+const NAME: &str = "ouro.probe";
+
+/// What was measured: the median of each way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncProbe {
+    /// A write that is durable by itself.
+    pub dsync: Duration,
+    /// A plain write and one `fdatasync`.
+    pub fdatasync: Duration,
+}
+
+impl SyncProbe {
+    /// Measures both on a file of its own in the directory, which is removed again.
+    ///
+    /// # Errors
+    /// Those of the operating system; `EINVAL` where the file system has no direct I/O.
+    pub fn run(directory: &Path) -> io::Result<Self> {
+        let path = directory.join(NAME);
+        let result = Self::measure(&path);
+        let removed = std::fs::remove_file(&path);
+        let probe = result?;
+        removed?;
+        Ok(probe)
+    }
+
+    fn measure(path: &Path) -> io::Result<Self> {
+        let open = |flags: i32| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            options.custom_flags(libc::O_DIRECT | libc::O_CLOEXEC | flags).open(path)
+        };
+        let plain = open(0)?;
+        let buffer = Blocks::zeroed(FILE_BYTES, HugePages::No)?;
+        // Written once, so that the measured writes change no metadata: as the log's recycled segments are.
+        plain.write_all_at(&buffer, 0)?;
+        plain.sync_all()?;
+        let durable = open(libc::O_DSYNC)?;
+        let block = &buffer[..WRITE_BYTES];
+        let dsync = median(|at| durable.write_all_at(block, at))?;
+        let fdatasync = median(|at| plain.write_all_at(block, at).and_then(|()| plain.sync_data()))?;
+        Ok(Self { dsync, fdatasync })
+    }
+
+    /// The faster one.
+    #[must_use]
+    pub fn faster(&self) -> SyncMethod {
+        if self.dsync <= self.fdatasync { SyncMethod::Dsync } else { SyncMethod::Fdatasync }
+    }
+}
+
+fn median(mut write: impl FnMut(u64) -> io::Result<()>) -> io::Result<Duration> {
+    let began = Instant::now();
+    let mut times = Vec::with_capacity(WRITES);
+    for number in 0..WRITES as u64 {
+        let start = Instant::now();
+        write(number * WRITE_BYTES as u64)?;
+        times.push(start.elapsed());
+        if began.elapsed() > LONGEST {
+            break;
+        }
+    }
+    times.sort_unstable();
+    Ok(times[times.len() / 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_measures_both_and_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let probe = SyncProbe::run(directory.path()).unwrap();
+        assert!(probe.dsync > Duration::ZERO && probe.fdatasync > Duration::ZERO);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        let slow = SyncProbe { dsync: Duration::from_millis(4), fdatasync: Duration::from_millis(1) };
+        assert_eq!(slow.faster(), SyncMethod::Fdatasync);
+    }
+}
