@@ -170,7 +170,7 @@ mod tests {
             let mut out = Vec::new();
             while let Some(operation) = generator.write_next(&mut out) {
                 assert_eq!(operation, Operation::Set);
-                written.push(String::from_utf8_lossy(&out[22..38]).into_owned());
+                written.push(String::from_utf8_lossy(&out[18..34]).into_owned());
                 out.clear();
             }
         }

@@ -13,6 +13,8 @@ pub struct Phase {
     pub pace: PhasePace,
     /// Requests in flight on one connection.
     pub pipeline: usize,
+    /// No request starts before.
+    pub start_ns: u64,
     /// Requests that start from here on are measured.
     pub window_start_ns: u64,
     /// No request starts from here on; `u64::MAX` when the budget ends the phase.

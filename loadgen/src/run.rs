@@ -82,6 +82,7 @@ fn load(
     let phase_of = |worker| Phase {
         pace: PhasePace::Load(load_share(keys, worker, u64::from(plan.threads))),
         pipeline: index(pipeline),
+        start_ns,
         window_start_ns: start_ns,
         window_end_ns: u64::MAX,
         drain_ns: LOAD_DRAIN_NS,
@@ -157,6 +158,7 @@ fn measure(
             }
         },
         pipeline: index(measurement.pipeline),
+        start_ns: begin_ns,
         window_start_ns,
         window_end_ns,
         drain_ns: nanoseconds(measurement.drain),

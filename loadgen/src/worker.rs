@@ -61,6 +61,8 @@ struct Run {
     interval: Interval,
     /// When the present interval ends.
     interval_end_ns: u64,
+    /// A request was started.
+    has_begun: bool,
     /// No request starts any more.
     ended: bool,
     /// After this, outstanding replies are given up.
@@ -173,7 +175,7 @@ impl Worker {
         if run.usage_start.is_none() && now >= run.phase.window_start_ns {
             run.usage_start = Some(self.usage_start(now));
         }
-        while now >= run.interval_end_ns {
+        while now >= run.interval_end_ns && run.intervals_go_on() {
             let next = Interval::new(run.interval.number + 1);
             let closed = std::mem::replace(&mut run.interval, next);
             run.interval_end_ns += INTERVAL_NS;
@@ -200,6 +202,7 @@ impl Worker {
                 continue;
             }
             let Some(intended_ns) = run.next_start(now) else { break };
+            run.has_begun = true;
             let measured = intended_ns >= run.phase.window_start_ns;
             if measured && !run.phase.budget.take() {
                 run.end(now);
@@ -349,7 +352,7 @@ impl Worker {
 
     /// The next moment at which something happens without a reply.
     fn next_wake_ns(&self, run: &Run) -> u64 {
-        let mut wake_ns = run.interval_end_ns;
+        let mut wake_ns = if run.intervals_go_on() { run.interval_end_ns } else { u64::MAX };
         if run.usage_start.is_none() {
             wake_ns = wake_ns.min(run.phase.window_start_ns);
         }
@@ -357,6 +360,7 @@ impl Worker {
             return wake_ns.min(run.deadline_ns);
         }
         match &run.phase.pace {
+            PhasePace::Load(_) | PhasePace::Closed if !run.has_begun => wake_ns.min(run.phase.start_ns),
             // With every connection full, a reply comes before the next start.
             PhasePace::Open(schedule) if !self.available.is_empty() => wake_ns.min(schedule.next_ns()),
             PhasePace::Open(_) => wake_ns.min(run.start_deadline_ns()),
@@ -399,8 +403,10 @@ impl Worker {
         run.tally.dropped += run.unstarted();
         if run.phase.series {
             let last = std::mem::replace(&mut run.interval, Interval::new(0));
+            let began_ns = run.interval_end_ns - INTERVAL_NS;
+            let is_due = began_ns < now.min(run.phase.window_end_ns);
             let is_empty = last.operations == 0 && last.errors == 0;
-            if !is_empty && self.intervals.try_send(last).is_err() {
+            if (is_due || !is_empty) && self.intervals.try_send(last).is_err() {
                 run.tally.intervals_lost += 1;
             }
         }
@@ -420,6 +426,7 @@ impl Run {
             phase,
             tally: Tally::default(),
             interval: Interval::new(0),
+            has_begun: false,
             ended: false,
             deadline_ns: u64::MAX,
             interrupted: false,
@@ -437,7 +444,7 @@ impl Run {
                 let is_due = next_ns <= now && next_ns < self.phase.window_end_ns;
                 is_due.then(|| schedule.take())
             }
-            PhasePace::Load(_) | PhasePace::Closed => Some(now),
+            PhasePace::Load(_) | PhasePace::Closed => (now >= self.phase.start_ns).then_some(now),
         }
     }
 
@@ -453,6 +460,12 @@ impl Run {
     /// Until here an open loop may send what was due in the window.
     fn start_deadline_ns(&self) -> u64 {
         self.phase.window_end_ns.saturating_add(self.phase.drain_ns)
+    }
+
+    /// In a closed loop the last replies belong to the last interval of the window; an open one works off what was
+    /// due, and shows it.
+    const fn intervals_go_on(&self) -> bool {
+        matches!(self.phase.pace, PhasePace::Open(_)) || self.interval_end_ns < self.phase.window_end_ns
     }
 
     fn nothing_left_to_start(&self) -> bool {

@@ -1,0 +1,91 @@
+//! Open loops: the schedule is kept, and a stall of the server shows where it must.
+
+use std::time::Duration;
+
+use crate::null_server::{Behaviour, NullServer};
+use crate::{outcome, reason_codes, run};
+
+#[test]
+fn every_start_of_the_schedule_is_made() {
+    for (line, offered) in [
+        ("--rate 2000 -d 1s -c 4 -t 1", 2000_u64),
+        ("--rate 3000 -d 1s -c 5 -t 3", 3000),
+        ("--rate 5000 -n 2500 -c 4 -t 2", 2500),
+    ] {
+        let server = NullServer::start(Behaviour::default());
+        let report = run(&server.path, &format!("--warmup 0s {line}"));
+        let result = outcome(&report);
+        // The window is cut from whole nanoseconds: one start more or less.
+        assert!(result.offered_ops.unwrap().abs_diff(offered) <= 1, "{line}: {:?}", result.offered_ops);
+        assert_eq!(result.offered_ops, Some(result.ops), "{line}");
+        assert_eq!(result.ops, server.requests(), "{line}");
+        assert_eq!(result.dropped_ops, 0, "{line}");
+        let (corrected, slip) = (result.all.corrected.as_ref().unwrap(), result.all.slip.as_ref().unwrap());
+        assert_eq!((corrected.count, slip.count), (result.ops, result.ops), "{line}");
+        assert!(corrected.mean.unwrap() >= result.all.service.mean.unwrap(), "{line}");
+    }
+}
+
+#[test]
+fn poisson_starts_have_the_asked_rate() {
+    let server = NullServer::start(Behaviour::default());
+    let report = run(&server.path, "--rate 2000 --arrival poisson -d 2s -c 8 -t 2 --warmup 0s");
+    // 4000 starts with a standard deviation of 63.
+    let ops = outcome(&report).ops;
+    assert!(ops.abs_diff(4000) < 320, "{ops}");
+    assert_eq!(ops, server.requests());
+}
+
+#[test]
+fn a_stall_shows_in_the_corrected_latency_and_not_in_the_service_latency() {
+    // Half a second of silence after the first second, at 2000 starts per second: a thousand requests become due
+    // while the four that are in flight block all connections.
+    let stall = Some((2000, Duration::from_millis(500)));
+    let server = NullServer::start(Behaviour { stall, ..Behaviour::default() });
+    let report = run(&server.path, "--rate 2000 -d 2s -c 4 -t 1 --warmup 0s");
+    let result = outcome(&report);
+    assert!(result.ops.abs_diff(4000) <= 1, "no start was skipped: {}", result.ops);
+    assert_eq!((result.dropped_ops, server.requests()), (0, result.ops));
+    let corrected = result.all.corrected.as_ref().unwrap();
+    let service = &result.all.service;
+    // A quarter of the requests waited 0 to 500 ms, evenly: the 90th of a hundred waited 300 ms.
+    let p90_ms = corrected.p90.unwrap() as f64 / 1e6;
+    assert!((250.0..400.0).contains(&p90_ms), "corrected p90 {p90_ms} ms");
+    assert!(corrected.max.unwrap() >= 490_000_000, "{:?}", corrected.max);
+    // Four of four thousand requests were in flight.
+    assert!(service.p99.unwrap() < 100_000_000, "service p99 {:?}", service.p99);
+    assert!(service.max.unwrap() >= 490_000_000, "{:?}", service.max);
+    // A thousand starts became late by more than a millisecond; the last few of the stall less.
+    assert!(result.late_ops.unwrap() > 900, "{:?}", result.late_ops);
+    assert!(reason_codes(&report).contains(&"slip"));
+}
+
+#[test]
+fn seconds_of_a_stall_stay_in_the_series() {
+    let stall = Some((500, Duration::from_millis(2200)));
+    let server = NullServer::start(Behaviour { stall, ..Behaviour::default() });
+    let report = run(&server.path, "--rate 1000 -d 3s -c 2 -t 1 --warmup 0s");
+    let series = report.series.as_ref().unwrap();
+    assert!(series.ops.len() >= 3, "{:?}", series.ops);
+    assert_eq!(series.ops[1], 0, "{:?}", series.ops);
+    assert_eq!(series.ops.iter().sum::<u64>(), outcome(&report).ops);
+    assert_eq!(series.t_s[2].to_bits(), 2.0_f64.to_bits());
+    for length in [series.errors.len(), series.p99_ns.len(), series.slip_p99_ns.len(), series.rss_bytes.len()]
+    {
+        assert_eq!(length, series.ops.len());
+    }
+}
+
+#[test]
+fn a_rate_beyond_the_server_is_told() {
+    // Two connections that take 10 ms each: 200 per second at most.
+    let delay = Some(Duration::from_millis(10));
+    let server = NullServer::start(Behaviour { delay, ..Behaviour::default() });
+    let report = run(&server.path, "--rate 1000 -d 1s -c 2 -t 1 --warmup 0s --drain 1s");
+    let result = outcome(&report);
+    assert!(result.offered_ops.unwrap().abs_diff(1000) <= 1, "{:?}", result.offered_ops);
+    assert_eq!(result.ops + result.dropped_ops, result.offered_ops.unwrap());
+    assert!(result.dropped_ops > 400, "{}", result.dropped_ops);
+    let codes = reason_codes(&report);
+    assert!(codes.contains(&"rate_missed") && codes.contains(&"unanswered"), "{codes:?}");
+}
