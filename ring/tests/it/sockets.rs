@@ -179,6 +179,26 @@ fn send_to_a_closed_peer_is_an_error_and_no_signal() {
 }
 
 #[test]
+fn looking_without_waiting_sees_what_arrives_and_is_nearly_free() {
+    in_each_mode(|config| {
+        let mut ring = Ring::new(&config).unwrap();
+        let (socket, mut client) = pair();
+        ring.recv(&socket, RECV);
+        let mut out = Vec::new();
+        for _ in 0..1_000 {
+            ring.submit_and_wait(false, &mut out).unwrap();
+        }
+        assert!(out.is_empty() && ring.counters().enters < 10, "{:?}", ring.counters());
+        client.write_all(b"now").unwrap();
+        while out.is_empty() {
+            ring.submit_and_wait(false, &mut out).unwrap();
+        }
+        assert!(matches!(&out[..], [Completion::Received { result: Ok(Received::Data(_)), .. }]), "{out:?}");
+        assert!(ring.counters().enters < 10, "{:?}", ring.counters());
+    });
+}
+
+#[test]
 fn shutdown_ends_a_receive_as_a_close_does() {
     let mut ring = Ring::new(&RingConfig::default()).unwrap();
     let (socket, _client) = pair();
