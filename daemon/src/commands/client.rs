@@ -81,7 +81,7 @@ pub(super) fn setinfo(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     } else if attribute.eq_ignore_ascii_case(b"lib-ver") {
         (&mut ctx.session.library_version, "lib-ver")
     } else {
-        ctx.reply.error_parts(&[b"ERR Unrecognized option '", attribute, b"'"]);
+        ctx.reply.error_parts(&[b"ERR Unrecognized option '", error_text::until_nul(attribute), b"'"]);
         return;
     };
     if is_printable(value) {
@@ -108,7 +108,7 @@ pub(super) fn check_list(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> boo
         let known: [&[u8]; 5] = [b"normal", b"slave", b"replica", b"pubsub", b"master"];
         let is_known = known.iter().any(|known| kind.eq_ignore_ascii_case(known));
         if !is_known {
-            ctx.reply.error_parts(&[b"ERR Unknown client type '", kind, b"'"]);
+            ctx.reply.error_parts(&[b"ERR Unknown client type '", error_text::until_nul(kind), b"'"]);
         }
         return is_known;
     }

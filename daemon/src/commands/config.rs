@@ -188,7 +188,7 @@ pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
         let found = PARAMETERS.iter().find(|parameter| parameter.name.as_bytes().eq_ignore_ascii_case(name));
         let Some(parameter) = found else {
             let unknown = b"ERR Unknown option or number of arguments for CONFIG SET - '";
-            ctx.reply.error_parts(&[unknown, name, b"'"]);
+            ctx.reply.error_parts(&[unknown, error_text::until_nul(name), b"'"]);
             return;
         };
         if seen.contains(&parameter.name) {

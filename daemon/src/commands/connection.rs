@@ -107,7 +107,11 @@ impl<'a> Hello<'a> {
             } else if word.eq_ignore_ascii_case(b"SETNAME") && left >= 1 {
                 hello.name = words.next();
             } else {
-                reply.error_parts(&[b"ERR Syntax error in HELLO option '", word, b"'"]);
+                reply.error_parts(&[
+                    b"ERR Syntax error in HELLO option '",
+                    error_text::until_nul(word),
+                    b"'",
+                ]);
                 return None;
             }
         }

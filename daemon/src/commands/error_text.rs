@@ -31,8 +31,8 @@ pub const DIFFERENT_SHARDS: &str = "ERR keys lie on different shards: atomic wri
 /// Longest part of a refused request that is repeated in the error, in bytes.
 const PREVIEW_BYTES_MAX: usize = 128;
 
-/// The bytes of a C string: what `%s` would print of them.
-fn until_nul(bytes: &[u8]) -> &[u8] {
+/// The bytes of a C string: what `%s` prints of them, in Redis's errors.
+pub(super) fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.iter().position(|&byte| byte == 0).map_or(bytes, |end| &bytes[..end])
 }
 

@@ -53,7 +53,7 @@ impl Conditions {
             } else if is(b"LT") {
                 given.if_earlier = true;
             } else {
-                ctx.reply.error_parts(&[b"ERR Unsupported option ", word]);
+                ctx.reply.error_parts(&[b"ERR Unsupported option ", error_text::until_nul(word)]);
                 return None;
             }
         }

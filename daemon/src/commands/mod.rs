@@ -30,6 +30,8 @@ mod shutdown;
 pub mod store;
 mod string;
 mod table;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use self::command::{Command, CommandId, ConnectionHandler, Execution, KeyHandler, KeySpec, Merge};

@@ -1,0 +1,204 @@
+//! The server as a whole: CONFIG COMMAND INFO TIME SHUTDOWN.
+
+use resp::{Reply, parse_reply};
+
+use super::{Executor, check, check_with_redis, render, script};
+use crate::commands::{Action, COMMANDS};
+use crate::server::ShutdownRequest;
+
+fn ask(executor: &mut Executor, text: &str) -> Reply {
+    parse_reply(&executor.run(&script::request_of(text))).unwrap().expect("a whole reply").0
+}
+
+#[test]
+fn config() {
+    check_with_redis(
+        r#"
+        # get
+        CONFIG GET maxclients => ["maxclients", "10000"]
+        CONFIG GET MAXCLIENT? => ["maxclients", "10000"]
+        CONFIG GET nosuch => []
+        CONFIG GET save => ["save", ""]
+        CONFIG GET appendonly => ["appendonly", "no"]
+        CONFIG GET timeout nosuch => ["timeout", "0"]
+        CONFIG GET => -ERR wrong number of arguments for 'config|get' command
+        # set
+        CONFIG SET timeout 60 => OK
+        CONFIG GET timeout => ["timeout", "60"]
+        CONFIG SET timeout 0 => OK
+        CONFIG SET loglevel VERBOSE => OK
+        CONFIG GET loglevel => ["loglevel", "verbose"]
+        CONFIG SET loglevel notice tcp-keepalive 299 => OK
+        CONFIG GET tcp-keepalive => ["tcp-keepalive", "299"]
+        CONFIG SET tcp-keepalive 300 => OK
+        CONFIG SET proto-max-bulk-len 1mb => OK
+        CONFIG GET proto-max-bulk-len => ["proto-max-bulk-len", "1048576"]
+        SETRANGE k 1048576 x => -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        CONFIG SET proto-max-bulk-len 512mb => OK
+        CONFIG SET save "" => OK
+        CONFIG SET appendonly no => OK
+        # refusals change nothing
+        CONFIG SET timeout => -ERR wrong number of arguments for 'config|set' command
+        CONFIG SET timeout 1 loglevel => -ERR syntax error
+        CONFIG SET nosuch 1 => -ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'
+        CONFIG SET timeout 7 nosuch 1 => -ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'
+        CONFIG SET timeout abc => -ERR CONFIG SET failed (possibly related to argument 'timeout') - argument couldn't be parsed into an integer
+        CONFIG SET timeout 8 maxclients 0 => -ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument must be between 1 and 4294967295 inclusive
+        CONFIG SET databases 3 => -ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config
+        CONFIG SET timeout 1 timeout 2 => -ERR CONFIG SET failed (possibly related to argument 'timeout') - duplicate parameter
+        CONFIG SET loglevel xx => -ERR CONFIG SET failed (possibly related to argument 'loglevel') - argument(s) must be one of the following: debug, verbose, notice, warning
+        CONFIG SET proto-max-bulk-len abc => -ERR CONFIG SET failed (possibly related to argument 'proto-max-bulk-len') - argument must be a memory value
+        CONFIG GET timeout => ["timeout", "0"]
+        # the rest
+        CONFIG RESETSTAT => OK
+        CONFIG REWRITE => -ERR The server is running without a config file
+        "#,
+    );
+    check(
+        r#"
+        # what is ours
+        CONFIG GET wal* => ["wal", "no", "wal-segment-bytes", "67108864", "wal-sync", "auto"]
+        CONFIG GET client-output-buffer-limit => ["client-output-buffer-limit", "normal 67108864 16777216 30"]
+        CONFIG SET client-output-buffer-limit "normal 1mb 0 0" => OK
+        CONFIG GET client-output* => ["client-output-buffer-limit", "normal 1048576 0 0"]
+        CONFIG SET client-output-buffer-limit "pubsub 1 1 1" => -ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - class 'pubsub' is unknown: there is only 'normal'
+        CONFIG SET appendonly yes => -ERR CONFIG SET failed (possibly related to argument 'appendonly') - it is fixed at start; restart the server with another value
+        CONFIG GET bind => ["bind", "127.0.0.1 -::1"]
+        "#,
+    );
+}
+
+/// COMMAND INFO is compared with Redis as bytes where both have the same.
+#[test]
+fn command_info_is_that_of_redis() {
+    // In Redis 7.0, unlike 7.2: another arity, flags or tips; or other subcommands.
+    let differs =
+        ["client|setinfo", "command|getkeys", "command|getkeysandflags", "client", "command", "config"];
+    let same = COMMANDS.iter().map(|command| command.name).filter(|name| !differs.contains(name));
+    let table: String = same.map(|name| format!("COMMAND INFO {name} => *\n")).collect();
+    check_with_redis(&format!("# resp2\n{table}"));
+    let Some(redis) = super::redis::Redis::start() else { return };
+    for hello in ["HELLO 2", "HELLO 3"] {
+        let (mut client, mut executor) = (redis.connect(), Executor::new());
+        client.ask(&script::request_of(hello));
+        executor.run(&script::request_of(hello));
+        for name in COMMANDS.iter().map(|command| command.name).filter(|name| !differs.contains(name)) {
+            let request = script::request_of(&format!("COMMAND INFO {name}"));
+            let (ours, theirs) = (executor.run(&request), client.ask(&request));
+            assert_eq!(render(&ours), render(&theirs), "{hello}");
+            assert_eq!(ours, theirs, "{hello} {name}");
+        }
+    }
+}
+
+#[test]
+fn commands_are_counted_listed_and_documented() {
+    let mut executor = Executor::new();
+    let top_level = COMMANDS.iter().filter(|command| !command.is_subcommand()).count();
+    let Reply::Array(all) = ask(&mut executor, "COMMAND") else { panic!("an array") };
+    assert_eq!(all.len(), top_level);
+    assert_eq!(ask(&mut executor, "COMMAND INFO"), Reply::Array(all));
+    assert_eq!(ask(&mut executor, "COMMAND COUNT"), Reply::Integer(i64::try_from(top_level).unwrap()));
+    let Reply::Array(names) = ask(&mut executor, "COMMAND LIST") else { panic!("an array") };
+    assert_eq!(names.len(), COMMANDS.len());
+    executor.run(&script::request_of("HELLO 3"));
+    let Reply::Map(docs) = ask(&mut executor, "COMMAND DOCS") else { panic!("a map") };
+    assert_eq!(docs.len(), top_level);
+    let Reply::Map(docs) = ask(&mut executor, "COMMAND DOCS set nosuch config|get") else { panic!("a map") };
+    assert_eq!(docs.len(), 2);
+}
+
+#[test]
+fn keys_of_requests_and_filters_of_lists() {
+    check_with_redis(
+        r#"
+        # getkeys
+        COMMAND GETKEYS mset a 1 b 2 => ["a", "b"]
+        COMMAND GETKEYS mset a 1 b => ["a", "b"]
+        COMMAND GETKEYS get k => ["k"]
+        COMMAND GETKEYS SET k v EX 10 => ["k"]
+        COMMAND GETKEYS del a b c => ["a", "b", "c"]
+        COMMAND GETKEYS nosuch x => -ERR Invalid command specified
+        COMMAND GETKEYS client list => -ERR The command has no key arguments
+        COMMAND GETKEYS client nosuch => -ERR Invalid command specified
+        COMMAND GETKEYS get a b => -ERR Invalid number of arguments specified for command
+        COMMAND GETKEYSANDFLAGS set k v => [["k", [OW, update]]]
+        COMMAND GETKEYSANDFLAGS set k v get => [["k", [RW, access, update]]]
+        COMMAND GETKEYSANDFLAGS mget a b => [["a", [RO, access]], ["b", [RO, access]]]
+        COMMAND INFO nosuch => [nil]
+        COMMAND DOCS nosuch => []
+        COMMAND FOO => -ERR unknown subcommand 'FOO'. Try COMMAND HELP.
+        # list
+        COMMAND LIST FILTERBY PATTERN msetn* => ["msetnx"]
+        COMMAND LIST FILTERBY MODULE x => []
+        COMMAND LIST FILTERBY ACLCAT nosuch => []
+        COMMAND LIST FILTERBY FOO x => -ERR syntax error
+        COMMAND LIST FILTERBY PATTERN => -ERR syntax error
+        COMMAND LIST x => -ERR syntax error
+        "#,
+    );
+    check(
+        r#"
+        # the arity of 7.2
+        COMMAND GETKEYS ping => -ERR The command has no key arguments
+        COMMAND GETKEYS get => -ERR Invalid number of arguments specified for command
+        COMMAND LIST FILTERBY ACLCAT admin => ["client|list", "shutdown", "config|get", "config|resetstat", "config|rewrite", "config|set"]
+        "#,
+    );
+}
+
+#[test]
+fn documentation_reads_like_this() {
+    check(
+        r#"
+        # golden
+        COMMAND DOCS setnx => ["setnx", ["summary", "Sets a key to a value only if it is not there.", "since", "1.0.0", "group", "string", "complexity", "O(1)", "doc_flags", [deprecated], "deprecated_since", "2.6.12", "replaced_by", "`SET` with the `NX` argument", "arguments", [["name", "key", "type", "key", "display_text", "key", "key_spec_index", :0], ["name", "value", "type", "string", "display_text", "value"]]]]
+        "#,
+    );
+}
+
+#[test]
+fn help_is_told() {
+    check(
+        r#"
+        # each container
+        CONFIG HELP => [CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:, GET <pattern>,     Return parameters matching the glob-like <pattern> and their values., SET <directive> <value>,     Set the configuration <directive> to <value>., RESETSTAT,     Reset statistics reported by the INFO command., REWRITE,     Refused: the configuration file is changed by hand., HELP,     Print this help.]
+        CLIENT HELP => *
+        COMMAND HELP => *
+        CLIENT HELP x => -ERR wrong number of arguments for 'client|help' command
+        "#,
+    );
+}
+
+#[test]
+fn time_is_the_time() {
+    let mut executor = Executor::new();
+    let Reply::Array(parts) = ask(&mut executor, "TIME") else { panic!("an array") };
+    let numbers: Vec<u64> = parts
+        .iter()
+        .map(|part| match part {
+            Reply::Bulk(digits) => String::from_utf8_lossy(digits).parse().unwrap(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!(numbers[0].abs_diff(now) <= 1 && numbers[1] < 1_000_000 && numbers.len() == 2);
+}
+
+#[test]
+fn shutdown_is_asked_for_once_and_answers_nothing() {
+    check_with_redis(
+        r#"
+        # refusals
+        SHUTDOWN FOO => -ERR syntax error
+        SHUTDOWN SAVE NOSAVE => -ERR syntax error
+        SHUTDOWN ABORT NOW => -ERR syntax error
+        SHUTDOWN ABORT => -ERR No shutdown in progress.
+        "#,
+    );
+    let mut executor = Executor::new();
+    assert!(executor.run(&script::request_of("SHUTDOWN NOSAVE NOW FORCE")).is_empty());
+    let request = ShutdownRequest { now: true, force: true };
+    assert_eq!(executor.action, Action::Shutdown(request));
+    assert_eq!(executor.shutdown_request(), Some(request));
+}
