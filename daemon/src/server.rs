@@ -3,6 +3,7 @@
 
 mod counters;
 mod latency;
+mod rates;
 mod settings;
 mod shutdown;
 mod worker_stats;
@@ -14,6 +15,8 @@ use shard::types::UnixMs;
 
 pub use self::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
 pub use self::latency::{LATENCY_BUCKETS, LatencyHistogram, bucket_of, bucket_upper_us, percentile_us};
+use self::rates::RateMeter;
+pub use self::rates::Rates;
 pub use self::settings::{OutputLimit, Settings};
 pub use self::shutdown::{ShutdownRequest, ShutdownSwitch};
 pub use self::worker_stats::{CommandSnapshot, WorkerSnapshot, WorkerStats};
@@ -55,6 +58,7 @@ pub struct Server {
     next_client_id: AtomicU64,
     stats_epoch: AtomicU64,
     durability: std::sync::OnceLock<String>,
+    rates: RateMeter,
 }
 
 impl Server {
@@ -73,6 +77,7 @@ impl Server {
             next_client_id: AtomicU64::new(1),
             stats_epoch: AtomicU64::new(0),
             durability: std::sync::OnceLock::new(),
+            rates: RateMeter::default(),
             options,
         };
         (server, requests)
@@ -142,5 +147,11 @@ impl Server {
             sum.add(&worker.snapshot());
         }
         sum
+    }
+
+    /// How much happens per second, since this was last asked; `totals` are those of now.
+    #[must_use]
+    pub fn rates(&self, now_ms: u64, totals: &WorkerSnapshot) -> Rates {
+        self.rates.read(self.started.0, now_ms, totals)
     }
 }

@@ -82,7 +82,6 @@ impl KeySpec {
     }
 
     /// Indexes of the keys of a request of `arg_count` arguments, the name included.
-    #[must_use]
     pub fn positions(&self, arg_count: usize) -> std::iter::StepBy<std::ops::Range<usize>> {
         let end = if self.to_end { arg_count } else { (self.first + 1).min(arg_count) };
         (self.first..end.max(self.first)).step_by(self.step)

@@ -223,7 +223,7 @@ impl Literal {
         }
         let power = self.exponent - self.fraction_len;
         let magnitude = i64::try_from(digits.len()).ok()? + power;
-        if magnitude > DIGITS_MAX || magnitude < -ZEROS_MAX {
+        if !(-ZEROS_MAX..=DIGITS_MAX).contains(&magnitude) {
             return None;
         }
         let (mut above, mut below) = (Natural::from_digits(digits), Natural::from(1));

@@ -193,6 +193,8 @@ impl CommandCounters {
 #[derive(Debug)]
 pub struct WorkerCounters {
     pub(super) values: [u64; Counter::COUNT],
+    /// What the totals were when they were last set back: some are copied here from totals that never are.
+    pub(super) base: [u64; Counter::COUNT],
     pub(super) errors: [u64; ErrorCode::COUNT],
     pub(super) commands: Box<[CommandCounters; COMMAND_COUNT]>,
     /// One bit per command: it has changed since it was last published.
@@ -206,6 +208,7 @@ impl Default for WorkerCounters {
     fn default() -> Self {
         Self {
             values: [0; Counter::COUNT],
+            base: [0; Counter::COUNT],
             errors: [0; ErrorCode::COUNT],
             commands: Box::new([CommandCounters::ZERO; COMMAND_COUNT]),
             dirty: 0,
@@ -235,10 +238,10 @@ impl WorkerCounters {
         *old = value.max(*old);
     }
 
-    /// A figure.
+    /// A figure, since it was last set back.
     #[must_use]
     pub const fn get(&self, counter: Counter) -> u64 {
-        self.values[counter as usize]
+        self.values[counter as usize].wrapping_sub(self.base[counter as usize])
     }
 
     /// Counts a look-up of a reading command.
@@ -286,8 +289,12 @@ impl WorkerCounters {
     /// Sets back to 0 what CONFIG RESETSTAT sets back.
     pub(super) fn reset(&mut self) {
         for &counter in Counter::ALL {
-            if !counter.is_gauge() {
-                self.values[counter as usize] = 0;
+            let value = &mut self.values[counter as usize];
+            match counter {
+                // A highest one starts anew.
+                Counter::LogWriteMaxUs => *value = 0,
+                _ if counter.is_gauge() => {}
+                _ => self.base[counter as usize] = *value,
             }
         }
         self.errors = [0; ErrorCode::COUNT];
@@ -315,8 +322,11 @@ mod tests {
         counters.set(Counter::Connections, 7);
         counters.note_calls(CommandId(0), 2, 4000);
         counters.note_reply(CommandId(0), b"-ERR x\r\n");
+        counters.set(Counter::LogBytes, 100);
         counters.reset();
         assert_eq!((counters.get(Counter::Commands), counters.get(Counter::Connections)), (0, 7));
+        counters.set(Counter::LogBytes, 130);
+        assert_eq!(counters.get(Counter::LogBytes), 30, "a total that is copied counts from then on");
         assert_eq!((counters.commands[0].calls, counters.errors[0]), (0, 0));
     }
 }

@@ -65,8 +65,8 @@ impl WorkerStats {
             counters.epoch = epoch;
             counters.reset();
         }
-        for (to, from) in self.values.iter().zip(&counters.values) {
-            to.store(*from, Ordering::Relaxed);
+        for ((to, from), base) in self.values.iter().zip(&counters.values).zip(&counters.base) {
+            to.store(from.wrapping_sub(*base), Ordering::Relaxed);
         }
         for (to, from) in self.errors.iter().zip(&counters.errors) {
             to.store(*from, Ordering::Relaxed);

@@ -202,3 +202,111 @@ fn shutdown_is_asked_for_once_and_answers_nothing() {
     assert_eq!(executor.action, Action::Shutdown(request));
     assert_eq!(executor.shutdown_request(), Some(request));
 }
+
+/// The text of INFO with these arguments.
+fn info(executor: &mut Executor, arguments: &str) -> String {
+    match ask(executor, &format!("INFO {arguments}")) {
+        Reply::Bulk(text) | Reply::Verbatim { text, .. } => String::from_utf8(text).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn heads(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("# ")).collect()
+}
+
+#[test]
+fn info_has_the_sections_that_are_asked_for() {
+    let mut executor = Executor::new();
+    let default = info(&mut executor, "");
+    let expected = [
+        "Server",
+        "Clients",
+        "Memory",
+        "Persistence",
+        "Stats",
+        "Replication",
+        "Cpu",
+        "Errorstats",
+        "Cluster",
+        "Ouro",
+        "Keyspace",
+    ];
+    assert_eq!(heads(&default), expected);
+    assert_eq!(heads(&info(&mut executor, "default")), expected);
+    assert_eq!(heads(&info(&mut executor, "everything")).len(), 13);
+    assert_eq!(heads(&info(&mut executor, "ALL")).len(), 13);
+    assert_eq!(heads(&info(&mut executor, "keyspace SERVER nosuch")), ["Server", "Keyspace"]);
+    assert_eq!(info(&mut executor, "nosuch"), "");
+    assert_eq!(info(&mut executor, "cluster"), "# Cluster\r\ncluster_enabled:0\r\n");
+    assert!(default.contains("\r\n\r\n# Clients\r\n"), "a blank line between sections");
+}
+
+#[test]
+fn info_counts_what_was_done() {
+    let mut executor = Executor::new();
+    for request in ["SET k v", "GET k", "GET x", "INCR k", "GET", "NOSUCH", "HELLO 9"] {
+        executor.run(&script::request_of(request));
+    }
+    let text = info(&mut executor, "all");
+    for line in [
+        "redis_version:7.2.0",
+        "total_commands_processed:5",
+        "keyspace_hits:1",
+        "keyspace_misses:1",
+        "total_error_replies:4",
+        "cmdstat_get:calls=2,usec=2,usec_per_call=1.00,rejected_calls=1,failed_calls=0",
+        "cmdstat_incr:calls=1,usec=1,usec_per_call=1.00,rejected_calls=0,failed_calls=1",
+        "errorstat_ERR:count=3",
+        "errorstat_NOPROTO:count=1",
+        "latency_percentiles_usec_get:p50=1.000,p99=1.000,p99.9=1.000",
+        "db0:keys=1,expires=0,avg_ttl=0",
+        "run_id:abababababababababababababababababababab",
+        "role:master",
+        "storage:memory",
+        "wal:no",
+    ] {
+        assert!(text.contains(&format!("\r\n{line}\r\n")), "{line} in\n{text}");
+    }
+    executor.run(&script::request_of("CONFIG RESETSTAT"));
+    let text = info(&mut executor, "stats commandstats keyspace");
+    assert!(text.contains("keyspace_hits:0\r\n") && !text.contains("cmdstat_get"), "{text}");
+    assert!(text.contains("db0:keys=1,"), "what is there stays");
+}
+
+/// Lines of INFO that common tools and libraries read.
+#[test]
+fn info_has_the_lines_that_tools_read() {
+    let mut executor = Executor::new();
+    let text = info(&mut executor, "");
+    for name in [
+        "redis_version",
+        "redis_mode",
+        "os",
+        "process_id",
+        "tcp_port",
+        "uptime_in_seconds",
+        "connected_clients",
+        "maxclients",
+        "used_memory",
+        "used_memory_human",
+        "used_memory_rss",
+        "used_memory_peak",
+        "maxmemory",
+        "loading",
+        "aof_enabled",
+        "rdb_bgsave_in_progress",
+        "rdb_last_save_time",
+        "total_connections_received",
+        "instantaneous_ops_per_sec",
+        "expired_keys",
+        "evicted_keys",
+        "role",
+        "connected_slaves",
+        "used_cpu_sys",
+        "used_cpu_user",
+        "cluster_enabled",
+    ] {
+        assert!(text.contains(&format!("\n{name}:")), "{name}");
+    }
+}

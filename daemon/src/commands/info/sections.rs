@@ -1,0 +1,285 @@
+//! The sections of INFO, each a function that writes its lines.
+
+use std::fmt::{Display, Write as _};
+
+use super::Facts;
+use super::process::system_name;
+use crate::commands::table::COMMANDS;
+use crate::options::{AppendFsync, Storage};
+use crate::server::{Counter, ErrorCode, OURO_VERSION, REDIS_VERSION, ServerState, percentile_us};
+
+fn line(text: &mut String, name: &str, value: impl Display) {
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{name}:{value}\r\n");
+}
+
+/// A size as people read it, in Redis's way: `1.50K`.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["K", "M", "G", "T", "P"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let power = (bytes.ilog2() / 10).min(5);
+    let hundredths = u128::from(bytes) * 100 / (1_u128 << (10 * power));
+    format!("{}.{:02}{}", hundredths / 100, hundredths % 100, UNITS[power as usize - 1])
+}
+
+/// A quotient with digits after the point; 0 when there is nothing to divide by.
+fn ratio(part: u64, whole: u64, digits: u32) -> String {
+    let scale = 10_u128.pow(digits);
+    let scaled = (u128::from(part) * scale).checked_div(u128::from(whole)).unwrap_or(0);
+    format!("{}.{:0width$}", scaled / scale, scaled % scale, width = digits as usize)
+}
+
+fn with_human(text: &mut String, name: &str, bytes: u64) {
+    line(text, name, bytes);
+    line(text, &format!("{name}_human"), human(bytes));
+}
+
+pub(super) fn server(facts: &Facts<'_>, text: &mut String) {
+    let (server, options) = (facts.server, &facts.server.options);
+    let uptime_seconds = facts.now_ms.saturating_sub(server.started().0) / 1000;
+    let executable =
+        std::env::current_exe().map_or_else(|_| String::new(), |path| path.display().to_string());
+    let config_file =
+        options.config_file.as_ref().map_or_else(String::new, |path| path.display().to_string());
+    line(text, "redis_version", REDIS_VERSION);
+    line(text, "redis_git_sha1", "00000000");
+    line(text, "redis_git_dirty", 0);
+    line(text, "redis_build_id", 0);
+    line(text, "redis_mode", "standalone");
+    line(text, "ouro_version", OURO_VERSION);
+    line(text, "os", system_name());
+    line(text, "arch_bits", usize::BITS);
+    line(text, "multiplexing_api", "io_uring");
+    line(text, "process_id", std::process::id());
+    line(text, "process_supervised", "no");
+    line(text, "run_id", server.run_id());
+    line(text, "tcp_port", options.port);
+    line(text, "server_time_usec", facts.now_ms.saturating_mul(1000));
+    line(text, "uptime_in_seconds", uptime_seconds);
+    line(text, "uptime_in_days", uptime_seconds / 86_400);
+    line(text, "executable", executable);
+    line(text, "config_file", config_file);
+    line(text, "io_threads_active", 0);
+    let mut listeners = Vec::new();
+    if options.port != 0 {
+        let binds: String = options.bind.iter().map(|bind| format!("bind={bind},")).collect();
+        listeners.push(format!("name=tcp,{binds}port={}", options.port));
+    }
+    if let Some(path) = &options.unix_socket {
+        listeners.push(format!("name=unix,bind={}", path.display()));
+    }
+    for (index, listener) in listeners.iter().enumerate() {
+        line(text, &format!("listener{index}"), listener);
+    }
+}
+
+pub(super) fn clients(facts: &Facts<'_>, text: &mut String) {
+    line(text, "connected_clients", facts.totals.get(Counter::Connections));
+    line(text, "cluster_connections", 0);
+    line(text, "maxclients", facts.server.settings.max_clients());
+    line(text, "blocked_clients", 0);
+    line(text, "tracking_clients", 0);
+}
+
+pub(super) fn memory(facts: &Facts<'_>, text: &mut String) {
+    let (index, records) = (facts.totals.get(Counter::IndexBytes), facts.totals.get(Counter::RecordBytes));
+    let (used, process) = (index + records, &facts.process);
+    with_human(text, "used_memory", used);
+    with_human(text, "used_memory_rss", process.resident_bytes);
+    with_human(text, "used_memory_peak", process.resident_bytes_max);
+    line(text, "used_memory_overhead", index);
+    line(text, "used_memory_dataset", records);
+    line(text, "used_memory_dataset_live", facts.totals.get(Counter::LiveBytes));
+    with_human(text, "total_system_memory", process.machine_bytes);
+    with_human(text, "maxmemory", 0);
+    line(text, "maxmemory_policy", "noeviction");
+    line(text, "mem_fragmentation_ratio", ratio(process.resident_bytes, used, 2));
+    line(text, "mem_fragmentation_bytes", process.resident_bytes.saturating_sub(used));
+    line(text, "mem_allocator", "extents");
+    line(text, "lazyfree_pending_objects", 0);
+}
+
+pub(super) fn persistence(facts: &Facts<'_>, text: &mut String) {
+    let server = facts.server;
+    let is_loading = matches!(server.state(), ServerState::Starting | ServerState::Recovering);
+    line(text, "loading", u8::from(is_loading));
+    line(text, "async_loading", 0);
+    line(text, "rdb_changes_since_last_save", 0);
+    line(text, "rdb_bgsave_in_progress", 0);
+    line(text, "rdb_last_save_time", server.started().0 / 1000);
+    line(text, "rdb_last_bgsave_status", "ok");
+    line(text, "aof_enabled", u8::from(server.options.wal));
+    line(text, "aof_rewrite_in_progress", 0);
+    line(text, "aof_rewrite_scheduled", 0);
+    line(text, "aof_last_bgrewrite_status", "ok");
+    // A log that cannot be written ends the process.
+    line(text, "aof_last_write_status", "ok");
+    line(text, "durability", server.durability_text());
+}
+
+pub(super) fn stats(facts: &Facts<'_>, text: &mut String) {
+    let get = |counter| facts.totals.get(counter);
+    let rates = facts.server.rates(facts.now_ms, &facts.totals);
+    line(text, "total_connections_received", get(Counter::ConnectionsAccepted));
+    line(text, "total_commands_processed", get(Counter::Commands));
+    line(text, "instantaneous_ops_per_sec", rates.commands);
+    line(text, "total_net_input_bytes", get(Counter::BytesIn));
+    line(text, "total_net_output_bytes", get(Counter::BytesOut));
+    line(text, "instantaneous_input_kbps", ratio(rates.bytes_in, 1024, 2));
+    line(text, "instantaneous_output_kbps", ratio(rates.bytes_out, 1024, 2));
+    line(text, "rejected_connections", get(Counter::ConnectionsRefused));
+    line(text, "expired_keys", get(Counter::Expired));
+    line(text, "evicted_keys", 0);
+    line(text, "evicted_clients", get(Counter::OutputLimitClosed));
+    line(text, "keyspace_hits", get(Counter::Hits));
+    line(text, "keyspace_misses", get(Counter::Misses));
+    line(text, "pubsub_channels", 0);
+    line(text, "pubsub_patterns", 0);
+    line(text, "latest_fork_usec", 0);
+    line(text, "total_forks", 0);
+    line(text, "total_error_replies", get(Counter::Errors));
+    line(text, "total_reads_processed", get(Counter::Receives));
+    line(text, "total_writes_processed", get(Counter::Sends));
+}
+
+pub(super) fn replication(facts: &Facts<'_>, text: &mut String) {
+    line(text, "role", "master");
+    line(text, "connected_slaves", 0);
+    line(text, "master_failover_state", "no-failover");
+    line(text, "master_replid", facts.server.run_id());
+    line(text, "master_replid2", "0000000000000000000000000000000000000000");
+    line(text, "master_repl_offset", 0);
+    line(text, "second_repl_offset", -1);
+    line(text, "repl_backlog_active", 0);
+}
+
+pub(super) fn cpu(facts: &Facts<'_>, text: &mut String) {
+    line(text, "used_cpu_sys", ratio(facts.process.system_us, 1_000_000, 6));
+    line(text, "used_cpu_user", ratio(facts.process.user_us, 1_000_000, 6));
+    line(text, "used_cpu_sys_children", "0.000000");
+    line(text, "used_cpu_user_children", "0.000000");
+}
+
+pub(super) fn commandstats(facts: &Facts<'_>, text: &mut String) {
+    for command in &COMMANDS {
+        let figures = facts.totals.command(command.id);
+        if figures.calls + figures.rejected + figures.failed > 0 {
+            let duration_us = figures.duration_ns / 1000;
+            let each = ratio(figures.duration_ns, figures.calls.saturating_mul(1000), 2);
+            let value = format!(
+                "calls={},usec={duration_us},usec_per_call={each},rejected_calls={},failed_calls={}",
+                figures.calls, figures.rejected, figures.failed
+            );
+            line(text, &format!("cmdstat_{}", command.name), value);
+        }
+    }
+}
+
+pub(super) fn errorstats(facts: &Facts<'_>, text: &mut String) {
+    for code in ErrorCode::ALL {
+        let count = facts.totals.errors(code);
+        if count > 0 {
+            line(text, &format!("errorstat_{}", code.name()), format!("count={count}"));
+        }
+    }
+}
+
+pub(super) fn latencystats(facts: &Facts<'_>, text: &mut String) {
+    for command in &COMMANDS {
+        let histogram = &facts.totals.command(command.id).latency;
+        if histogram.iter().any(|count| *count > 0) {
+            let at = |per_mille| percentile_us(histogram, per_mille);
+            let value = format!("p50={}.000,p99={}.000,p99.9={}.000", at(500), at(990), at(999));
+            line(text, &format!("latency_percentiles_usec_{}", command.name), value);
+        }
+    }
+}
+
+pub(super) fn cluster(_: &Facts<'_>, text: &mut String) {
+    line(text, "cluster_enabled", 0);
+}
+
+/// What Redis does not have: workers and their logs.
+pub(super) fn ouro(facts: &Facts<'_>, text: &mut String) {
+    let options = &facts.server.options;
+    line(text, "storage", options.storage);
+    line(text, "wal", if options.wal { "yes" } else { "no" });
+    if options.storage == Storage::Disk {
+        let promise = match options.append_fsync {
+            AppendFsync::Always => "replies wait until what they tell is durable",
+            AppendFsync::Everysec => "a crash of the machine may take back about a second",
+            AppendFsync::No => "a crash of the machine may take back what the system had not written",
+        };
+        line(text, "appendfsync", options.append_fsync);
+        line(text, "promise", promise);
+    }
+    line(text, "workers", options.workers);
+    line(text, "shards", options.shards);
+    for (index, worker) in facts.server.workers.iter().enumerate() {
+        let get = |counter| worker.get(counter);
+        let value = format!(
+            "cpu={},connections={},commands={},keys={},turns={},hops_out={},hops_in={},wakes={}",
+            options.cpus.get(index).copied().unwrap_or_default(),
+            get(Counter::Connections),
+            get(Counter::Commands),
+            get(Counter::Keys),
+            get(Counter::Turns),
+            get(Counter::HopsOut),
+            get(Counter::HopsIn),
+            get(Counter::Wakes),
+        );
+        line(text, &format!("worker{index}"), value);
+        if options.wal {
+            let batches = get(Counter::LogBatches);
+            let value = format!(
+                "batches={batches},records={},bytes={},write_us_avg={},write_us_max={},in_flight={},segments={},\
+                 durable_batch={},oldest_unflushed_ms={}",
+                get(Counter::LogRecords),
+                get(Counter::LogBytes),
+                ratio(get(Counter::LogWriteUs), batches, 1),
+                get(Counter::LogWriteMaxUs),
+                get(Counter::LogInFlight),
+                get(Counter::LogSegments),
+                get(Counter::LogDurableBatch),
+                get(Counter::LogOldestUnflushedMs),
+            );
+            line(text, &format!("log{index}"), value);
+        }
+    }
+}
+
+pub(super) fn keyspace(facts: &Facts<'_>, text: &mut String) {
+    let keys = facts.totals.get(Counter::Keys);
+    if keys > 0 {
+        let expires = facts.totals.get(Counter::KeysWithDeadline);
+        line(text, "db0", format!("keys={keys},expires={expires},avg_ttl=0"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_as_redis_writes_them() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1.00K"),
+            (1536, "1.50K"),
+            (1 << 30, "1.00G"),
+            (u64::MAX, "16383.99P"),
+        ] {
+            assert_eq!(human(bytes), text);
+        }
+    }
+
+    #[test]
+    fn quotients_have_their_digits() {
+        assert_eq!(ratio(1, 3, 2), "0.33");
+        assert_eq!(ratio(7, 0, 2), "0.00");
+        assert_eq!(ratio(1_500_000, 1_000_000, 6), "1.500000");
+    }
+}
