@@ -33,6 +33,13 @@ impl<'a> Args<'a> {
         self.ranges.len()
     }
 
+    /// Where the arguments lie in their buffer.
+    #[inline]
+    #[must_use]
+    pub const fn ranges(&self) -> &'a [ArgRange] {
+        self.ranges
+    }
+
     /// Whether there is no argument. Never so for a request of the parser.
     #[inline]
     #[must_use]

@@ -340,6 +340,22 @@ impl<B: BlockBuffer> Shard<B> {
         Lookup::Live(entry.location(), head)
     }
 
+    /// Where a key with these hash bits may be. Looks at no record.
+    #[inline]
+    pub(crate) fn candidate(&self, db: Db, slot: Slot, hash: u32) -> Option<Location> {
+        let database = &self.databases[usize::from(db.0)];
+        let table = database.slots.get(self.local(slot))?.table(hash)?;
+        table.find(hash, |_| true).map(Entry::location)
+    }
+
+    /// Reads a little of a record, so that it is in the cache.
+    #[inline]
+    pub(crate) fn touch(&self, location: Location) -> u8 {
+        const LINE: usize = 64;
+        let bytes = self.extents.bytes_at(location);
+        bytes.first().copied().unwrap_or(0) ^ bytes.get(LINE).copied().unwrap_or(0)
+    }
+
     /// The record that a look-up met.
     #[inline]
     pub(crate) fn found(&self, location: Location, head: &Head) -> Found<'_> {

@@ -201,6 +201,22 @@ impl<P: BlockPool> ShardSet<P> {
         }
     }
 
+    /// Brings the index entries and records of keys that are about to be used into the cache. Independent misses
+    /// overlap when nothing between them waits for one: beyond the second-level cache the cost of a command is its
+    /// misses. Changes nothing.
+    pub fn warm(&self, db: Db, keys: &[(Slot, u32)]) {
+        let mut locations = [None; WARM_KEYS_MAX];
+        for (place, &(slot, hash)) in locations.iter_mut().zip(keys) {
+            let position = usize::from(self.by_slot[usize::from(slot.0)]);
+            *place = self.shards.get(position).and_then(|shard| shard.candidate(db, slot, hash).map(|at| (position, at)));
+        }
+        let mut seen = 0u8;
+        for &(position, location) in locations.iter().flatten() {
+            seen ^= self.shards[position].touch(location);
+        }
+        std::hint::black_box(seen);
+    }
+
     /// Keys of a database on this worker. The reply waits for all that is appended.
     pub fn key_count(&mut self, db: Db) -> u64 {
         self.wait_for_all();
@@ -567,6 +583,9 @@ impl<P: BlockPool> ShardSet<P> {
         more
     }
 }
+
+/// Keys that one call of [`ShardSet::warm`] looks at; further ones are passed over.
+pub const WARM_KEYS_MAX: usize = 32;
 
 /// Scratch memory above this is given back after use.
 const SCRATCH_KEPT_BYTES: usize = 1 << 20;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use engine::worker::Worker;
 use resp::{Args, ReplyWriter};
 use ring::{Fd, SocketAddress};
+use shard::key::Key;
 use shard::log::LogSpace;
 use shard::types::{BatchNumber, SLOT_COUNT, Slot, UnixMs};
 
@@ -20,12 +21,13 @@ use super::limits::{
 };
 use super::figures;
 use super::message::{Address, Peer, Requests};
+use super::plan::Planned;
 use super::reply_slots::SlotBytes;
 use super::service::Service;
 use super::waiting::Waiting;
 use crate::commands::{
     Action, Command, CommandId, ConnectionContext, Execution, Flags, KeyContext, KeyHandler, Merge, WalkState,
-    error_text, resolve,
+    error_text,
 };
 use crate::server::{Counter, Server, WorkerCounters};
 use crate::session::Session;
@@ -99,8 +101,9 @@ impl Core {
         client: &mut Client,
         me: (u32, u32),
         args: Args<'_>,
+        planned: &Planned,
     ) -> (Flow, Option<CommandId>) {
-        let command = match resolve(args) {
+        let command = match planned.command {
             Ok(command) => command,
             Err(refusal) => {
                 self.answer(worker, client, me, |core, mut reply| {
@@ -129,7 +132,7 @@ impl Core {
         }
         client.session.last_command = Some(command.id);
         let flow = match command.execution {
-            Execution::Key(handler) => self.key(worker, client, me, command, handler, args),
+            Execution::Key(handler) => self.key(worker, client, me, (command, handler), args, planned.key),
             Execution::Keys { handler, merge } => self.keys(worker, client, me, command, (handler, merge), args),
             Execution::Connection(handler) => self.connection(worker, client, me, command, handler, args),
             Execution::SameShard(handler) => self.same_shard(worker, client, me, command, handler, args),
@@ -159,11 +162,15 @@ impl Core {
         worker: &mut Worker<Service>,
         client: &mut Client,
         me: (u32, u32),
-        command: &'static Command,
-        handler: KeyHandler,
+        (command, handler): (&'static Command, KeyHandler),
         args: Args<'_>,
+        place: Option<(Slot, u32)>,
     ) -> Flow {
-        let key = worker.shards.key(args.at(1));
+        let bytes = args.at(1);
+        let key = match place {
+            Some((slot, hash)) => Key { bytes, slot, hash },
+            None => worker.shards.key(bytes),
+        };
         if !worker.shards.owns(key.slot) {
             let owner = usize::from(self.owners[usize::from(key.slot.0)]);
             return self.forward(worker, client, me, command, owner, args);

@@ -13,6 +13,7 @@ mod job;
 mod limits;
 pub mod message;
 mod output;
+mod plan;
 mod reply_slots;
 pub mod service;
 mod table;

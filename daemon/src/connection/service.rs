@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::start::ControlSender;
 use engine::worker::{Service as EngineService, Worker};
-use resp::{Parsed, RequestLimits};
+use resp::{RequestLimits, RequestParser};
 use ring::{Completion, Fd, Received};
 use shard::types::BatchNumber;
 
@@ -21,6 +21,7 @@ use super::limits::{
     SWEEP_NS,
 };
 use super::message::{Control, Peer, Replies, Requests};
+use super::plan::{Plan, PlanEnd};
 use super::table::{ConnectionTable, TokenKind, is_kind, of_token, token};
 use super::timing::Timing;
 use crate::commands::Execution;
@@ -72,6 +73,7 @@ pub struct Service {
     stopping: Option<Stopping>,
     limits: RequestLimits,
     timing: Timing,
+    plan: Plan,
     /// A request could not be taken in this turn: it can when something completes, so the worker may sleep.
     stalled: bool,
 }
@@ -104,6 +106,7 @@ impl Service {
             stopping: None,
             limits: RequestLimits::AUTHENTICATED,
             timing: Timing::default(),
+            plan: Plan::default(),
             stalled: false,
         }
     }
@@ -275,45 +278,76 @@ impl Service {
         me: (u32, u32),
         bytes: &[u8],
     ) -> usize {
-        let mut taken = 0;
-        let mut budget = COMMANDS_PER_TURN;
+        let mut plan = std::mem::take(&mut self.plan);
+        let (mut taken, mut budget) = (0, COMMANDS_PER_TURN);
         self.timing.start();
-        while taken < bytes.len() {
-            let client = &mut connection.client;
-            if client.blocked || client.output.len() > OUTPUT_PAUSE_BYTES || budget == 0 {
-                self.mark_ready(connection, me);
+        loop {
+            let end = plan.fill(&mut connection.parser, bytes, taken, &self.limits, &worker.shards);
+            plan.warm(&worker.shards, connection.client.session.db);
+            if !self.run_plan(worker, connection, me, bytes, &plan, &mut taken, &mut budget) {
                 break;
             }
-            let rest = &bytes[taken..];
-            match connection.parser.parse(rest, &self.limits) {
-                Ok(Parsed::Request { consumed }) => {
-                    let args = connection.parser.args(rest);
-                    let (flow, ran) = self.core.execute(worker, client, me, args);
-                    if flow == Flow::Stall {
-                        self.stalled = true;
-                        self.mark_ready(connection, me);
-                        break;
-                    }
-                    taken += consumed;
-                    budget -= 1;
-                    client.session.figures.commands += 1;
-                    if let Some(command) = ran {
-                        self.timing.ran(command);
-                    }
-                    if flow == Flow::Stop {
-                        break;
-                    }
+            match end {
+                PlanEnd::Full => {}
+                PlanEnd::Input(consumed) => {
+                    taken = consumed;
+                    break;
                 }
-                Ok(Parsed::Empty { consumed }) => taken += consumed,
-                Ok(Parsed::Incomplete { .. }) => break,
-                Err(error) => {
+                PlanEnd::Error(error) => {
                     self.refuse(worker, connection, me, error);
                     break;
                 }
             }
         }
+        self.plan = plan;
         self.timing.end(&mut self.core.counters);
         taken
+    }
+
+    /// Runs what was planned. False: the rest has to wait, or the connection ends.
+    #[expect(clippy::too_many_arguments, reason = "where the run stands is the caller's")]
+    #[inline]
+    fn run_plan(
+        &mut self,
+        worker: &mut Worker<Self>,
+        connection: &mut Connection,
+        me: (u32, u32),
+        bytes: &[u8],
+        plan: &Plan,
+        taken: &mut usize,
+        budget: &mut usize,
+    ) -> bool {
+        for planned in plan.requests() {
+            let client = &mut connection.client;
+            if client.blocked || client.output.len() > OUTPUT_PAUSE_BYTES || *budget == 0 {
+                self.wait_with_plan(connection, me);
+                return false;
+            }
+            let args = plan.args(planned, bytes);
+            let (flow, ran) = self.core.execute(worker, client, me, args, planned);
+            if flow == Flow::Stall {
+                self.stalled = true;
+                self.wait_with_plan(connection, me);
+                return false;
+            }
+            *taken = planned.end;
+            *budget -= 1;
+            client.session.figures.commands += 1;
+            if let Some(command) = ran {
+                self.timing.ran(command);
+            }
+            if flow == Flow::Stop {
+                connection.parser = RequestParser::new();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Planned requests cannot run now: they are parsed again when they can.
+    fn wait_with_plan(&mut self, connection: &mut Connection, me: (u32, u32)) {
+        connection.parser = RequestParser::new();
+        self.mark_ready(connection, me);
     }
 
     /// Answers bytes that are no request, and closes.
