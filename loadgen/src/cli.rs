@@ -60,52 +60,52 @@ pub struct RunArgs {
     #[command(flatten)]
     pub load: LoadShape,
     /// SETs to GETs, by weight
-    #[arg(long, value_name = "SET:GET", default_value = "1:10", value_parser = parse_ratio)]
+    #[arg(help_heading = "Workload", long, value_name = "SET:GET", default_value = "1:10", value_parser = parse_ratio)]
     pub ratio: Ratio,
     /// How keys are chosen
-    #[arg(long, value_enum, default_value_t = DistributionName::Uniform)]
+    #[arg(help_heading = "Workload", long, value_enum, default_value_t = DistributionName::Uniform)]
     pub dist: DistributionName,
     /// Exponent of --dist zipf [default: 0.99]
-    #[arg(long, value_name = "THETA")]
+    #[arg(help_heading = "Workload", long, value_name = "THETA")]
     pub theta: Option<f64>,
     /// Requests in flight on one connection, kept full as replies arrive
-    #[arg(short = 'P', long, value_name = "N", default_value_t = 1)]
+    #[arg(help_heading = "Load", short = 'P', long, value_name = "N", default_value_t = 1)]
     pub pipeline: u32,
     /// Write every key once before the run
-    #[arg(long)]
+    #[arg(help_heading = "Workload", long)]
     pub prefill: bool,
     /// Time at full load that is not measured
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    #[arg(help_heading = "Load", long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     pub warmup: Duration,
     /// Length of the measured window: 30s, 500ms, 5m [default: 10s]
-    #[arg(short = 'd', long, alias = "test-time", value_name = "TIME", value_parser = parse_duration, conflicts_with = "requests")]
+    #[arg(help_heading = "Load", short = 'd', long, alias = "test-time", value_name = "TIME", value_parser = parse_duration, conflicts_with = "requests")]
     pub duration: Option<Duration>,
     /// Requests to measure, in place of a duration: 100000, 1M
-    #[arg(short = 'n', long, value_name = "N", value_parser = parse_count)]
+    #[arg(help_heading = "Load", short = 'n', long, value_name = "N", value_parser = parse_count)]
     pub requests: Option<u64>,
     /// Requests per second (50k, 1.5M), on a fixed schedule that no slow reply moves; max = closed loop
-    #[arg(short = 'r', long, alias = "rps", value_name = "N|max", default_value = "max", value_parser = parse_rate)]
+    #[arg(help_heading = "Load", short = 'r', long, alias = "rps", value_name = "N|max", default_value = "max", value_parser = parse_rate)]
     pub rate: Rate,
     /// Spacing of the start times under --rate
-    #[arg(long, value_enum, default_value_t = Arrival::Constant)]
+    #[arg(help_heading = "Load", long, value_enum, default_value_t = Arrival::Constant)]
     pub arrival: Arrival,
     /// How long to wait for outstanding replies after the window
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    #[arg(help_heading = "Load", long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub drain: Duration,
     /// Process of the server, for its CPU time per request [default: the peer of the Unix socket]
-    #[arg(long, value_name = "PID")]
+    #[arg(help_heading = "Report", long, value_name = "PID")]
     pub server_pid: Option<u32>,
     /// Write the report to this file
-    #[arg(short = 'o', long, value_name = "FILE")]
+    #[arg(help_heading = "Report", short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// A name for the run, kept in the report
-    #[arg(long, value_name = "TEXT")]
+    #[arg(help_heading = "Report", long, value_name = "TEXT")]
     pub label: Option<String>,
     /// A mark kept in the report; may be repeated
-    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
+    #[arg(help_heading = "Report", long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub tags: Vec<(String, String)>,
     /// Print help
-    #[arg(long, action = ArgAction::Help)]
+    #[arg(help_heading = "Options", long, action = ArgAction::Help)]
     help: Option<bool>,
 }
 
@@ -122,10 +122,10 @@ pub struct LoadArgs {
     #[command(flatten)]
     pub load: LoadShape,
     /// Write the report to this file
-    #[arg(short = 'o', long, value_name = "FILE")]
+    #[arg(help_heading = "Report", short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Print help
-    #[arg(long, action = ArgAction::Help)]
+    #[arg(help_heading = "Options", long, action = ArgAction::Help)]
     help: Option<bool>,
 }
 

@@ -21,6 +21,7 @@ pub mod latency;
 pub mod limits;
 pub mod number;
 pub mod phase;
+pub mod phase_run;
 pub mod plan;
 pub mod process;
 pub mod progress;

@@ -49,11 +49,11 @@ impl Progress {
             Self::Bar(bar) => {
                 let style = ProgressStyle::with_template("{prefix:>9} [{bar:30}] {percent:>3}% {wide_msg}")
                     .unwrap_or_else(|_| ProgressStyle::default_bar());
-                bar.set_style(style.progress_chars("=> "));
+                bar.reset();
+                bar.set_message("");
                 bar.set_prefix(name);
                 bar.set_length(length.max(1));
-                bar.set_position(0);
-                bar.set_message("");
+                bar.set_style(style.progress_chars("=> "));
                 bar.enable_steady_tick(Duration::from_millis(250));
             }
             Self::Lines => write_line(name),

@@ -10,20 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 
-use resp::{ReplyHead, ReplyKind};
 use ring::{Completion, Fd, Received, Ring, RingError, SetupMode, Token, Waker};
 
 use crate::clock::{now_ns, thread_cpu_ns};
-use crate::connection::{Connection, Outstanding};
+use crate::connection::Connection;
 use crate::error_counts::kind;
 use crate::generator::Generator;
-use crate::limits::{INTERVAL_NS, SPARE_BUFFERS_MAX};
+use crate::limits::SPARE_BUFFERS_MAX;
 use crate::number::bytes;
-use crate::phase::{Phase, PhaseOutcome, PhasePace, WorkerUsage};
+use crate::phase::{Phase, PhaseOutcome, PhasePace};
+use crate::phase_run::{PhaseRun, UsageStart};
 use crate::process::thread_involuntary_switches;
-use crate::requests::Operation;
 use crate::series::Interval;
-use crate::tally::{LATE_NS, Tally};
 
 /// What a worker shows while it works, and how it is told to end.
 #[derive(Debug, Default)]
@@ -52,34 +50,6 @@ pub struct Worker {
     spare_buffers: Vec<Vec<u8>>,
     in_flight: usize,
     alive: usize,
-}
-
-/// The state of the phase under way.
-struct Run {
-    phase: Phase,
-    tally: Tally,
-    interval: Interval,
-    /// When the present interval ends.
-    interval_end_ns: u64,
-    /// A request was started.
-    has_begun: bool,
-    /// No request starts any more.
-    ended: bool,
-    /// After this, outstanding replies are given up.
-    deadline_ns: u64,
-    interrupted: bool,
-    usage: WorkerUsage,
-    /// The worker's figures at the start of the window, once it has come.
-    usage_start: Option<UsageStart>,
-    usage_done: bool,
-}
-
-#[derive(Clone, Copy)]
-struct UsageStart {
-    wall_ns: u64,
-    cpu_ns: u64,
-    counters: ring::Counters,
-    involuntary_switches: u64,
 }
 
 impl Worker {
@@ -131,7 +101,7 @@ impl Worker {
         if let PhasePace::Load(keys) = &mut phase.pace {
             self.generator.load(Some(keys.clone()));
         }
-        let mut run = Run::new(phase);
+        let mut run = PhaseRun::new(phase);
         self.available.clear();
         for (number, connection) in self.connections.iter_mut().enumerate() {
             connection.queued = connection.alive;
@@ -166,27 +136,26 @@ impl Worker {
     }
 
     /// Opens and closes the window and the intervals when their time has come.
-    fn mark_time(&mut self, run: &mut Run, now: u64) {
+    fn mark_time(&mut self, run: &mut PhaseRun, now: u64) {
         if self.signals.stop.load(Ordering::Relaxed) && !run.interrupted {
-            run.interrupted = true;
-            run.phase.window_end_ns = run.phase.window_end_ns.min(now);
-            run.phase.drain_ns = run.phase.drain_ns.min(INTERRUPTED_DRAIN_NS);
+            run.interrupt(now);
         }
         if run.usage_start.is_none() && now >= run.phase.window_start_ns {
-            run.usage_start = Some(self.usage_start(now));
+            run.usage_start = Some(self.usage(now));
         }
-        while now >= run.interval_end_ns && run.intervals_go_on() {
-            let next = Interval::new(run.interval.number + 1);
-            let closed = std::mem::replace(&mut run.interval, next);
-            run.interval_end_ns += INTERVAL_NS;
-            if run.phase.series && self.intervals.try_send(closed).is_err() {
-                run.tally.intervals_lost += 1;
-            }
+        while let Some(closed) = run.close_interval(now) {
+            self.hand_over(run, closed);
+        }
+    }
+
+    fn hand_over(&self, run: &mut PhaseRun, interval: Interval) {
+        if run.phase.series && self.intervals.try_send(interval).is_err() {
+            run.tally.intervals_lost += 1;
         }
     }
 
     /// Writes the requests that may start now.
-    fn generate(&mut self, run: &mut Run, now: u64) {
+    fn generate(&mut self, run: &mut PhaseRun, now: u64) {
         if run.ended {
             return;
         }
@@ -229,14 +198,12 @@ impl Worker {
     }
 
     /// Hands the bytes of every connection that has some to the ring.
-    fn flush(&mut self, run: &mut Run, now: u64) {
+    fn flush(&mut self, run: &mut PhaseRun, now: u64) {
         if self.dirty.is_empty() {
             return;
         }
         let sent_ns = now_ns();
-        if run.usage_start.is_some() && !run.usage_done {
-            run.usage.stall_max_ns = run.usage.stall_max_ns.max(sent_ns.saturating_sub(now));
-        }
+        run.note_turn(sent_ns.saturating_sub(now));
         for number in self.dirty.drain(..) {
             let connection = &mut self.connections[index(number)];
             connection.dirty = false;
@@ -253,7 +220,7 @@ impl Worker {
         }
     }
 
-    fn complete(&mut self, run: &mut Run, completion: Completion, now: u64) {
+    fn complete(&mut self, run: &mut PhaseRun, completion: Completion, now: u64) {
         match completion {
             Completion::Received { token, result, more } => self.received(run, token, result, more, now),
             Completion::Sent { token, buffer, result } => self.sent(run, token, buffer, result),
@@ -265,7 +232,7 @@ impl Worker {
 
     fn received(
         &mut self,
-        run: &mut Run,
+        run: &mut PhaseRun,
         token: Token,
         result: std::io::Result<Received>,
         more: bool,
@@ -289,7 +256,7 @@ impl Worker {
         }
     }
 
-    fn settle(&mut self, run: &mut Run, number: u32, received: &[u8], now: u64) {
+    fn settle(&mut self, run: &mut PhaseRun, number: u32, received: &[u8], now: u64) {
         if run.is_in_window(now) {
             run.tally.bytes_received += bytes(received.len());
         }
@@ -308,7 +275,13 @@ impl Worker {
         }
     }
 
-    fn sent(&mut self, run: &mut Run, token: Token, mut buffer: Vec<u8>, result: std::io::Result<usize>) {
+    fn sent(
+        &mut self,
+        run: &mut PhaseRun,
+        token: Token,
+        mut buffer: Vec<u8>,
+        result: std::io::Result<usize>,
+    ) {
         buffer.clear();
         if self.spare_buffers.len() < SPARE_BUFFERS_MAX {
             self.spare_buffers.push(buffer);
@@ -327,7 +300,7 @@ impl Worker {
     }
 
     /// Gives a connection up: what was in flight on it is counted as failed.
-    fn fail(&mut self, run: &mut Run, number: u32, error_kind: &str, text: &str) {
+    fn fail(&mut self, run: &mut PhaseRun, number: u32, error_kind: &str, text: &str) {
         let connection = &mut self.connections[index(number)];
         let lost = connection.fail();
         self.in_flight -= lost.len();
@@ -340,7 +313,7 @@ impl Worker {
         run.tally.errors.record(error_kind, text.as_bytes(), count);
     }
 
-    fn is_done(&self, run: &mut Run, now: u64) -> bool {
+    fn is_done(&self, run: &mut PhaseRun, now: u64) -> bool {
         if self.alive == 0 {
             return true;
         }
@@ -351,7 +324,7 @@ impl Worker {
     }
 
     /// The next moment at which something happens without a reply.
-    fn next_wake_ns(&self, run: &Run) -> u64 {
+    fn next_wake_ns(&self, run: &PhaseRun) -> u64 {
         let mut wake_ns = if run.intervals_go_on() { run.interval_end_ns } else { u64::MAX };
         if run.usage_start.is_none() {
             wake_ns = wake_ns.min(run.phase.window_start_ns);
@@ -368,7 +341,7 @@ impl Worker {
         }
     }
 
-    fn usage_start(&self, now: u64) -> UsageStart {
+    fn usage(&self, now: u64) -> UsageStart {
         UsageStart {
             wall_ns: now,
             cpu_ns: thread_cpu_ns(),
@@ -377,19 +350,8 @@ impl Worker {
         }
     }
 
-    fn conclude(&mut self, mut run: Run, now: u64) -> PhaseOutcome {
-        if let Some(start) = run.usage_start {
-            let end = self.usage_start(now);
-            run.usage = WorkerUsage {
-                wall_ns: end.wall_ns - start.wall_ns,
-                cpu_ns: end.cpu_ns.saturating_sub(start.cpu_ns),
-                enters: end.counters.enters - start.counters.enters,
-                completions: end.counters.completions - start.counters.completions,
-                starved_receives: end.counters.starved_receives - start.counters.starved_receives,
-                involuntary_switches: end.involuntary_switches.saturating_sub(start.involuntary_switches),
-                ..run.usage
-            };
-        }
+    fn conclude(&mut self, mut run: PhaseRun, now: u64) -> PhaseOutcome {
+        run.close_usage(self.usage(now));
         for connection in &mut self.connections {
             if connection.in_flight() > 0 {
                 // Given up: a reply that still comes could not be told from those of a later phase.
@@ -401,14 +363,8 @@ impl Worker {
             }
         }
         run.tally.dropped += run.unstarted();
-        if run.phase.series {
-            let last = std::mem::replace(&mut run.interval, Interval::new(0));
-            let began_ns = run.interval_end_ns - INTERVAL_NS;
-            let is_due = began_ns < now.min(run.phase.window_end_ns);
-            let is_empty = last.operations == 0 && last.errors == 0;
-            if (is_due || !is_empty) && self.intervals.try_send(last).is_err() {
-                run.tally.intervals_lost += 1;
-            }
+        if let Some(last) = run.last_interval(now) {
+            self.hand_over(&mut run, last);
         }
         PhaseOutcome {
             tally: run.tally,
@@ -418,124 +374,6 @@ impl Worker {
         }
     }
 }
-
-impl Run {
-    fn new(phase: Phase) -> Self {
-        Self {
-            interval_end_ns: phase.window_start_ns.saturating_add(INTERVAL_NS),
-            phase,
-            tally: Tally::default(),
-            interval: Interval::new(0),
-            has_begun: false,
-            ended: false,
-            deadline_ns: u64::MAX,
-            interrupted: false,
-            usage: WorkerUsage::default(),
-            usage_start: None,
-            usage_done: false,
-        }
-    }
-
-    /// The start of the next request, if it may start now.
-    fn next_start(&mut self, now: u64) -> Option<u64> {
-        match &mut self.phase.pace {
-            PhasePace::Open(schedule) => {
-                let next_ns = schedule.next_ns();
-                let is_due = next_ns <= now && next_ns < self.phase.window_end_ns;
-                is_due.then(|| schedule.take())
-            }
-            PhasePace::Load(_) | PhasePace::Closed => (now >= self.phase.start_ns).then_some(now),
-        }
-    }
-
-    /// No request starts from now on.
-    fn end(&mut self, now: u64) {
-        self.ended = true;
-        self.usage_done = true;
-        // What an open loop could not send in time uses up the time for its replies.
-        let last_start_ns = now.min(self.phase.window_end_ns);
-        self.deadline_ns = last_start_ns.saturating_add(self.phase.drain_ns);
-    }
-
-    /// Until here an open loop may send what was due in the window.
-    fn start_deadline_ns(&self) -> u64 {
-        self.phase.window_end_ns.saturating_add(self.phase.drain_ns)
-    }
-
-    /// In a closed loop the last replies belong to the last interval of the window; an open one works off what was
-    /// due, and shows it.
-    const fn intervals_go_on(&self) -> bool {
-        matches!(self.phase.pace, PhasePace::Open(_)) || self.interval_end_ns < self.phase.window_end_ns
-    }
-
-    fn nothing_left_to_start(&self) -> bool {
-        matches!(&self.phase.pace, PhasePace::Open(schedule) if schedule.next_ns() >= self.phase.window_end_ns)
-    }
-
-    /// Measured starts of the schedule that were not made.
-    fn unstarted(&mut self) -> u64 {
-        let end_ns = self.phase.window_end_ns;
-        match &mut self.phase.pace {
-            PhasePace::Open(schedule) if end_ns < u64::MAX => {
-                schedule.drain_before(self.phase.window_start_ns);
-                schedule.drain_before(end_ns)
-            }
-            _ => 0,
-        }
-    }
-
-    const fn is_in_window(&self, now: u64) -> bool {
-        now >= self.phase.window_start_ns && now < self.phase.window_end_ns
-    }
-
-    /// Counts one measured request and its reply.
-    fn count(&mut self, request: Outstanding, head: &ReplyHead, input: &[u8], now: u64) {
-        let tally = &mut self.tally;
-        let is_success = match (request.operation, head.kind) {
-            (_, ReplyKind::Error | ReplyKind::BulkError) => {
-                tally.errors.record_reply(&input[head.body.clone()]);
-                false
-            }
-            (Operation::Set, ReplyKind::Simple) => true,
-            (Operation::Get, ReplyKind::Bulk) => {
-                tally.hits += 1;
-                true
-            }
-            (Operation::Get, ReplyKind::Null) => {
-                tally.misses += 1;
-                true
-            }
-            (operation, kind) => {
-                let text = format!("{} answered with a reply of type {kind:?}", operation.name());
-                tally.errors.record(kind::UNEXPECTED_REPLY, text.as_bytes(), 1);
-                false
-            }
-        };
-        tally.last_reply_ns = now;
-        if !is_success {
-            self.interval.errors += 1;
-            return;
-        }
-        self.interval.operations += 1;
-        let service_ns = now.saturating_sub(request.sent_ns);
-        let operation = &mut tally.operations[request.operation.index()];
-        operation.service.record(service_ns);
-        if matches!(self.phase.pace, PhasePace::Open(_)) {
-            let corrected_ns = now.saturating_sub(request.intended_ns);
-            let slip_ns = request.sent_ns.saturating_sub(request.intended_ns);
-            operation.corrected.record(corrected_ns);
-            tally.slip.record(slip_ns);
-            tally.late += u64::from(slip_ns > LATE_NS);
-            self.interval.latency.record(corrected_ns);
-            self.interval.slip.record(slip_ns);
-        } else {
-            self.interval.latency.record(service_ns);
-        }
-    }
-}
-
-/// How long replies are waited for after Ctrl-C.
-const INTERRUPTED_DRAIN_NS: u64 = 1_000_000_000;
 
 fn index(number: u32) -> usize {
     usize::try_from(number).expect("32 bits fit")

@@ -1,0 +1,330 @@
+//! The state of one phase on one worker: whether a request may start, whether it counts, and the counts.
+//!
+//! A request belongs to the window in which it started (in an open loop: was meant to start), whenever its reply
+//! comes. It knows no socket and no clock: times are given.
+
+use resp::{ReplyHead, ReplyKind};
+
+use crate::connection::Outstanding;
+use crate::error_counts::kind;
+use crate::limits::INTERVAL_NS;
+use crate::phase::{Phase, PhasePace, WorkerUsage};
+use crate::requests::Operation;
+use crate::series::Interval;
+use crate::tally::{LATE_NS, Tally};
+
+/// The state of the phase under way.
+#[derive(Debug)]
+pub struct PhaseRun {
+    /// What was ordered.
+    pub phase: Phase,
+    /// The counts.
+    pub tally: Tally,
+    /// The counts of the present interval.
+    pub interval: Interval,
+    /// When the present interval ends.
+    pub interval_end_ns: u64,
+    /// A request was started.
+    pub has_begun: bool,
+    /// No request starts any more.
+    pub ended: bool,
+    /// After this, outstanding replies are given up.
+    pub deadline_ns: u64,
+    /// The phase was ended from outside.
+    pub interrupted: bool,
+    /// How the worker itself does.
+    pub usage: WorkerUsage,
+    /// The worker's figures at the start of the window, once it has come.
+    pub usage_start: Option<UsageStart>,
+}
+
+/// A worker's figures at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct UsageStart {
+    /// When.
+    pub wall_ns: u64,
+    /// CPU time of its thread.
+    pub cpu_ns: u64,
+    /// Its ring's counters.
+    pub counters: ring::Counters,
+    /// Times its core was taken away.
+    pub involuntary_switches: u64,
+}
+
+impl PhaseRun {
+    /// A phase about to begin.
+    #[must_use]
+    pub fn new(phase: Phase) -> Self {
+        Self {
+            interval_end_ns: phase.window_start_ns.saturating_add(INTERVAL_NS),
+            phase,
+            tally: Tally::default(),
+            interval: Interval::new(0),
+            has_begun: false,
+            ended: false,
+            deadline_ns: u64::MAX,
+            interrupted: false,
+            usage: WorkerUsage::default(),
+            usage_start: None,
+        }
+    }
+
+    /// The start of the next request, if it may start now.
+    pub fn next_start(&mut self, now: u64) -> Option<u64> {
+        match &mut self.phase.pace {
+            PhasePace::Open(schedule) => {
+                let next_ns = schedule.next_ns();
+                let is_due = next_ns <= now && next_ns < self.phase.window_end_ns;
+                is_due.then(|| schedule.take())
+            }
+            PhasePace::Load(_) | PhasePace::Closed => (now >= self.phase.start_ns).then_some(now),
+        }
+    }
+
+    /// No request starts from now on.
+    pub fn end(&mut self, now: u64) {
+        self.ended = true;
+        // What an open loop could not send in time uses up the time for its replies.
+        let last_start_ns = now.min(self.phase.window_end_ns);
+        self.deadline_ns = last_start_ns.saturating_add(self.phase.drain_ns);
+    }
+
+    /// Until here an open loop may send what was due in the window.
+    #[must_use]
+    pub fn start_deadline_ns(&self) -> u64 {
+        self.phase.window_end_ns.saturating_add(self.phase.drain_ns)
+    }
+
+    /// In a closed loop the last replies belong to the last interval of the window; an open one works off what was
+    /// due, and shows it.
+    #[must_use]
+    pub const fn intervals_go_on(&self) -> bool {
+        matches!(self.phase.pace, PhasePace::Open(_)) || self.interval_end_ns < self.phase.window_end_ns
+    }
+
+    /// Whether the schedule has no more starts in the window.
+    #[must_use]
+    pub fn nothing_left_to_start(&self) -> bool {
+        matches!(&self.phase.pace, PhasePace::Open(schedule) if schedule.next_ns() >= self.phase.window_end_ns)
+    }
+
+    /// Measured starts of the schedule that were not made.
+    pub fn unstarted(&mut self) -> u64 {
+        let end_ns = self.phase.window_end_ns;
+        match &mut self.phase.pace {
+            PhasePace::Open(schedule) if end_ns < u64::MAX => {
+                schedule.drain_before(self.phase.window_start_ns);
+                schedule.drain_before(end_ns)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether a moment lies in the measured window.
+    #[must_use]
+    pub const fn is_in_window(&self, now: u64) -> bool {
+        now >= self.phase.window_start_ns && now < self.phase.window_end_ns
+    }
+
+    /// Ends the phase from outside: nothing starts any more, outstanding replies get a moment.
+    pub fn interrupt(&mut self, now: u64) {
+        self.interrupted = true;
+        self.phase.window_end_ns = self.phase.window_end_ns.min(now);
+        self.phase.drain_ns = self.phase.drain_ns.min(INTERRUPTED_DRAIN_NS);
+    }
+
+    /// Closes the present interval if its time is over.
+    pub fn close_interval(&mut self, now: u64) -> Option<Interval> {
+        if now < self.interval_end_ns || !self.intervals_go_on() {
+            return None;
+        }
+        let next = Interval::new(self.interval.number + 1);
+        self.interval_end_ns += INTERVAL_NS;
+        Some(std::mem::replace(&mut self.interval, next))
+    }
+
+    /// The last interval, if any of it lies in the window or anything happened in it.
+    pub fn last_interval(&mut self, now: u64) -> Option<Interval> {
+        let last = std::mem::replace(&mut self.interval, Interval::new(0));
+        let began_ns = self.interval_end_ns - INTERVAL_NS;
+        let is_due = began_ns < now.min(self.phase.window_end_ns);
+        (is_due || last.operations > 0 || last.errors > 0).then_some(last)
+    }
+
+    /// Notes how long a turn took from waking up to sending.
+    pub fn note_turn(&mut self, took_ns: u64) {
+        if self.usage_start.is_some() && !self.ended {
+            self.usage.stall_max_ns = self.usage.stall_max_ns.max(took_ns);
+        }
+    }
+
+    /// The worker's figures over the window, whose end is now.
+    pub fn close_usage(&mut self, end: UsageStart) {
+        let Some(start) = self.usage_start else { return };
+        self.usage = WorkerUsage {
+            wall_ns: end.wall_ns - start.wall_ns,
+            cpu_ns: end.cpu_ns.saturating_sub(start.cpu_ns),
+            enters: end.counters.enters - start.counters.enters,
+            completions: end.counters.completions - start.counters.completions,
+            starved_receives: end.counters.starved_receives - start.counters.starved_receives,
+            involuntary_switches: end.involuntary_switches.saturating_sub(start.involuntary_switches),
+            ..self.usage
+        };
+    }
+
+    /// Counts one measured request and its reply.
+    pub fn count(&mut self, request: Outstanding, head: &ReplyHead, input: &[u8], now: u64) {
+        let tally = &mut self.tally;
+        let is_success = match (request.operation, head.kind) {
+            (_, ReplyKind::Error | ReplyKind::BulkError) => {
+                tally.errors.record_reply(&input[head.body.clone()]);
+                false
+            }
+            (Operation::Set, ReplyKind::Simple) => true,
+            (Operation::Get, ReplyKind::Bulk) => {
+                tally.hits += 1;
+                true
+            }
+            (Operation::Get, ReplyKind::Null) => {
+                tally.misses += 1;
+                true
+            }
+            (operation, kind) => {
+                let text = format!("{} answered with a reply of type {kind:?}", operation.name());
+                tally.errors.record(kind::UNEXPECTED_REPLY, text.as_bytes(), 1);
+                false
+            }
+        };
+        tally.last_reply_ns = now;
+        if !is_success {
+            self.interval.errors += 1;
+            return;
+        }
+        self.interval.operations += 1;
+        let service_ns = now.saturating_sub(request.sent_ns);
+        let operation = &mut tally.operations[request.operation.index()];
+        operation.service.record(service_ns);
+        if matches!(self.phase.pace, PhasePace::Open(_)) {
+            let corrected_ns = now.saturating_sub(request.intended_ns);
+            let slip_ns = request.sent_ns.saturating_sub(request.intended_ns);
+            operation.corrected.record(corrected_ns);
+            tally.slip.record(slip_ns);
+            tally.late += u64::from(slip_ns > LATE_NS);
+            self.interval.latency.record(corrected_ns);
+            self.interval.slip.record(slip_ns);
+        } else {
+            self.interval.latency.record(service_ns);
+        }
+    }
+}
+
+/// How long replies are waited for after Ctrl-C.
+const INTERRUPTED_DRAIN_NS: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::Budget;
+    use crate::schedule::{Arrival, Schedule};
+
+    const WINDOW_NS: u64 = 10 * INTERVAL_NS;
+
+    fn run(pace: PhasePace) -> PhaseRun {
+        PhaseRun::new(Phase {
+            pace,
+            pipeline: 1,
+            start_ns: 100,
+            window_start_ns: 1_000,
+            window_end_ns: 1_000 + WINDOW_NS,
+            drain_ns: 50,
+            budget: Budget::unlimited(),
+            series: true,
+        })
+    }
+
+    fn open() -> PhaseRun {
+        // One start every millisecond from 0.
+        run(PhasePace::Open(Schedule::new(Arrival::Constant, 1000.0, 0, 0, 1, 0)))
+    }
+
+    fn settle(run: &mut PhaseRun, operation: Operation, kind: ReplyKind, now: u64) {
+        let request = Outstanding { intended_ns: 1_000, sent_ns: 3_000, operation, measured: true };
+        let head = ReplyHead { kind, consumed: 5, body: 1..3, value: 0 };
+        run.count(request, &head, b"-NO\r\n", now);
+    }
+
+    #[test]
+    fn a_closed_loop_starts_when_it_may_and_an_open_one_when_it_is_due() {
+        let mut closed = run(PhasePace::Closed);
+        assert_eq!(closed.next_start(99), None);
+        assert_eq!(closed.next_start(100), Some(100));
+        let mut open = open();
+        assert_eq!(open.next_start(0), Some(0));
+        assert_eq!(open.next_start(999_999), None);
+        assert_eq!(open.next_start(5_000_000), Some(1_000_000));
+        assert_eq!(open.next_start(5_000_000), Some(2_000_000));
+    }
+
+    #[test]
+    fn starts_beyond_the_window_are_not_made_and_those_missed_in_it_are_counted() {
+        let mut open = open();
+        let starts = std::iter::from_fn(|| open.next_start(u64::MAX)).count();
+        assert_eq!(starts, 10_001);
+        assert!(open.nothing_left_to_start());
+        assert_eq!(open.unstarted(), 0);
+        let mut missed = self::open();
+        // The start at 0 lies before the window.
+        assert_eq!(missed.unstarted(), 10_000);
+    }
+
+    #[test]
+    fn latency_counts_from_the_intended_start_in_an_open_loop_only() {
+        let mut open = open();
+        settle(&mut open, Operation::Get, ReplyKind::Bulk, 10_000);
+        let figures = &open.tally.operations[Operation::Get.index()];
+        let near =
+            |got: u64, want: u64| assert!(got.abs_diff(want) <= want / 1000, "{got} instead of {want}");
+        near(figures.service.max(), 7_000);
+        near(figures.corrected.max(), 9_000);
+        near(open.tally.slip.max(), 2_000);
+        let mut closed = run(PhasePace::Closed);
+        settle(&mut closed, Operation::Set, ReplyKind::Simple, 10_000);
+        let figures = &closed.tally.operations[Operation::Set.index()];
+        assert_eq!((figures.service.count(), figures.corrected.count()), (1, 0));
+        assert_eq!(closed.tally.slip.count(), 0);
+    }
+
+    #[test]
+    fn replies_of_wrong_types_are_errors() {
+        let mut run = run(PhasePace::Closed);
+        settle(&mut run, Operation::Set, ReplyKind::Bulk, 5_000);
+        settle(&mut run, Operation::Get, ReplyKind::Integer, 5_000);
+        settle(&mut run, Operation::Get, ReplyKind::Error, 5_000);
+        settle(&mut run, Operation::Get, ReplyKind::Null, 5_000);
+        assert_eq!(run.tally.errors.by_kind()[kind::UNEXPECTED_REPLY].count, 2);
+        assert_eq!(run.tally.errors.by_kind()["NO"].count, 1);
+        assert_eq!((run.tally.successes(), run.tally.misses, run.tally.hits), (1, 1, 0));
+        assert_eq!((run.interval.operations, run.interval.errors), (1, 3));
+    }
+
+    #[test]
+    fn the_last_interval_of_a_closed_loop_takes_the_last_replies() {
+        let mut run = run(PhasePace::Closed);
+        let mut numbers = Vec::new();
+        while let Some(interval) = run.close_interval(2_000 + WINDOW_NS) {
+            numbers.push(interval.number);
+        }
+        assert_eq!(numbers, (0..9).collect::<Vec<_>>());
+        assert_eq!(run.last_interval(2_000 + WINDOW_NS).map(|interval| interval.number), Some(9));
+    }
+
+    #[test]
+    fn an_interrupt_shortens_window_and_wait() {
+        let mut run = run(PhasePace::Closed);
+        run.phase.drain_ns = u64::MAX;
+        run.interrupt(5_000);
+        run.end(5_000);
+        assert_eq!((run.phase.window_end_ns, run.deadline_ns), (5_000, 5_000 + INTERRUPTED_DRAIN_NS));
+        assert!(run.interrupted && run.ended);
+    }
+}
