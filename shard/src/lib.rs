@@ -18,6 +18,8 @@ pub mod log;
 pub mod record;
 pub mod shard;
 pub mod shard_set;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod slot;
 pub mod store_files;
 pub mod store_manifest;

@@ -91,6 +91,9 @@ impl<P: BlockPool> StoreManifestLoad<P> {
             Some(Loaded::Missing) => Ok(Some(StoreManifestFound::None)),
             Some(Loaded::Damaged) => Err(StoreManifestError::Damaged),
             Some(Loaded::Newer(format)) => Err(StoreManifestError::Newer(format)),
+            Some(Loaded::Unreadable(file, error)) => {
+                Err(Fatal { what: "reading the store manifest", file, offset: 0, error }.into())
+            }
             Some(Loaded::Contradiction) => Err(StoreManifestError::Contradiction),
             Some(Loaded::Manifest { manifest, stale: [false, false], .. }) => {
                 Ok(Some(StoreManifestFound::Manifest { manifest, repaired: false }))

@@ -54,8 +54,10 @@ pub(crate) enum CopyState<M> {
     Valid(M),
     /// Written by a later version of the program.
     Newer(u32),
-    /// There, but never finished, damaged, or unreadable.
+    /// There, but never finished, or damaged.
     Damaged,
+    /// There, but the drive does not give it back.
+    Unreadable(IoError),
     /// Not there.
     Missing,
 }
@@ -69,6 +71,8 @@ pub(crate) enum Loaded<M> {
     Missing,
     /// Neither copy is intact.
     Damaged,
+    /// No intact copy, and one of them cannot be read.
+    Unreadable(FileId, IoError),
     /// A later version of the program wrote this format.
     Newer(u32),
     /// Two intact copies of one sequence number say different things.
@@ -81,6 +85,8 @@ pub(crate) struct CopiesLoad<M> {
     bytes_max: usize,
     syncs: Vec<(RequestId, Option<usize>)>,
     reads: Vec<(RequestId, usize)>,
+    /// What was read of each copy so far.
+    bytes: [Vec<u8>; 2],
     copies: [CopyState<M>; 2],
 }
 
@@ -102,7 +108,7 @@ impl<M: TwoCopies> CopiesLoad<M> {
         syncs.push((id, None));
         out.extend([IoRequest { id, operation: IoOperation::SyncDirectory }]);
         let copies = [CopyState::Damaged, CopyState::Damaged];
-        Self { files, bytes_max, syncs, reads: Vec::new(), copies }
+        Self { files, bytes_max, syncs, reads: Vec::new(), bytes: [Vec::new(), Vec::new()], copies }
     }
 
     /// Takes a completion. The result is there when all are in.
@@ -139,15 +145,23 @@ impl<M: TwoCopies> CopiesLoad<M> {
                 unreachable!("a read's buffer comes back with it")
             };
             // A copy that cannot be read is as good as a damaged one: the other decides, and this is rewritten.
-            self.copies[copy] = match done.result {
-                Ok(len) => match M::decode(buffer.as_ref().get(..len).unwrap_or_default()) {
-                    ManifestRead::Valid(manifest) => CopyState::Valid(manifest),
-                    ManifestRead::Newer(format) => CopyState::Newer(format),
-                    ManifestRead::Invalid => CopyState::Damaged,
-                },
-                Err(IoError { kind: IoErrorKind::NotFound, .. }) => CopyState::Missing,
-                Err(_) => CopyState::Damaged,
-            };
+            match done.result {
+                // A read may be cut short anywhere; only a read of nothing is the end of the file.
+                Ok(len) if len >= BLOCK_BYTES && self.bytes[copy].len() < self.bytes_max => {
+                    self.bytes[copy].extend_from_slice(&buffer.as_ref()[..len - len % BLOCK_BYTES]);
+                    self.read_on(copy, buffer, ids, out);
+                    return Ok(None);
+                }
+                Ok(_) => {
+                    self.copies[copy] = match M::decode(&self.bytes[copy]) {
+                        ManifestRead::Valid(manifest) => CopyState::Valid(manifest),
+                        ManifestRead::Newer(format) => CopyState::Newer(format),
+                        ManifestRead::Invalid => CopyState::Damaged,
+                    };
+                }
+                Err(IoError { kind: IoErrorKind::NotFound, .. }) => self.copies[copy] = CopyState::Missing,
+                Err(error) => self.copies[copy] = CopyState::Unreadable(error),
+            }
             pool.put(buffer);
         } else {
             unreachable!("a completion goes to its request");
@@ -161,14 +175,26 @@ impl<M: TwoCopies> CopiesLoad<M> {
         ids: &mut RequestIds,
         out: &mut impl Extend<IoRequest<P>>,
     ) {
-        for (copy, &file) in self.files.iter().enumerate() {
+        for copy in 0..self.files.len() {
             if self.copies[copy] != CopyState::Missing {
-                let id = ids.next();
-                self.reads.push((id, copy));
-                let (buffer, len) = (pool.take(self.bytes_max), self.bytes_max);
-                out.extend([IoRequest { id, operation: IoOperation::Read { file, offset: 0, buffer, len } }]);
+                let buffer = pool.take(self.bytes_max);
+                self.read_on(copy, buffer, ids, out);
             }
         }
+    }
+
+    /// Reads what follows what was read of a copy.
+    fn read_on<P: BlockPool>(
+        &mut self,
+        copy: usize,
+        buffer: P::Buffer,
+        ids: &mut RequestIds,
+        out: &mut impl Extend<IoRequest<P>>,
+    ) {
+        let (id, file) = (ids.next(), self.files[copy]);
+        self.reads.push((id, copy));
+        let (offset, len) = (self.bytes[copy].len() as u64, self.bytes_max);
+        out.extend([IoRequest { id, operation: IoOperation::Read { file, offset, buffer, len } }]);
     }
 
     fn judge(&self) -> Loaded<M> {
@@ -194,7 +220,13 @@ impl<M: TwoCopies> CopiesLoad<M> {
             (None, None) if self.copies.iter().all(|copy| *copy == CopyState::Missing) => {
                 return Loaded::Missing;
             }
-            (None, None) => return Loaded::Damaged,
+            (None, None) => {
+                let unreadable = self.files.iter().zip(&self.copies).find_map(|(file, copy)| match copy {
+                    CopyState::Unreadable(error) => Some((*file, *error)),
+                    _ => None,
+                });
+                return unreadable.map_or(Loaded::Damaged, |(file, error)| Loaded::Unreadable(file, error));
+            }
         };
         let stale = [a, b].map(|copy| copy != Some(manifest));
         let missing = self.copies.each_ref().map(|copy| *copy == CopyState::Missing);

@@ -61,8 +61,8 @@ pub struct FreeFile {
 pub struct FloorEntry {
     /// The state that sums up everything before.
     pub floor: ShardFloor,
-    /// The batch that holds the last byte of the record at the floor, or a later one: no record of the shard up to
-    /// the floor lies behind it.
+    /// The highest batch number given out when the floor was taken: no record of the shard up to the floor lies
+    /// behind it, none after the floor before it.
     pub batch: BatchNumber,
 }
 
@@ -132,13 +132,14 @@ impl LogManifest {
         self.floors.iter().find(|entry| entry.floor.shard == shard)
     }
 
-    /// Every batch up to this number is needed by no shard.
+    /// Every batch up to this number is needed by no shard. The batch at a floor is: it may hold later records.
     #[must_use]
     pub fn obsolete_through(&self) -> BatchNumber {
         if self.floors.len() < usize::from(self.shard_count) {
             return BatchNumber::ZERO;
         }
-        self.floors.iter().map(|entry| entry.batch).min().unwrap_or(BatchNumber::ZERO)
+        let lowest = self.floors.iter().map(|entry| entry.batch).min().unwrap_or(BatchNumber::ZERO);
+        BatchNumber(lowest.0.saturating_sub(1))
     }
 
     /// Its bytes: a multiple of [`BLOCK_BYTES`].
@@ -387,7 +388,7 @@ mod tests {
         other.floor.shard = ShardId(4);
         other.batch = BatchNumber(40);
         manifest.floors.insert(0, other);
-        assert_eq!(manifest.obsolete_through(), BatchNumber(40));
+        assert_eq!(manifest.obsolete_through(), BatchNumber(39), "batch 40 may hold later records");
     }
 
     proptest! {

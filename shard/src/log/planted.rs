@@ -25,6 +25,8 @@ pub enum PlantedBug {
     RecycleTooSoon,
     /// Segments count as obsolete up to the highest floor of a shard instead of the lowest.
     RecycleByHighestFloor,
+    /// The batch at a floor counts as obsolete, though records after the floor may lie in it.
+    RecycleBatchAtFloor,
     /// Recovery does not compare a batch's previous checksum.
     SkipChainCheck,
     /// Recovery does not look at what later batches prove.
@@ -54,7 +56,7 @@ pub enum PlantedBug {
 #[cfg(feature = "sim")]
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::AcknowledgeEarly,
         Self::AcknowledgeOutOfOrder,
         Self::SkipDsync,
@@ -65,6 +67,7 @@ impl PlantedBug {
         Self::UseBeforeManifest,
         Self::RecycleTooSoon,
         Self::RecycleByHighestFloor,
+        Self::RecycleBatchAtFloor,
         Self::SkipChainCheck,
         Self::DropKnownDurableProof,
         Self::StopAtFirstInvalid,

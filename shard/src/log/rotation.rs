@@ -178,8 +178,7 @@ impl<P: BlockPool> Log<P> {
     // ---- what is needed ---------------------------------------------------------------------------------------
 
     /// Of these shards no record up to the floor is needed any more: the floor, kept in the manifest, says it all.
-    /// `batch` is a batch that lies at or behind all of these records, such as [`Self::appended`] at the time the
-    /// floors were taken. Segments that no shard needs are reused, once all this is durable.
+    /// `batch` is [`Self::appended`] at the time the floors were taken. Segments that no shard needs are reused, once all this is durable.
     ///
     /// # Panics
     /// When a shard is not of this log, or the batch was not given out yet.
@@ -230,6 +229,9 @@ impl<P: BlockPool> Log<P> {
         let mut obsolete = next.obsolete_through();
         if self.config.planted(PlantedBug::RecycleByHighestFloor) {
             obsolete = next.floors.iter().map(|entry| entry.batch).max().unwrap_or(obsolete);
+        }
+        if self.config.planted(PlantedBug::RecycleBatchAtFloor) {
+            obsolete = obsolete.next();
         }
         for closed in &self.closed {
             if closed.last_batch > obsolete || next.segments[0] != closed.entry {

@@ -234,6 +234,10 @@ impl<P: BlockPool> LogRecovery<P> {
             }
             Loaded::Missing => return Err(RefuseToStart::ManifestMissing { log }),
             Loaded::Damaged => return Err(RefuseToStart::ManifestDamaged { log }),
+            Loaded::Unreadable(file, error) => {
+                let bytes = LOG_MANIFEST_BYTES_MAX as u64;
+                return Err(RefuseToStart::ReadFailed { file, offset: 0, bytes, error });
+            }
             Loaded::Contradiction => return Err(RefuseToStart::ManifestContradiction { log }),
             Loaded::Newer(format) => {
                 let file = FileId::LogManifest { log, copy: ManifestCopy::A };

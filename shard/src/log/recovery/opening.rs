@@ -1,7 +1,8 @@
 //! The last step: where the log goes on.
 //!
 //! Rules kept here: nothing is appended behind a torn tail. A log goes on in its last generation only when nothing
-//! was in flight: behind a clean-shutdown mark, or in a generation without a batch, and nothing but zeros after it.
+//! was in flight: behind a clean-shutdown mark, or in a generation without a batch, and nothing but zeros after it; and
+//! nothing begun under its term is unfinished, for only a new term says that the rest will never come.
 //! Else a new generation with a new term is opened, durably, before a record can be appended.
 
 use std::collections::VecDeque;
@@ -114,6 +115,8 @@ impl<P: BlockPool> LogRecovery<P> {
                 proof: Proof::Floor,
             });
         }
+        let last_term = used.last().map_or(Term(0), |(_, header, _)| header.term);
+        let is_unfinished = self.assembler.is_unfinished_in(last_term);
         self.note_end(end, cut, behind);
         if let RecoveryMode::Final(expected) = self.start.mode {
             if expected != end {
@@ -136,7 +139,7 @@ impl<P: BlockPool> LogRecovery<P> {
         };
         let is_empty = end_offset == SEGMENT_HEADER_BYTES as u64;
         let over_the_tail = self.config.planted(PlantedBug::AppendBehindTornTail);
-        if (!behind && (is_empty || last_kind == BatchKind::Clean)) || over_the_tail {
+        if (!behind && !is_unfinished && (is_empty || last_kind == BatchKind::Clean)) || over_the_tail {
             let rule = if is_empty {
                 RecoveryRule::ContinuedEmptyGeneration
             } else {

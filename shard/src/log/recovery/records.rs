@@ -108,6 +108,11 @@ impl RecordAssembler {
         Ok(())
     }
 
+    /// Whether something was begun under this term and not finished: then the log must not go on under it.
+    pub(super) fn is_unfinished_in(&self, term: Term) -> bool {
+        self.shards.values().any(|unfinished| unfinished.begun().is_some_and(|begun| begun >= term))
+    }
+
     /// The log has ended: what is unfinished is dropped.
     pub(super) fn finish(&mut self, config: &LogConfig) {
         for unfinished in std::mem::take(&mut self.shards).into_values() {
@@ -142,11 +147,15 @@ impl Unfinished {
         self.fragments.is_none() && self.group.is_empty()
     }
 
+    /// The term of what is unfinished.
+    fn begun(&self) -> Option<Term> {
+        let fragments = self.fragments.as_ref().map(|(term, _, _)| *term);
+        fragments.or((!self.group.is_empty()).then_some(self.group_term))
+    }
+
     /// Whether what is unfinished was begun under an earlier term: a recovery cut it off.
     fn cut_by(&self, term: Term) -> bool {
-        let begun = self.fragments.as_ref().map(|(term, _, _)| *term);
-        let begun = begun.or((!self.group.is_empty()).then_some(self.group_term));
-        begun.is_some_and(|begun| begun < term)
+        self.begun().is_some_and(|begun| begun < term)
     }
 }
 

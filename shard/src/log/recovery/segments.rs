@@ -44,6 +44,8 @@ pub(super) struct SegmentsOpen {
     identity: LogIdentity,
     entries: Vec<SegmentEntry>,
     found: Vec<Option<HeaderFound>>,
+    /// What was read of each header so far.
+    bytes: Vec<Vec<u8>>,
     next: usize,
     to_read: VecDeque<usize>,
     in_flight: Vec<(RequestId, usize, Stage)>,
@@ -51,8 +53,8 @@ pub(super) struct SegmentsOpen {
 
 impl SegmentsOpen {
     pub(super) fn new(identity: LogIdentity, entries: Vec<SegmentEntry>) -> Self {
-        let found = vec![None; entries.len()];
-        Self { identity, entries, found, next: 0, to_read: VecDeque::new(), in_flight: Vec::new() }
+        let (found, bytes) = (vec![None; entries.len()], vec![Vec::new(); entries.len()]);
+        Self { identity, entries, found, bytes, next: 0, to_read: VecDeque::new(), in_flight: Vec::new() }
     }
 
     fn file(&self, at: usize) -> FileId {
@@ -69,11 +71,11 @@ impl SegmentsOpen {
         if let Some(at) = self.to_read.pop_front() {
             let id = ids.next();
             self.in_flight.push((id, at, Stage::Read));
-            let (buffer, len) = (pool.take(SEGMENT_HEADER_BYTES), SEGMENT_HEADER_BYTES);
-            return Some(IoRequest {
-                id,
-                operation: IoOperation::Read { file: self.file(at), offset: 0, buffer, len },
-            });
+            let offset = self.bytes[at].len();
+            let len = SEGMENT_HEADER_BYTES - offset;
+            let (buffer, offset) = (pool.take(SEGMENT_HEADER_BYTES), offset as u64);
+            let operation = IoOperation::Read { file: self.file(at), offset, buffer, len };
+            return Some(IoRequest { id, operation });
         }
         if self.next == self.entries.len() || self.in_flight.len() >= DEPTH {
             return None;
@@ -113,9 +115,20 @@ impl SegmentsOpen {
         match (stage, done.buffer) {
             (Stage::Sync, _) => self.to_read.push_back(at),
             (Stage::Read, IoBuffer::Owned(buffer)) => {
-                // A read cut short leaves a copy out; one copy is enough, and a missing file end shows later.
-                let bytes = &buffer.as_ref()[..len.min(SEGMENT_HEADER_BYTES)];
-                self.found[at] = Some(self.judge(at, bytes)?);
+                // A read may be cut short anywhere; only a read of nothing is the end of the file.
+                let header = &mut self.bytes[at];
+                let whole = len - len % BLOCK_BYTES;
+                header.extend_from_slice(&buffer.as_ref()[..whole]);
+                if whole > 0 && header.len() < SEGMENT_HEADER_BYTES {
+                    self.to_read.push_back(at);
+                } else {
+                    let offset = header.len() as u64;
+                    let found = self.judge(at, &self.bytes[at])?;
+                    if found == HeaderFound::None && offset < SEGMENT_HEADER_BYTES as u64 {
+                        return Err(RefuseToStart::SegmentShort { file, offset, expected: entry.file_bytes });
+                    }
+                    self.found[at] = Some(found);
+                }
                 pool.put(buffer);
             }
             (Stage::Read, _) => unreachable!("a read's buffer comes back with it"),

@@ -1,0 +1,282 @@
+//! Brings a store up, as the engine does: store manifest, logs of all eras, a new era when the number of workers
+//! changed. May be cut short by a crash after any completion.
+
+use crate::io::{Fatal, FileId, IoDone, IoRequest, ManifestCopy};
+use crate::key::KeyHasher;
+use crate::log::recovery::{LogRecovery, RecoveryEvent, RecoveryMode, RecoveryStart, RefuseToStart};
+use crate::log::{Log, LogConfig};
+use crate::shard::Shard;
+use crate::shard_set::ShardSet;
+use crate::sim::disk::SimDisk;
+use crate::sim::report::SimReport;
+use crate::store_files::{StoreManifestError, StoreManifestFound, StoreManifestLoad, StoreManifestWrite};
+use crate::store_manifest::{EraState, StoreManifest};
+use crate::testing::HeapPool;
+use crate::types::{SLOT_COUNT, ShardId, Term, UnixMs};
+
+/// Identity and secret of every simulated store.
+const UUID: [u8; 16] = *b"simulated store!";
+const SEED: [u8; 16] = *b"simulated secret";
+
+/// Why a store is not up.
+#[derive(Debug)]
+pub enum Down {
+    /// A crash came in between.
+    Crashed,
+    /// It refuses: the text, and whether a fault of the disk during the start is the reason.
+    Refused {
+        /// Why.
+        why: String,
+        /// An error that the disk reported during this very start, and not what it holds.
+        by_error: bool,
+    },
+}
+
+/// A store that is up.
+pub struct Up {
+    /// Its workers, in the order of their logs.
+    pub workers: Vec<ShardSet<HeapPool>>,
+    /// Its manifest.
+    pub manifest: StoreManifest,
+}
+
+/// One start.
+pub struct Boot<'a> {
+    /// The disk.
+    pub disk: &'a mut SimDisk,
+    /// What is counted.
+    pub report: &'a mut SimReport,
+    /// How logs work.
+    pub config: LogConfig,
+    /// Completions before a crash, if there is to be one.
+    pub crash_after: Option<u64>,
+    /// Workers to run with.
+    pub worker_count: u16,
+    /// Shards, should the store be created.
+    pub shard_count: u16,
+    /// The time.
+    pub now: UnixMs,
+}
+
+type ShardOf = Shard<Vec<u8>>;
+
+impl Boot<'_> {
+    /// Checksum seed of the simulated stores' batches.
+    #[must_use]
+    pub fn checksum_seed() -> u32 {
+        let manifest = StoreManifest::create(UUID, SEED, UnixMs(0), 1, 1);
+        manifest.identity_of(manifest.eras[0].logs[0].log).map_or(0, |identity| identity.checksum_seed)
+    }
+
+    /// Brings the store up.
+    ///
+    /// # Errors
+    /// It is down.
+    pub fn run(mut self) -> Result<Up, Down> {
+        let mut manifest = self.load_manifest()?;
+        let mut shards = self.empty_shards(&manifest);
+        let mut logs = Vec::new();
+        let mut term = Term(0);
+        for era in manifest.eras.clone() {
+            let first_term = Term(term.0 + 1);
+            for entry in &era.logs {
+                let Some(start) = RecoveryStart::of(&manifest, entry.log, first_term) else {
+                    return Err(refused("an era names a log that is none".into()));
+                };
+                let log = self.recover(start, &mut shards, &mut term)?;
+                logs.extend(log);
+            }
+        }
+        if manifest.current_era().state == EraState::Opening {
+            manifest.mark_open();
+            self.write_manifest(&manifest, false)?;
+        }
+        if logs.len() != usize::from(self.worker_count) {
+            logs = self.change_workers(logs, &mut manifest, &mut shards, &mut term)?;
+        }
+        let hasher = KeyHasher::new(manifest.seed);
+        let mut shards = shards.into_iter();
+        let mut workers = Vec::new();
+        for (entry, log) in manifest.current_era().logs.iter().zip(logs) {
+            let mut own: Vec<ShardOf> = shards.by_ref().take(usize::from(entry.shard_count)).collect();
+            for shard in &mut own {
+                shard.set_term(log.term());
+            }
+            workers.push(ShardSet::new(own, hasher, HeapPool, Some(log)));
+        }
+        Ok(Up { workers, manifest })
+    }
+
+    fn empty_shards(&self, manifest: &StoreManifest) -> Vec<ShardOf> {
+        let firsts = manifest.first_slots.iter().map(|slot| slot.0);
+        let ends = manifest.first_slots.iter().skip(1).map(|slot| slot.0).chain([SLOT_COUNT]);
+        (0..)
+            .zip(firsts.zip(ends))
+            .map(|(id, (first, end))| Shard::new(ShardId(id), first..end, Term(1), self.now))
+            .collect()
+    }
+
+    fn load_manifest(&mut self) -> Result<StoreManifest, Down> {
+        let mut load = StoreManifestLoad::new(HeapPool);
+        let found = loop {
+            let done = self.step(|| load.next_io())?;
+            match load.on_io(done) {
+                Ok(None) => {}
+                Ok(Some(found)) => break found,
+                // Creation writes the manifest before any other file: without others there never was a store.
+                Err(StoreManifestError::Damaged) if !self.has_logs() => break StoreManifestFound::None,
+                Err(error) => {
+                    let by_error = matches!(error, StoreManifestError::Io(_));
+                    return Err(Down::Refused { why: error.to_string(), by_error });
+                }
+            }
+        };
+        match found {
+            StoreManifestFound::Manifest { manifest, repaired } => {
+                if repaired {
+                    self.report.count("rule StoreManifestRepaired");
+                }
+                Ok(manifest)
+            }
+            StoreManifestFound::None if self.has_logs() => {
+                self.report.count("refused StoreManifestMissing");
+                Err(refused("log files without a store manifest".into()))
+            }
+            StoreManifestFound::None => {
+                let (shards, workers) = (self.shard_count, self.worker_count);
+                let manifest = StoreManifest::create(UUID, SEED, self.now, shards, workers);
+                self.write_manifest(&manifest, true)?;
+                Ok(manifest)
+            }
+        }
+    }
+
+    fn has_logs(&self) -> bool {
+        let is_log =
+            |file: &FileId| !matches!(file, FileId::StoreManifest(ManifestCopy::A | ManifestCopy::B));
+        self.disk.files.keys().any(is_log)
+    }
+
+    fn write_manifest(&mut self, manifest: &StoreManifest, create: bool) -> Result<(), Down> {
+        let mut write = StoreManifestWrite::new(manifest, create, HeapPool);
+        loop {
+            let done = self.step(|| write.next_io())?;
+            if write.on_io(done).map_err(failed)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Recovers one log into the shards.
+    fn recover(
+        &mut self,
+        start: RecoveryStart,
+        shards: &mut [ShardOf],
+        term: &mut Term,
+    ) -> Result<Option<Log<HeapPool>>, Down> {
+        let hasher = KeyHasher::new(SEED);
+        let mut scratch = Vec::new();
+        let mut recovery = LogRecovery::new(start, self.config, HeapPool);
+        let now = self.now;
+        loop {
+            while let Some(event) = recovery.next_event() {
+                match event {
+                    RecoveryEvent::Floor(floor) => {
+                        let shard = &mut shards[usize::from(floor.shard.0)];
+                        // A floor of a later era is behind all that the earlier ones hold.
+                        if shard.lsn() < floor.lsn {
+                            let (first, count) = shard.slots();
+                            *shard = Shard::new(floor.shard, first.0..first.0 + count, Term(1), now);
+                            shard.start_at(floor);
+                        }
+                    }
+                    RecoveryEvent::Record { record, bytes } => {
+                        let Some(shard) = shards.get_mut(usize::from(record.shard.0)) else {
+                            return Err(refused("a record of a shard that is none".into()));
+                        };
+                        shard
+                            .apply(&record, bytes, &hasher, &mut HeapPool, &mut scratch)
+                            .map_err(|error| refused(error.to_string()))?;
+                    }
+                }
+            }
+            if recovery.is_finished() {
+                break;
+            }
+            let done = self.step(|| recovery.next_io())?;
+            recovery.on_io(done);
+        }
+        match recovery.finish() {
+            Ok(recovered) => {
+                self.report.count_rules(&recovered.report);
+                *term = (*term).max(recovered.report.term);
+                Ok(recovered.log)
+            }
+            Err(error) => {
+                self.report.count_refusal(&error);
+                let by_error = matches!(error, RefuseToStart::Io(_) | RefuseToStart::ReadFailed { .. });
+                Err(Down::Refused { why: error.to_string(), by_error })
+            }
+        }
+    }
+
+    /// Ends the era and begins one with another number of workers.
+    fn change_workers(
+        &mut self,
+        logs: Vec<Log<HeapPool>>,
+        manifest: &mut StoreManifest,
+        shards: &mut [ShardOf],
+        term: &mut Term,
+    ) -> Result<Vec<Log<HeapPool>>, Down> {
+        let mut ends = Vec::new();
+        for mut log in logs {
+            log.begin_shutdown();
+            while !log.is_shut_down() {
+                let done = self.step(|| log.next_io())?;
+                log.on_io(done).map_err(failed)?;
+            }
+            ends.push(log.end());
+        }
+        manifest.begin_era(&ends, self.worker_count);
+        self.report.count("eras begun");
+        self.write_manifest(manifest, false)?;
+        let first_term = Term(term.0 + 1);
+        let mut logs = Vec::new();
+        for entry in manifest.current_era().logs.clone() {
+            let Some(identity) = manifest.identity_of(entry.log) else { unreachable!("just made") };
+            let start = RecoveryStart { identity, mode: RecoveryMode::Create, first_term };
+            logs.extend(self.recover(start, shards, term)?);
+        }
+        manifest.mark_open();
+        self.write_manifest(manifest, false)?;
+        Ok(logs)
+    }
+
+    /// Performs I/O until there is a completion.
+    fn step(
+        &mut self,
+        mut next: impl FnMut() -> Option<IoRequest<HeapPool>>,
+    ) -> Result<IoDone<HeapPool>, Down> {
+        while let Some(request) = next() {
+            self.disk.submit(0, request);
+        }
+        if let Some(left) = &mut self.crash_after {
+            if *left == 0 {
+                return Err(Down::Crashed);
+            }
+            *left -= 1;
+        }
+        match self.disk.complete_one(self.report) {
+            Some((_, done)) => Ok(done),
+            None => Err(refused("the start hangs: it waits and nothing is in flight".into())),
+        }
+    }
+}
+
+fn refused(why: String) -> Down {
+    Down::Refused { why, by_error: false }
+}
+
+fn failed(error: Fatal) -> Down {
+    Down::Refused { why: error.to_string(), by_error: true }
+}

@@ -1,0 +1,132 @@
+//! What is drawn once per seed: sizes, rates and which faults happen at all (swarm testing: a run that has few kinds
+//! of faults reaches states that a run with all of them never does).
+
+use crate::log::{LogConfig, PlantedBug, SyncMethod, SyncPolicy};
+use crate::sim::rng::Rng;
+
+/// Faults per 1000 chances; 0: never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// Per write: only part of it is written, and said so.
+    pub short_write: u64,
+    /// Per read: only part of it is read, and said so.
+    pub short_read: u64,
+    /// Per write or sync: it fails, part of it may be done.
+    pub write_error: u64,
+    /// Per read: it fails.
+    pub read_error: u64,
+    /// Per write: said to be done, not done.
+    pub lost_write: u64,
+    /// Per write: done somewhere else.
+    pub misdirected_write: u64,
+    /// Per round: the disk becomes full, or has room again.
+    pub disk_full: u64,
+    /// Per round: a crash.
+    pub crash: u64,
+    /// Per crash: power is lost too, else only the process ends.
+    pub power_loss: u64,
+    /// Per start: another crash before it is up.
+    pub crash_in_boot: u64,
+    /// Per crash: something on disk is damaged while the store is down.
+    pub damage: u64,
+    /// Per round: a clean shutdown.
+    pub shutdown: u64,
+    /// Per start: another number of workers.
+    pub other_workers: u64,
+}
+
+/// One run's options.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The seed they were drawn from.
+    pub seed: u64,
+    /// Client operations of the run.
+    pub operations: u64,
+    /// How the logs work; the sizes are small so that everything happens often.
+    pub log: LogConfig,
+    /// Workers at the start.
+    pub worker_count: u16,
+    /// Shards of the store.
+    pub shard_count: u16,
+    /// Different keys.
+    pub key_count: u64,
+    /// Value sizes to draw from.
+    pub value_bytes: Vec<u64>,
+    /// Faults.
+    pub rates: Rates,
+    /// Per 1000 rounds: FLUSHALL.
+    pub flush: u64,
+    /// Operations per turn at most.
+    pub turn_max: u64,
+    /// Completions per round at most.
+    pub completions_max: u64,
+    /// The mistake planted, if any.
+    pub planted: Option<PlantedBug>,
+}
+
+impl Options {
+    /// The options of a seed.
+    #[must_use]
+    pub fn draw(seed: u64, operations: u64, planted: Option<PlantedBug>) -> Self {
+        let mut rng = Rng::new(seed ^ 0x05e1_ec70_0000_0000);
+        let batch_bytes_max = rng.pick(&[8 << 10, 16 << 10, 32 << 10]);
+        let log = LogConfig {
+            segment_bytes: rng.pick(&[64 << 10, 96 << 10, 256 << 10]),
+            batch_bytes_max,
+            in_flight_max: rng.pick(&[1, 2, 4, 4, 8]),
+            sync: rng.pick(&[SyncMethod::Dsync, SyncMethod::Dsync, SyncMethod::Fdatasync]),
+            policy: rng.pick(&[
+                SyncPolicy::EveryBatch,
+                SyncPolicy::EveryBatch,
+                SyncPolicy::EveryBatch,
+                SyncPolicy::EveryBatch,
+                SyncPolicy::EverySecond,
+                SyncPolicy::Never,
+            ]),
+            zero_bytes: rng.pick(&[16 << 10, 64 << 10]),
+            read_bytes: rng.pick(&[16 << 10, 64 << 10]),
+            read_depth: rng.pick(&[1, 3]),
+            planted,
+            ..LogConfig::default()
+        };
+        let mut some = |of: &[u64]| if rng.chance(500) { 0 } else { rng.pick(of) };
+        let rates = Rates {
+            short_write: some(&[5, 50]),
+            short_read: some(&[5, 50]),
+            write_error: some(&[1, 3]),
+            read_error: some(&[1, 3]),
+            lost_write: some(&[1, 3]),
+            misdirected_write: some(&[1, 3]),
+            disk_full: some(&[5]),
+            crash: 0,
+            power_loss: 0,
+            crash_in_boot: some(&[100, 500]),
+            damage: some(&[200, 500]),
+            shutdown: some(&[5, 10]),
+            other_workers: some(&[100, 300]),
+        };
+        let rates =
+            Rates { crash: rng.pick(&[20, 50, 100]), power_loss: rng.pick(&[300, 700, 1000]), ..rates };
+        let batch = batch_bytes_max as u64;
+        let sizes: [&[u64]; 4] = [
+            &[8, 100],
+            &[8, 100, 1000, 4000],
+            &[8, 4000, batch - 200, batch],
+            &[8, batch, 2 * batch, 5 * batch],
+        ];
+        Self {
+            seed,
+            operations,
+            log,
+            worker_count: rng.pick(&[1, 1, 2, 3]),
+            shard_count: rng.pick(&[3, 4]),
+            key_count: rng.pick(&[4, 20, 60]),
+            value_bytes: rng.pick(&sizes).to_vec(),
+            rates,
+            flush: rng.pick(&[0, 5, 30]),
+            turn_max: rng.pick(&[1, 4, 16]),
+            completions_max: rng.pick(&[2, 6, 12]),
+            planted,
+        }
+    }
+}
