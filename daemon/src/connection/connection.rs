@@ -25,8 +25,19 @@ pub(crate) struct Client {
     pub(crate) output: Output,
     pub(crate) slots: ReplySlots,
     pub(crate) life: Life,
+    /// Bytes of replies that are being sent.
+    pub(crate) in_flight: usize,
     /// A request that goes over all keys is under way: later ones wait for it.
     pub(crate) blocked: bool,
+}
+
+impl Client {
+    /// Whether so much is unsent that further requests wait: so a client that does not read costs no more than this
+    /// and one reply.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.output.len() + self.in_flight > super::limits::OUTPUT_PAUSE_BYTES
+    }
 }
 
 /// One connection.
@@ -59,6 +70,7 @@ impl Connection {
                 output: Output::default(),
                 slots: ReplySlots::default(),
                 life: Life::Open,
+                in_flight: 0,
                 blocked: false,
             },
             parser: RequestParser::new(),

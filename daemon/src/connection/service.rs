@@ -319,7 +319,7 @@ impl Service {
     ) -> bool {
         for planned in plan.requests() {
             let client = &mut connection.client;
-            if client.blocked || client.output.len() > OUTPUT_PAUSE_BYTES || *budget == 0 {
+            if client.blocked || client.is_full() || *budget == 0 {
                 self.wait_with_plan(connection, me);
                 return false;
             }
@@ -551,6 +551,7 @@ impl Service {
             if count > 0 {
                 let spare = self.core.spare_buffers.pop().unwrap_or_default();
                 let bytes = connection.client.output.take(count, spare);
+                connection.client.in_flight = bytes.len();
                 worker.ring.send(&connection.socket, bytes, token(TokenKind::Send, me.0, me.1));
                 connection.sending = true;
             }
@@ -619,6 +620,7 @@ impl Service {
         let me = of_token(value);
         let Some(mut connection) = self.connections.take(me.0, me.1) else { return };
         connection.sending = false;
+        connection.client.in_flight = 0;
         match result {
             Ok(bytes) => {
                 self.core.counters.add(Counter::Sends, 1);
