@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 
 use super::values::{
@@ -52,7 +53,8 @@ pub(super) struct CommandLine {
     dir: PathBuf,
 
     /// Unix socket to listen on; "" for none [default: <dir>/ouro.sock]
-    #[arg(long, value_name = "PATH", help_heading = "Clients")]
+    #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from),
+        help_heading = "Clients")]
     unixsocket: Option<PathBuf>,
     /// Mode of the Unix socket, octal
     #[arg(long, value_name = "MODE", default_value = "600", value_parser = parse_mode, help_heading = "Clients")]
@@ -83,7 +85,7 @@ pub(super) struct CommandLine {
     proto_max_bulk_len: u64,
     /// Output of one client that may wait: bytes it never exceeds, bytes it does not exceed for long, and how many
     /// seconds that is; beyond it the client is disconnected, 0 for no limit
-    #[arg(long, value_name = "LIMIT", default_value = "normal 64mb 16mb 30", value_parser = parse_output_limit,
+    #[arg(long, value_name = "LIMIT", default_value = "normal 1gb 256mb 60", value_parser = parse_output_limit,
         help_heading = "Clients")]
     client_output_buffer_limit: OutputLimit,
 

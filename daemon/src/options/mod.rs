@@ -4,6 +4,8 @@
 mod check;
 mod command_line;
 mod config_file;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::net::IpAddr;
