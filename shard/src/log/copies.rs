@@ -12,6 +12,9 @@ use crate::log::manifest::{LogManifest, ManifestRead};
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::store_manifest::StoreManifest;
 
+/// Bytes of one read of a manifest.
+const READ_BYTES: usize = 64 << 10;
+
 /// A manifest that is kept in two copies.
 pub(crate) trait TwoCopies: Clone + PartialEq {
     fn decode(bytes: &[u8]) -> ManifestRead<Self>;
@@ -177,7 +180,7 @@ impl<M: TwoCopies> CopiesLoad<M> {
     ) {
         for copy in 0..self.files.len() {
             if self.copies[copy] != CopyState::Missing {
-                let buffer = pool.take(self.bytes_max);
+                let buffer = pool.take(self.bytes_max.min(READ_BYTES));
                 self.read_on(copy, buffer, ids, out);
             }
         }
@@ -193,7 +196,7 @@ impl<M: TwoCopies> CopiesLoad<M> {
     ) {
         let (id, file) = (ids.next(), self.files[copy]);
         self.reads.push((id, copy));
-        let (offset, len) = (self.bytes[copy].len() as u64, self.bytes_max);
+        let (offset, len) = (self.bytes[copy].len() as u64, buffer.as_ref().len());
         out.extend([IoRequest { id, operation: IoOperation::Read { file, offset, buffer, len } }]);
     }
 

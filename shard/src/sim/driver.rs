@@ -132,7 +132,7 @@ impl Driver {
             self.change_policy();
         }
         if self.turn().is_err() {
-            return self.crash();
+            return self.abort();
         }
         Ok(())
     }
@@ -464,6 +464,12 @@ impl Driver {
         self.start(power)
     }
 
+    /// The process ends itself after an I/O error; what was written and never synced may have gone with it.
+    fn abort(&mut self) -> Result<(), String> {
+        self.crash_disk();
+        self.start(true)
+    }
+
     fn crash_disk(&mut self) -> bool {
         self.workers.clear();
         self.replies.clear();
@@ -510,7 +516,7 @@ impl Driver {
                     self.wait_for_deadlines();
                 }
                 Ok(false) => return Err("a shutdown hangs: it waits and nothing is in flight".into()),
-                Err(_) => return self.crash(),
+                Err(_) => return self.abort(),
             }
         }
         Err("a shutdown does not end".into())
@@ -561,6 +567,8 @@ impl Driver {
                 Err(Down::Refused { by_error: true, .. }) => {
                     // The disk itself reported an error: the operator sees to it and starts again.
                     self.report.count("starts refused after an I/O error");
+                    // What was written and never synced may have gone with it.
+                    power = true;
                     self.disk.kill();
                     self.disk.quiet = true;
                 }

@@ -101,12 +101,12 @@ impl Options {
             crash: 0,
             power_loss: 0,
             crash_in_boot: some(&[100, 500]),
-            damage: some(&[200, 500]),
+            damage: some(&[100, 300]),
             shutdown: some(&[5, 10]),
             other_workers: some(&[100, 300]),
         };
         let rates =
-            Rates { crash: rng.pick(&[20, 50, 100]), power_loss: rng.pick(&[300, 700, 1000]), ..rates };
+            Rates { crash: rng.pick(&[2, 5, 20, 50]), power_loss: rng.pick(&[300, 700, 1000]), ..rates };
         let batch = batch_bytes_max as u64;
         let sizes: [&[u64]; 4] = [
             &[8, 100],
