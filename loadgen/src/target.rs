@@ -69,7 +69,7 @@ impl Target {
     /// Opens a blocking connection.
     ///
     /// # Errors
-    /// Those of the system; [`explain_connect`] says what they mean.
+    /// Those of the system; [`explain_connect`](Self::explain_connect) says what they mean.
     pub fn connect(&self) -> io::Result<Connection> {
         match self {
             Self::Unix(path) => UnixStream::connect(path).map(Connection::Unix),
