@@ -1,8 +1,8 @@
 //! The control plane: what is not on the hot path, on one thread with a `tokio-uring` runtime of its own.
 //!
-//! It hears signals ([`signals`]), serves GET /health and GET /metrics at the admin address ([`admin`]), and holds
-//! what the start and the end of the process need: the log ([`logging`]), the question whether io_uring is to be had
-//! ([`probe_io_uring`]) and the exit codes ([`ExitCode`]). It reads what workers publish in [`Server`] and asks them
+//! It hears signals (`signals`), serves GET /health and GET /metrics at the admin address (`admin`), and holds
+//! what the start and the end of the process need: the log (`logging`), the question whether io_uring is to be had
+//! ([`probe_io_uring`]) and the exit codes ([`exit_code`]). It reads what workers publish in [`Server`] and asks them
 //! for nothing; a worker that hangs is seen here, and hangs nothing.
 //!
 //! The order of a start: options, [`Server::new`], [`log_to_stderr`], [`probe_io_uring`], [`start`] (from now on
@@ -11,7 +11,7 @@
 
 mod admin;
 mod admin_socket;
-mod exit_code;
+pub mod exit_code;
 mod exposition;
 #[cfg(test)]
 mod exposition_check;
