@@ -1,1 +1,23 @@
-//! Benches of the parts and the side-by-side harness against other servers.
+//! Benches of the parts, the side-by-side harness against other servers, and the kill-and-restart test.
+//!
+//! Two programs stand on this library. `side_by_side` starts servers in turn, loads them alike and writes a report
+//! with ratios: [`scenario`] -> [`server`] -> [`load`] -> [`report`] -> [`table`]. `kill_cycles` kills `ourod` under
+//! load and checks what it still has: [`crash`]. Both see a server only as a client does: by its socket, its process
+//! id and its directory.
+
+#![forbid(unsafe_code)]
+
+pub mod binaries;
+pub mod client;
+pub mod crash;
+pub mod limits;
+pub mod load;
+pub mod machine;
+pub mod process;
+pub mod progress;
+pub mod report;
+pub mod rng;
+pub mod scenario;
+pub mod server;
+pub mod statistics;
+pub mod table;
