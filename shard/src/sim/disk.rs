@@ -26,8 +26,10 @@ pub struct SimFile {
     pub current: Vec<u8>,
     /// What survives power loss, but for the dirty sectors, of which anything may.
     pub durable: Vec<u8>,
-    /// Sectors written and not synced, with the time of the last write.
-    dirty: BTreeMap<usize, u64>,
+    /// Time of the last write of each sector that is not synced; 0 where it is.
+    dirty: Vec<u64>,
+    /// Sectors that are not synced.
+    dirty_count: usize,
     /// Whether its name survives power loss.
     named: bool,
 }
@@ -42,7 +44,12 @@ impl SimFile {
         if durable {
             self.make_durable(offset / SECTOR_BYTES..end / SECTOR_BYTES);
         } else {
-            self.dirty.extend((offset / SECTOR_BYTES..end / SECTOR_BYTES).map(|sector| (sector, time)));
+            assert!(time > 0, "time 0 means clean");
+            self.dirty.resize(self.dirty.len().max(end / SECTOR_BYTES), 0);
+            for dirty in &mut self.dirty[offset / SECTOR_BYTES..end / SECTOR_BYTES] {
+                self.dirty_count += usize::from(*dirty == 0);
+                *dirty = time;
+            }
         }
     }
 
@@ -52,22 +59,37 @@ impl SimFile {
             self.durable.resize(range.end, 0);
         }
         self.durable[range.clone()].copy_from_slice(&self.current[range]);
-        for sector in sectors {
-            self.dirty.remove(&sector);
+        let end = sectors.end.min(self.dirty.len());
+        for dirty in self.dirty.get_mut(sectors.start..end).unwrap_or_default() {
+            self.dirty_count -= usize::from(*dirty != 0);
+            *dirty = 0;
         }
     }
 
+    /// The sectors last written up to a time and not synced.
+    fn dirty_sectors(&self, before: u64) -> Vec<usize> {
+        if self.dirty_count == 0 {
+            return Vec::new();
+        }
+        let dirty = self.dirty.iter().enumerate().filter(|(_, time)| **time > 0 && **time <= before);
+        dirty.map(|(sector, _)| sector).collect()
+    }
+
+    /// Nothing is dirty any more.
+    fn forget_dirty(&mut self) {
+        self.dirty.clear();
+        self.dirty_count = 0;
+    }
+
     fn sync(&mut self, before: u64) {
-        let synced: Vec<usize> =
-            self.dirty.iter().filter(|(_, time)| **time <= before).map(|(sector, _)| *sector).collect();
-        for sector in synced {
+        for sector in self.dirty_sectors(before) {
             self.make_durable(sector..sector + 1);
         }
     }
 
     /// What is left after power loss.
     fn cut(&mut self, rng: &mut Rng, new: u64, garbage: u64) {
-        for sector in std::mem::take(&mut self.dirty).into_keys() {
+        for sector in self.dirty_sectors(u64::MAX) {
             let range = sector * SECTOR_BYTES..(sector + 1) * SECTOR_BYTES;
             if rng.chance(garbage) {
                 self.durable.resize(self.durable.len().max(range.end), 0);
@@ -79,6 +101,7 @@ impl SimFile {
             }
         }
         self.current.clone_from(&self.durable);
+        self.forget_dirty();
     }
 }
 
@@ -362,7 +385,7 @@ impl SimDisk {
         if fails {
             report.count("fault sync error");
             // What the drive dropped is gone, and it will not say so again.
-            for sector in std::mem::take(&mut file.dirty).into_keys() {
+            for sector in file.dirty_sectors(u64::MAX) {
                 let range = sector * SECTOR_BYTES..(sector + 1) * SECTOR_BYTES;
                 if rng.chance(500) {
                     file.make_durable(sector..sector + 1);
@@ -374,6 +397,7 @@ impl SimDisk {
                     file.current[range].copy_from_slice(&old);
                 }
             }
+            file.forget_dirty();
             return Err(EIO);
         }
         file.sync(submitted);
@@ -430,7 +454,7 @@ impl SimDisk {
                 self.files.entry(id).or_insert(file);
             }
         }
-        let torn = self.files.values().any(|file| !file.dirty.is_empty());
+        let torn = self.files.values().any(|file| file.dirty_count > 0);
         if torn {
             report.count("fault unsynced sectors lost");
             if garbage > 0 {

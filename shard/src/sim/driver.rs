@@ -231,7 +231,8 @@ impl Driver {
         let len = self.rng.pick(&self.options.value_bytes).max(1);
         let len = usize::try_from(len + self.rng.below(len)).unwrap_or(1);
         let stamp = self.value_counter.to_le_bytes();
-        let value = stamp.iter().copied().cycle().take(len).collect();
+        let mut value = stamp.repeat(len.div_ceil(stamp.len()));
+        value.truncate(len);
         ModelValue { value: Rc::new(value), deadline }
     }
 

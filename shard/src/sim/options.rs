@@ -111,8 +111,8 @@ impl Options {
         let sizes: [&[u64]; 4] = [
             &[8, 100],
             &[8, 100, 1000, 4000],
-            &[8, 4000, batch - 200, batch],
-            &[8, batch, 2 * batch, 5 * batch],
+            &[8, 8, 100, 4000, batch - 200, batch],
+            &[8, 8, 8, 100, 100, 100, batch, 3 * batch],
         ];
         Self {
             seed,
@@ -123,7 +123,7 @@ impl Options {
             key_count: rng.pick(&[4, 20, 60]),
             value_bytes: rng.pick(&sizes).to_vec(),
             rates,
-            flush: rng.pick(&[0, 5, 30]),
+            flush: rng.pick(&[2, 10, 30]),
             turn_max: rng.pick(&[1, 4, 16]),
             completions_max: rng.pick(&[2, 6, 12]),
             planted,
