@@ -159,6 +159,16 @@ impl Command {
         if self.arity >= 0 { arg_count == wanted } else { arg_count >= wanted }
     }
 
+    /// Whether each key has what goes with it, in a request that [`Self::check_arity`] accepts: MSET wants pairs.
+    #[must_use]
+    #[inline]
+    pub const fn has_whole_steps(&self, arg_count: usize) -> bool {
+        match self.keys {
+            Some(keys) if self.arity < 0 && keys.to_end => (arg_count - keys.first).is_multiple_of(keys.step),
+            _ => true,
+        }
+    }
+
     /// Indexes of the keys in a request of `arg_count` arguments, the name included.
     pub fn key_positions(&self, arg_count: usize) -> impl Iterator<Item = usize> + Clone {
         self.keys.into_iter().flat_map(move |keys| keys.positions(arg_count))

@@ -176,7 +176,8 @@ pub fn resolve(args: Args<'_>) -> Result<&'static Command, Refusal> {
     {
         command = lookup_subcommand(command, name).ok_or(Refusal::UnknownSubcommand(command))?;
     }
-    if !command.check_arity(args.len()) || matches!(command.execution, Execution::Container) {
+    let fits = command.check_arity(args.len()) && command.has_whole_steps(args.len());
+    if !fits || matches!(command.execution, Execution::Container) {
         return Err(Refusal::WrongArity(command));
     }
     Ok(command)
@@ -195,6 +196,20 @@ mod tests {
                 assert_eq!(found.map(|found| found.id), Some(command.id), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_key_without_its_value_is_refused_before_anything_is_written() {
+        let refused = |words: &[&[u8]]| {
+            let mut request = Vec::new();
+            resp::write_request(&mut request, words);
+            let mut parser = resp::RequestParser::new();
+            parser.parse(&request, &resp::RequestLimits::default()).unwrap();
+            matches!(resolve(parser.args(&request)), Err(Refusal::WrongArity(_)))
+        };
+        assert!(refused(&[b"mset", b"a", b"1", b"b"]) && refused(&[b"msetnx", b"a", b"1", b"b"]));
+        assert!(!refused(&[b"mset", b"a", b"1"]) && !refused(&[b"del", b"a", b"b", b"c"]));
+        assert!(refused(&[b"client"]) && refused(&[b"get"]) && !refused(&[b"command"]));
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! Several strings at once: MGET MSET MSETNX. Over several shards, MGET and MSET are per key: each key is read or
-//! written atomically, not all of them together. MSETNX is refused there.
+//! written atomically, not all of them together. MSETNX is refused there. That each key has its value is known before
+//! a request is taken apart ([`super::resolve`]).
 
 use resp::Args;
 
-use super::command::Command;
 use super::context::KeyContext;
-use super::error_text;
-use super::lookup::lookup_command;
 
 /// MGET key [key ...]
 pub(super) fn mget(ctx: &mut KeyContext<'_>, args: Args<'_>) {
@@ -27,40 +25,14 @@ pub(super) fn mget(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     }
 }
 
-/// Whether every key has a value; if not, the error is written. The router asks before it takes a request apart.
-fn is_paired(ctx: &mut KeyContext<'_>, args: Args<'_>, name: &str) -> bool {
-    let paired = args.len() % 2 == 1;
-    if !paired && let Some(command) = lookup_command(name.as_bytes()) {
-        error_text::wrong_arity(command, &mut ctx.reply);
-    }
-    paired
-}
-
-impl Command {
-    /// Whether a request with so many arguments can be taken apart by its keys: each key has what goes with it.
-    /// Otherwise the handler gets the request whole, on any worker that owns one of its keys, and refuses it.
-    #[must_use]
-    pub const fn is_divisible(&self, arg_count: usize) -> bool {
-        match self.keys {
-            Some(keys) if keys.to_end => (arg_count - keys.first).is_multiple_of(keys.step),
-            _ => true,
-        }
-    }
-}
-
 /// MSET key value [key value ...]
 pub(super) fn mset(ctx: &mut KeyContext<'_>, args: Args<'_>) {
-    if is_paired(ctx, args, "mset") {
-        put_all(ctx, args);
-        ctx.reply.ok();
-    }
+    put_all(ctx, args);
+    ctx.reply.ok();
 }
 
 /// MSETNX key value [key value ...]
 pub(super) fn msetnx(ctx: &mut KeyContext<'_>, args: Args<'_>) {
-    if !is_paired(ctx, args, "msetnx") {
-        return;
-    }
     for bytes in args.tail(1).iter().step_by(2) {
         let key = ctx.store.key(bytes);
         if ctx.store.lookup(ctx.db, &key, ctx.now).is_some() {

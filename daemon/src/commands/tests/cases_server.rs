@@ -58,7 +58,7 @@ fn config() {
         r#"
         # what is ours
         CONFIG GET wal* => ["wal", "no", "wal-segment-bytes", "67108864", "wal-sync", "auto"]
-        CONFIG GET client-output-buffer-limit => ["client-output-buffer-limit", "normal 67108864 16777216 30"]
+        CONFIG GET client-output-buffer-limit => ["client-output-buffer-limit", "normal 1073741824 268435456 60"]
         CONFIG SET client-output-buffer-limit "normal 1mb 0 0" => OK
         CONFIG GET client-output* => ["client-output-buffer-limit", "normal 1048576 0 0"]
         CONFIG SET client-output-buffer-limit "pubsub 1 1 1" => -ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - class 'pubsub' is unknown: there is only 'normal'
