@@ -5,6 +5,7 @@
 //! `side_by_side`.
 
 #![allow(missing_docs, reason = "criterion's macros write public functions")]
+#![expect(clippy::unwrap_used, reason = "a bench that goes wrong stops")]
 
 mod data;
 mod record;
