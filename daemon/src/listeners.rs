@@ -1,9 +1,11 @@
 //! The sockets that clients come in by, bound before any worker serves: one Unix listener for all workers, one TCP
 //! listener per address and worker (`SO_REUSEPORT`), so that the kernel spreads TCP connections.
 
+use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 
 use ring::{Fd, ListenOptions, SocketAddress};
 
@@ -37,7 +39,9 @@ pub enum ListenError {
     #[error("Unix socket: {0}")]
     Unix(#[source] io::Error),
     /// A TCP address.
-    #[error("TCP {address}: {source}; give another --port or --bind, or find out who listens there (ss -ltnp)")]
+    #[error(
+        "TCP {address}: {source}; give another --port or --bind, or find out who listens there (ss -ltnp)"
+    )]
     Tcp {
         /// The address.
         address: SocketAddr,
@@ -58,6 +62,11 @@ impl Listeners {
         let mut by_worker: Vec<Vec<BoundListener>> = (0..options.workers).map(|_| Vec::new()).collect();
         let (mut addresses, mut socket_file) = (Vec::new(), None);
         if let Some(path) = &options.unix_socket {
+            if path.parent() == Some(options.dir.as_path()) {
+                // Without files the store has made no directory; the default socket wants one.
+                let made = DirBuilder::new().recursive(true).mode(0o750).create(&options.dir);
+                made.map_err(ListenError::Unix)?;
+            }
             let (listener, file) =
                 bind_unix_socket(path, options.unix_socket_mode).map_err(ListenError::Unix)?;
             let backlog = i32::try_from(options.tcp_backlog).unwrap_or(i32::MAX);

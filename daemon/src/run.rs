@@ -11,7 +11,7 @@ use ring::{Fd, RingConfig};
 use crate::connection::SlotMap;
 use crate::connection::message::Control;
 use crate::connection::service::{Listener, Service, Shared};
-use crate::control::{ControlHandle, ExitCode};
+use crate::control::{ExitCode, start_error_code};
 use crate::listeners::{BoundListener, Listeners};
 use crate::open_store::open_store;
 use crate::server::{Server, ServerState, ShutdownRequest};
@@ -41,9 +41,10 @@ fn failure(code: ExitCode) -> impl Fn(&dyn std::fmt::Display) -> Failure {
 fn serve(server: &Arc<Server>, stops: &Receiver<ShutdownRequest>) -> Result<(), Failure> {
     crate::control::probe_io_uring().map_err(|error| (ExitCode::from(&error), error.to_string()))?;
     let control = crate::control::start(Arc::clone(server))
-        .map_err(|error| failure(ExitCode::Unavailable)(&error))?;
+        .map_err(|error| (start_error_code(&error), error.to_string()))?;
     let store = open_store(server)?;
-    let listeners = Listeners::bind(&server.options).map_err(|error| failure(ExitCode::Unavailable)(&error))?;
+    let listeners =
+        Listeners::bind(&server.options).map_err(|error| failure(ExitCode::Unavailable)(&error))?;
     let addresses = listeners.addresses.join(", ");
     let socket_file = listeners.socket_file;
     let _lock = store.lock;
@@ -64,13 +65,9 @@ fn serve(server: &Arc<Server>, stops: &Receiver<ShutdownRequest>) -> Result<(), 
     }
     workers.join().map_err(|error| (code_of(&error), error.to_string()))?;
     drop(socket_file);
-    stop_control(control);
+    control.stop();
     tracing::info!("stopped");
     Ok(())
-}
-
-fn stop_control(control: ControlHandle) {
-    control.stop();
 }
 
 fn start(
@@ -88,7 +85,11 @@ fn start(
         let mine = listeners.lock().map(|mut all| std::mem::take(&mut all[index])).unwrap_or_default();
         let mine = mine
             .into_iter()
-            .map(|bound| Listener { socket: Fd::from(bound.socket), is_unix: bound.is_unix })
+            .map(|bound| Listener {
+                socket: Fd::from(bound.socket),
+                is_unix: bound.is_unix,
+                accepting: false,
+            })
             .collect();
         let seed = random.wrapping_add(index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Service::new(Arc::clone(&for_services), Arc::clone(&shared), &map, control, mine, seed)

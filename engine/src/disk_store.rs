@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use shard::io::{Fatal, FileId};
 use shard::key::KeyHasher;
-use shard::log::recovery::{LogRecovery, RecoveryEvent, RecoveryMode, RecoveryReport, RecoveryStart, RefuseToStart};
+use shard::log::recovery::{
+    LogRecovery, RecoveryEvent, RecoveryMode, RecoveryReport, RecoveryStart, RefuseToStart,
+};
 use shard::log::{Log, LogConfig};
 use shard::shard::ApplyError;
 use shard::shard_set::ShardSet;
@@ -212,10 +214,9 @@ impl Opener<'_> {
         let found = loop {
             let request = load.next_io().expect("loading goes on until it has a result");
             let done = perform(&mut files, request);
-            let result = load.on_io(done).map_err(|source| OpenError::Manifest {
-                directory: self.directory.to_path_buf(),
-                source,
-            })?;
+            let result = load
+                .on_io(done)
+                .map_err(|source| OpenError::Manifest { directory: self.directory.to_path_buf(), source })?;
             if let Some(found) = result {
                 break found;
             }
@@ -304,8 +305,10 @@ impl Opener<'_> {
     ) -> Result<Vec<RecoveredLog>, OpenError> {
         let progress = Progress::default();
         let mut rest = shards.into_iter();
-        let parts: Vec<Vec<Shard>> =
-            entries.iter().map(|entry| rest.by_ref().take(usize::from(entry.shard_count)).collect()).collect();
+        let parts: Vec<Vec<Shard>> = entries
+            .iter()
+            .map(|entry| rest.by_ref().take(usize::from(entry.shard_count)).collect())
+            .collect();
         assert!(rest.next().is_none(), "the logs of an era hold every shard once");
         let results = Mutex::new((0..entries.len()).map(|_| None).collect::<Vec<_>>());
         std::thread::scope(|scope| {
@@ -328,7 +331,10 @@ impl Opener<'_> {
             progress.report_until(|| threads.iter().all(std::thread::ScopedJoinHandle::is_finished));
         });
         let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        results.into_iter().map(|result| result.expect("a thread that ended without a panic has a result")).collect()
+        results
+            .into_iter()
+            .map(|result| result.expect("a thread that ended without a panic has a result"))
+            .collect()
     }
 
     fn recover_log(
@@ -356,10 +362,9 @@ impl Opener<'_> {
                 recovery.on_io(perform(&mut files, request));
             }
         }
-        let recovered = recovery.finish().map_err(|source| OpenError::Refused {
-            directory: self.directory.to_path_buf(),
-            source,
-        })?;
+        let recovered = recovery
+            .finish()
+            .map_err(|source| OpenError::Refused { directory: self.directory.to_path_buf(), source })?;
         assert!(recovered.log.is_some() || is_final, "a log that is not over is open");
         for shard in &mut shards {
             shard.set_term(recovered.report.term.max(shard.term()));
@@ -373,7 +378,11 @@ impl Opener<'_> {
         manifest: &mut StoreManifest,
         logs: Vec<RecoveredLog>,
     ) -> Result<Vec<RecoveredLog>, OpenError> {
-        tracing::info!(from = logs.len(), to = self.config.workers, "number of workers changes: new logs are begun");
+        tracing::info!(
+            from = logs.len(),
+            to = self.config.workers,
+            "number of workers changes: new logs are begun"
+        );
         let (mut shards, mut ends, mut term) = (Vec::new(), Vec::new(), Term(1));
         for mut recovered in logs {
             let log = recovered.log.as_mut().expect("the era in force is open");

@@ -81,7 +81,10 @@ impl StoreLock {
             let mut text = String::new();
             // Only for the message: a lock file that cannot be read names nobody.
             let _ = file.read_to_string(&mut text);
-            return Err(LockError::InUse { directory: directory.to_path_buf(), pid: text.trim().parse().ok() });
+            return Err(LockError::InUse {
+                directory: directory.to_path_buf(),
+                pid: text.trim().parse().ok(),
+            });
         }
         let pid = std::process::id().to_string();
         file.set_len(0).and_then(|()| file.write_all(pid.as_bytes())).map_err(failed(&path))?;

@@ -56,16 +56,17 @@ impl<Q, R> Link<Q, R> {
         let (b_requests, a_serves) = RingBuffer::new(CREDITS_PER_LINK);
         let (a_answers, b_replies) = RingBuffer::new(CREDITS_PER_LINK);
         let (b_answers, a_replies) = RingBuffer::new(CREDITS_PER_LINK);
-        let end = |requests_out, replies_in, requests_in, replies_out, (peer, sleep): (&Waker, &Arc<Sleep>)| Self {
-            requests_out,
-            replies_in,
-            requests_in,
-            replies_out,
-            credits: CREDITS_PER_LINK,
-            peer: peer.clone(),
-            peer_sleep: Arc::clone(sleep),
-            pushed: false,
-        };
+        let end =
+            |requests_out, replies_in, requests_in, replies_out, (peer, sleep): (&Waker, &Arc<Sleep>)| Self {
+                requests_out,
+                replies_in,
+                requests_in,
+                replies_out,
+                credits: CREDITS_PER_LINK,
+                peer: peer.clone(),
+                peer_sleep: Arc::clone(sleep),
+                pushed: false,
+            };
         (
             end(a_requests, a_replies, a_serves, a_answers, b),
             end(b_requests, b_replies, b_serves, b_answers, a),
@@ -115,11 +116,13 @@ impl<Q, R> Link<Q, R> {
         !self.replies_in.is_empty() || !self.requests_in.is_empty()
     }
 
-    /// Wakes the peer if something was pushed and it sleeps. Once per turn.
-    pub fn wake_peer(&mut self, ring: &mut Ring) {
-        if std::mem::take(&mut self.pushed) && self.peer_sleep.is_announced() {
+    /// Wakes the peer if something was pushed and it sleeps. Once per turn. Whether it did.
+    pub fn wake_peer(&mut self, ring: &mut Ring) -> bool {
+        let wake = std::mem::take(&mut self.pushed) && self.peer_sleep.is_announced();
+        if wake {
             ring.wake(&self.peer);
         }
+        wake
     }
 }
 

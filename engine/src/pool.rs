@@ -47,8 +47,7 @@ impl Pool {
     /// # Errors
     /// `ENOMEM`.
     pub fn new(batch_bytes: usize, count: u32) -> io::Result<Self> {
-        let batches =
-            if count == 0 { None } else { Some(RingPool::new(batch_bytes, count, HugePages::No)?) };
+        let batches = if count == 0 { None } else { Some(RingPool::new(batch_bytes, count, HugePages::No)?) };
         Ok(Self { batches })
     }
 
@@ -69,8 +68,9 @@ impl shard::io::BlockPool for Pool {
             _ => None,
         };
         // Out of address space or over an rlimit: as everywhere in Rust, running out of memory ends the process.
-        let blocks = pooled
-            .unwrap_or_else(|| Blocks::zeroed(bytes, HugePages::No).expect("out of memory for a block buffer"));
+        let blocks = pooled.unwrap_or_else(|| {
+            Blocks::zeroed(bytes, HugePages::No).expect("out of memory for a block buffer")
+        });
         Buffer(blocks)
     }
 

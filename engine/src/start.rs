@@ -6,12 +6,12 @@ use std::thread::JoinHandle;
 
 use ring::{Registered, Ring, RingConfig, RingError, Waker};
 
+use crate::Shards;
 use crate::files::Files;
 use crate::mailbox::{Link, Sleep};
 use crate::pool::Pool;
 use crate::ring_io::RingIo;
 use crate::worker::{Service, Worker, WorkerError, WorkerParts};
-use crate::Shards;
 
 /// What one worker starts from.
 pub struct WorkerSeed {
@@ -84,9 +84,12 @@ pub struct Workers<C> {
     threads: Vec<JoinHandle<Result<(), WorkerError>>>,
 }
 
+/// A worker's links to all workers, by number.
+type Links<S> = Vec<Option<Link<<S as Service>::Request, <S as Service>::Reply>>>;
+
 /// What a worker's thread is given once all rings are there.
 struct Wiring<S: Service> {
-    links: Vec<Option<Link<S::Request, S::Reply>>>,
+    links: Links<S>,
     control: Vec<ControlSender<S::Control>>,
     sleep: Arc<Sleep>,
 }
@@ -168,8 +171,7 @@ impl<C: Send + 'static> Workers<C> {
 fn wire<S: Service>(wakers: &[Waker], control: &[ControlSender<S::Control>]) -> Vec<Wiring<S>> {
     let count = wakers.len();
     let sleeps: Vec<Arc<Sleep>> = (0..count).map(|_| Arc::new(Sleep::default())).collect();
-    let mut links: Vec<Vec<Option<Link<S::Request, S::Reply>>>> =
-        (0..count).map(|_| (0..count).map(|_| None).collect()).collect();
+    let mut links: Vec<Links<S>> = (0..count).map(|_| (0..count).map(|_| None).collect()).collect();
     for a in 0..count {
         for b in a + 1..count {
             let (of_a, of_b) = Link::pair((&wakers[a], &sleeps[a]), (&wakers[b], &sleeps[b]));

@@ -36,9 +36,9 @@ pub fn slot_owners(manifest: &StoreManifest) -> (Vec<u16>, Vec<u16>) {
     (0..SLOT_COUNT)
         .map(|slot| {
             let shard = manifest.shard_of(Slot(slot));
-            let owner = logs.iter().position(|log| {
-                shard >= log.first_shard && shard.0 - log.first_shard.0 < log.shard_count
-            });
+            let owner = logs
+                .iter()
+                .position(|log| shard >= log.first_shard && shard.0 - log.first_shard.0 < log.shard_count);
             let owner = owner.expect("every shard is in one log of the era");
             (u16::try_from(owner).expect("workers are fewer than shards"), shard.0)
         })

@@ -82,6 +82,7 @@ pub struct Worker<S: Service> {
     more: bool,
     next_housekeeping_ns: u64,
     turns: u64,
+    wakes: u64,
     longest_turn_ns: u64,
 }
 
@@ -120,6 +121,7 @@ impl<S: Service> Worker<S> {
             more: false,
             next_housekeeping_ns: 0,
             turns: 0,
+            wakes: 0,
             longest_turn_ns: 0,
         }
     }
@@ -141,6 +143,12 @@ impl<S: Service> Worker<S> {
     #[must_use]
     pub fn turns(&self) -> u64 {
         self.turns
+    }
+
+    /// Wake-ups sent to other workers so far.
+    #[must_use]
+    pub fn wakes(&self) -> u64 {
+        self.wakes
     }
 
     /// Longest time one turn took, from its completions to its end, in nanoseconds, since the last call.
@@ -234,7 +242,7 @@ impl<S: Service> Worker<S> {
 
     fn wake_peers(&mut self) {
         for link in self.links.iter_mut().flatten() {
-            link.wake_peer(&mut self.ring);
+            self.wakes += u64::from(link.wake_peer(&mut self.ring));
         }
     }
 

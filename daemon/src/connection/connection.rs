@@ -3,6 +3,7 @@
 use resp::RequestParser;
 use ring::{Fd, OperationId};
 
+use super::limits::{OUTPUT_PAUSE_BYTES, REPLY_SLOTS_MAX};
 use super::output::Output;
 use super::reply_slots::ReplySlots;
 use crate::session::Session;
@@ -32,11 +33,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Whether so much is unsent that further requests wait: so a client that does not read costs no more than this
-    /// and one reply.
+    /// Whether so much is unsent or on its way that further requests wait: so a client that does not read costs no
+    /// more than this and one reply.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.output.len() + self.in_flight > super::limits::OUTPUT_PAUSE_BYTES
+        self.output.len() + self.in_flight + self.slots.owed_bytes() > OUTPUT_PAUSE_BYTES
+            || self.slots.len() >= REPLY_SLOTS_MAX
+    }
+
+    /// Bytes of replies that are made and not yet being sent.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.output.len() + self.slots.ready_bytes()
     }
 }
 
@@ -57,6 +64,8 @@ pub(crate) struct Connection {
     pub(crate) is_dirty: bool,
     /// It stands in the list of those with input to parse without a new receive.
     pub(crate) is_ready: bool,
+    /// Its next request could not be taken in this turn: it can when something completes or mail comes.
+    pub(crate) stalled: bool,
     /// Since when its output has been above the soft limit, on the monotonic clock.
     pub(crate) soft_limit_since_ns: Option<u64>,
 }
@@ -81,6 +90,7 @@ impl Connection {
             sending: false,
             is_dirty: false,
             is_ready: false,
+            stalled: false,
             soft_limit_since_ns: None,
         }
     }

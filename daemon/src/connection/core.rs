@@ -8,26 +8,28 @@ use std::sync::Arc;
 use engine::worker::Worker;
 use resp::{Args, ReplyWriter};
 use ring::{Fd, SocketAddress};
+use shard::io::BlockPool;
 use shard::key::Key;
-use shard::log::LogSpace;
+use shard::log::{Log, LogSpace};
 use shard::types::{BatchNumber, SLOT_COUNT, Slot, UnixMs};
 
 use super::connection::{Client, Life};
+use super::figures::Figures;
 use super::gather::{Gather, GatherKind};
 use super::held_replies::HeldReplies;
 use super::job::Job;
 use super::limits::{
-    FIGURES_NS, KEPT_BUFFER_BYTES, KEPT_BUFFERS_MAX, LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES, PUBLISH_TURNS, REPLY_SLOTS_MAX,
+    FIGURES_NS, KEPT_BUFFER_BYTES, KEPT_BUFFERS_MAX, KEPT_MESSAGES_MAX, LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES,
+    PUBLISH_TURNS, REMOTE_BYTES_MAX, REPLY_SLOTS_MAX,
 };
-use super::figures;
 use super::message::{Address, Peer, Requests};
 use super::plan::Planned;
 use super::reply_slots::SlotBytes;
 use super::service::Service;
 use super::waiting::Waiting;
 use crate::commands::{
-    Action, Command, CommandId, ConnectionContext, Execution, Flags, KeyContext, KeyHandler, Merge, WalkState,
-    error_text,
+    Action, Command, CommandId, ConnectionContext, Execution, Flags, KeyContext, KeyHandler, Merge,
+    WalkState, error_text,
 };
 use crate::server::{Counter, Server, WorkerCounters};
 use crate::session::Session;
@@ -37,6 +39,8 @@ use crate::session::Session;
 pub(crate) enum Flow {
     /// It is answered, or will be: go on with the next.
     Continue,
+    /// Another worker answers and counts it: go on with the next.
+    Forwarded,
     /// It cannot be taken now: try the same request again later.
     Stall,
     /// It is the last one of its connection.
@@ -62,7 +66,10 @@ pub(crate) struct Core {
     pub(crate) shard_of: Arc<[u16]>,
     /// Commands for other workers, by worker.
     pub(crate) outboxes: Vec<Option<Box<Requests>>>,
+    #[expect(clippy::vec_box, reason = "what travels between workers is the box")]
     pub(crate) spare_requests: Vec<Box<Requests>>,
+    /// Bytes of requests that other workers have yet to answer, by worker.
+    pub(crate) remote_bytes: Vec<usize>,
     pub(crate) held: HeldReplies,
     pub(crate) jobs: VecDeque<Job>,
     /// Connections whose replies wait for the log.
@@ -71,6 +78,7 @@ pub(crate) struct Core {
     scratch: Vec<u8>,
     random: u64,
     next_figures_ns: u64,
+    figures: Figures,
 }
 
 impl Core {
@@ -83,6 +91,7 @@ impl Core {
             shard_of: Arc::clone(&map.shards),
             outboxes: (0..workers).map(|_| None).collect(),
             spare_requests: Vec::new(),
+            remote_bytes: vec![0; workers],
             held: HeldReplies::default(),
             jobs: VecDeque::new(),
             waiting: Waiting::default(),
@@ -90,6 +99,7 @@ impl Core {
             scratch: Vec::new(),
             random: random | 1,
             next_figures_ns: 0,
+            figures: Figures::default(),
         }
     }
 
@@ -107,9 +117,9 @@ impl Core {
             Ok(command) => command,
             Err(refusal) => {
                 self.answer(worker, client, me, |core, mut reply| {
+                    let start = reply.out_mut().len();
                     refusal.write(args, &mut reply);
                     let out: &[u8] = reply.out_mut();
-                    let start = out.iter().rposition(|&byte| byte == b'-').unwrap_or(0);
                     match refusal.command() {
                         Some(command) => core.counters.note_rejected(command.id, &out[start..]),
                         None => core.counters.note_error(&out[start..]),
@@ -122,7 +132,7 @@ impl Core {
             if log.queued_bytes() > LOG_QUEUE_BYTES_MAX {
                 return (Flow::Stall, None);
             }
-            if command.flags.contains(Flags::DENYOOM) && matches!(log.space(), LogSpace::Low { .. }) {
+            if refuses(log, command) {
                 self.answer(worker, client, me, |core, mut reply| {
                     reply.error(DISK_FULL);
                     core.counters.note_rejected(command.id, DISK_FULL_REPLY);
@@ -133,13 +143,17 @@ impl Core {
         client.session.last_command = Some(command.id);
         let flow = match command.execution {
             Execution::Key(handler) => self.key(worker, client, me, (command, handler), args, planned.key),
-            Execution::Keys { handler, merge } => self.keys(worker, client, me, command, (handler, merge), args),
+            Execution::Keys { handler, merge } => {
+                self.keys(worker, client, me, command, (handler, merge), args)
+            }
             Execution::Connection(handler) => self.connection(worker, client, me, command, handler, args),
             Execution::SameShard(handler) => self.same_shard(worker, client, me, command, handler, args),
             Execution::Everywhere { handler, merge } => {
                 self.everywhere(worker, client, me, command, Some(handler), GatherKind::Replies(merge), args)
             }
-            Execution::Walk(_) => self.everywhere(worker, client, me, command, None, GatherKind::Elements, args),
+            Execution::Walk(_) => {
+                self.everywhere(worker, client, me, command, None, GatherKind::Elements, args)
+            }
             Execution::Scan(handler) => self.scan(worker, client, me, command, handler, args),
             Execution::Sessions { check, .. } => {
                 if self.check_sessions(worker, client, me, command, check, args) {
@@ -150,7 +164,7 @@ impl Core {
             }
             Execution::Container => unreachable!("resolve never returns a container"),
         };
-        let ran = (flow != Flow::Stall).then_some(command.id);
+        let ran = matches!(flow, Flow::Continue | Flow::Stop).then_some(command.id);
         (flow, ran)
     }
 
@@ -213,8 +227,8 @@ impl Core {
             return Flow::Stall;
         }
         let slot = client.slots.open_waiting();
-        self.send(worker, owner, address(me, slot, 0), command, &client.session, args.iter());
-        Flow::Continue
+        self.send(worker, owner, address(me, slot, 0), command, &client.session, false, args.iter());
+        Flow::Forwarded
     }
 
     fn keys(
@@ -261,13 +275,12 @@ impl Core {
             });
             order.push(part);
             for offset in 0..step {
-                // The arity is checked by the handler: a missing value stays missing.
-                if let Some(arg) = args.get(at + offset) {
-                    parts[usize::from(part)].1.push(arg);
-                }
+                // That each key has its value is known since the command was resolved.
+                parts[usize::from(part)].1.extend(args.get(at + offset));
             }
         }
-        if parts.iter().any(|(owner, _)| *owner != worker.index && !self.has_room(worker, client, *owner, 1)) {
+        if parts.iter().any(|(owner, _)| *owner != worker.index && !self.has_room(worker, client, *owner, 1))
+        {
             return Flow::Stall;
         }
         let mut gather = Gather::new(GatherKind::Replies(merge), client.session.protocol, parts.len(), 0);
@@ -276,12 +289,12 @@ impl Core {
         for (part, (owner, part_args)) in (0u16..).zip(parts) {
             let to = address(me, slot, part);
             if owner != worker.index {
-                self.send(worker, owner, to, command, &client.session, part_args.into_iter());
+                self.send(worker, owner, to, command, &client.session, true, part_args.into_iter());
                 continue;
             }
             let mut joined = Requests::default();
             let session = &client.session;
-            joined.push(to, command, session.db, session.protocol, part_args.into_iter());
+            joined.push(to, command, (session.db, session.protocol), true, part_args.into_iter());
             let mut out = Vec::new();
             let barrier =
                 self.run(worker, handler, &client.session, joined.args(&joined.commands[0]), &mut out);
@@ -365,7 +378,7 @@ impl Core {
         for (part, other) in (0u16..).zip(0..workers) {
             let to = address(me, slot, part);
             if other != worker.index {
-                self.send(worker, other, to, command, &client.session, args.iter());
+                self.send(worker, other, to, command, &client.session, true, args.iter());
                 continue;
             }
             match handler {
@@ -578,9 +591,12 @@ impl Core {
     fn has_room(&self, worker: &Worker<Service>, client: &Client, other: usize, commands: usize) -> bool {
         let queued = self.outboxes[other].as_ref().map_or(0, |outbox| outbox.commands.len());
         let credits = worker.links[other].as_ref().map_or(0, engine::mailbox::Link::credits);
-        credits >= queued + commands && client.slots.len() < REPLY_SLOTS_MAX
+        credits >= queued + commands
+            && client.slots.len() < REPLY_SLOTS_MAX
+            && self.remote_bytes[other] <= REMOTE_BYTES_MAX
     }
 
+    #[expect(clippy::too_many_arguments, reason = "what is sent, for whom and to whom")]
     fn send<'a>(
         &mut self,
         worker: &mut Worker<Service>,
@@ -588,11 +604,12 @@ impl Core {
         to: Address,
         command: &'static Command,
         session: &Session,
+        is_part: bool,
         args: impl Iterator<Item = &'a [u8]>,
     ) {
         let spare = &mut self.spare_requests;
         let outbox = self.outboxes[other].get_or_insert_with(|| spare.pop().unwrap_or_default());
-        outbox.push(to, command, session.db, session.protocol, args);
+        self.remote_bytes[other] += outbox.push(to, command, (session.db, session.protocol), is_part, args);
         self.counters.add(Counter::HopsOut, 1);
         if outbox.bytes_len() > MESSAGE_BYTES {
             self.post(worker, other);
@@ -609,7 +626,7 @@ impl Core {
     }
 
     pub(crate) fn recycle_requests(&mut self, mut requests: Box<Requests>) {
-        if self.spare_requests.len() < KEPT_BUFFERS_MAX {
+        if self.spare_requests.len() < KEPT_MESSAGES_MAX {
             requests.clear();
             self.spare_requests.push(requests);
         }
@@ -678,8 +695,8 @@ impl Core {
         counters.set(Counter::Turns, worker.turns());
         if worker.clock.now_ns >= self.next_figures_ns {
             self.next_figures_ns = worker.clock.now_ns + FIGURES_NS;
-            figures::collect(counters, &worker.shards);
-        } else if worker.turns() % PUBLISH_TURNS != 0 {
+            self.figures.collect(counters, worker);
+        } else if !worker.turns().is_multiple_of(PUBLISH_TURNS) {
             return;
         }
         let epoch = self.server.stats_epoch();
@@ -689,8 +706,13 @@ impl Core {
 
 pub(crate) const DISK_FULL: &str = "MISCONF the disk is too full for another log segment: writes are refused until \
                                     space is freed on the file system of --dir; reads and deletes go on";
-const DISK_FULL_REPLY: &[u8] = b"-MISCONF";
+pub(crate) const DISK_FULL_REPLY: &[u8] = b"-MISCONF";
+
+/// Whether there is no space to log what this command would write.
+pub(crate) fn refuses<P: BlockPool>(log: &Log<P>, command: &Command) -> bool {
+    command.flags.contains(Flags::DENYOOM) && matches!(log.space(), LogSpace::Low { .. })
+}
 
 fn address((connection, generation): (u32, u32), slot: u64, part: u16) -> Address {
-    Address { connection, generation, slot, part }
+    Address { connection, generation, slot, part, request_bytes: 0 }
 }

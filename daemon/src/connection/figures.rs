@@ -1,19 +1,40 @@
 //! Figures of a worker's shards and log, collected now and then for INFO and the metrics.
 
-use engine::Shards;
-use shard::types::Db;
+use engine::worker::Worker;
+use shard::types::{BatchNumber, Db};
 
+use super::service::Service;
 use crate::server::{Counter, WorkerCounters};
 
-/// Sets the gauges and totals that the store keeps itself.
-pub(crate) fn collect(counters: &mut WorkerCounters, shards: &Shards) {
-    let sum = |of: fn(&engine::Shard) -> u64| shards.shards().iter().map(of).sum();
-    counters.set(Counter::Keys, sum(|shard| shard.key_count(Db(0))));
-    counters.set(Counter::KeysWithDeadline, sum(|shard| shard.deadline_count(Db(0))));
-    counters.set(Counter::RecordBytes, sum(|shard| shard.extents().allocated_bytes()));
-    counters.set(Counter::LiveBytes, sum(|shard| shard.extents().live_bytes()));
-    counters.set(Counter::Expired, shards.stats().expired);
-    if let Some(log) = shards.log() {
+/// What collecting remembers from one time to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    /// Bytes of the index, by shard; one shard is looked at each time.
+    index_bytes: Vec<u64>,
+    next_shard: usize,
+    /// The watermark, and since when it stands there, on the monotonic clock.
+    durable: BatchNumber,
+    durable_since_ns: u64,
+}
+
+impl Figures {
+    /// Sets the gauges and totals that the store keeps itself.
+    pub(crate) fn collect(&mut self, counters: &mut WorkerCounters, worker: &Worker<Service>) {
+        let shards = &worker.shards;
+        let sum = |of: fn(&engine::Shard) -> u64| shards.shards().iter().map(of).sum();
+        counters.set(Counter::Keys, sum(|shard| shard.key_count(Db(0))));
+        counters.set(Counter::KeysWithDeadline, sum(|shard| shard.deadline_count(Db(0))));
+        counters.set(Counter::RecordBytes, sum(|shard| shard.extents().allocated_bytes()));
+        counters.set(Counter::LiveBytes, sum(|shard| shard.extents().live_bytes()));
+        counters.set(Counter::Expired, shards.stats().expired);
+        counters.set(Counter::Wakes, worker.wakes());
+        self.index_bytes.resize(shards.shards().len(), 0);
+        if let Some(shard) = shards.shards().get(self.next_shard) {
+            self.index_bytes[self.next_shard] = shard.index_bytes() as u64;
+            self.next_shard = (self.next_shard + 1) % self.index_bytes.len();
+        }
+        counters.set(Counter::IndexBytes, self.index_bytes.iter().sum());
+        let Some(log) = shards.log() else { return };
         let stats = log.stats();
         counters.set(Counter::LogBatches, stats.batches);
         counters.set(Counter::LogRecords, stats.records);
@@ -21,6 +42,12 @@ pub(crate) fn collect(counters: &mut WorkerCounters, shards: &Shards) {
         counters.set(Counter::LogWriteUs, stats.flush.sum_ns / 1000);
         counters.set(Counter::LogWriteMaxUs, stats.flush.max_ns / 1000);
         counters.set(Counter::LogInFlight, stats.in_flight as u64);
+        counters.set(Counter::LogSegments, log.segments() as u64);
         counters.set(Counter::LogDurableBatch, log.durable().0);
+        let now_ns = worker.clock.now_ns;
+        if log.durable() != self.durable || log.durable() == log.appended() {
+            (self.durable, self.durable_since_ns) = (log.durable(), now_ns);
+        }
+        counters.set(Counter::LogOldestUnflushedMs, (now_ns - self.durable_since_ns) / 1_000_000);
     }
 }

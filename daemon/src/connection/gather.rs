@@ -40,7 +40,15 @@ impl Gather {
     pub(crate) fn new(kind: GatherKind, protocol: Protocol, parts: usize, random: u64) -> Self {
         assert!(parts > 0, "a reply has at least one part");
         let slots = (0..parts).map(|_| None).collect();
-        Self { kind, protocol, parts: slots, missing: parts, order: Vec::new(), random, barrier: BatchNumber::ZERO }
+        Self {
+            kind,
+            protocol,
+            parts: slots,
+            missing: parts,
+            order: Vec::new(),
+            random,
+            barrier: BatchNumber::ZERO,
+        }
     }
 
     /// Tells which part each key went to.
@@ -183,7 +191,10 @@ mod tests {
         );
         let picks: [&[u8]; 2] = [b"*2\r\n:0\r\n$-1\r\n", b"*2\r\n:5\r\n$1\r\nk\r\n"];
         assert_eq!(merged(replies(Merge::WeightedPick), &picks, vec![]), "$1\r\nk\r\n");
-        assert_eq!(merged(GatherKind::Elements, &[b"$1\r\na\r\n", b"$1\r\nb\r\n"], vec![]), "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+        assert_eq!(
+            merged(GatherKind::Elements, &[b"$1\r\na\r\n", b"$1\r\nb\r\n"], vec![]),
+            "*2\r\n$1\r\na\r\n$1\r\nb\r\n"
+        );
         assert_eq!(merged(GatherKind::Text, &[b"a\n", b"b\n"], vec![]), "$4\r\na\nb\n\r\n");
     }
 }

@@ -9,6 +9,7 @@ use super::message::Replies;
 #[derive(Debug, Default)]
 pub(crate) struct HeldReplies {
     held: Vec<(usize, BatchNumber, Box<Replies>)>,
+    #[expect(clippy::vec_box, reason = "what travels between workers is the box")]
     spare: Vec<Box<Replies>>,
 }
 
@@ -33,7 +34,7 @@ impl HeldReplies {
 
     /// Takes a message back for reuse.
     pub(crate) fn recycle(&mut self, mut replies: Box<Replies>) {
-        if self.spare.len() < super::limits::KEPT_BUFFERS_MAX {
+        if self.spare.len() < super::limits::KEPT_MESSAGES_MAX {
             replies.clear();
             self.spare.push(replies);
         }

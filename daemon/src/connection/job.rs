@@ -47,7 +47,17 @@ impl Job {
             ranges.push(ArgRange { start: bytes.len(), len: arg.len() });
             bytes.extend_from_slice(arg);
         }
-        Self { origin, address, command, db, protocol, state: WalkState::default(), barrier: BatchNumber::ZERO, bytes, ranges }
+        Self {
+            origin,
+            address,
+            command,
+            db,
+            protocol,
+            state: WalkState::default(),
+            barrier: BatchNumber::ZERO,
+            bytes,
+            ranges,
+        }
     }
 
     pub(crate) fn args(&self) -> Args<'_> {

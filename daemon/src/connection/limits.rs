@@ -11,12 +11,23 @@ pub(crate) const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 pub(crate) const REPLY_SLOTS_MAX: usize = 16 << 10;
 /// Bytes of log not yet submitted above which all commands wait: what the drive cannot take now is not read.
 pub(crate) const LOG_QUEUE_BYTES_MAX: usize = 32 << 20;
-/// Bytes of one message to another worker above which it is sent on before the end of the turn.
+/// Bytes of requests under way from one worker to another above which further ones wait: what that worker cannot
+/// take now is not read.
+pub(crate) const REMOTE_BYTES_MAX: usize = 16 << 20;
+/// How large a reply of another worker is taken to be before the connection has had one. What is asked for and not
+/// yet answered counts as unsent by this, so that replies that turn out large do not all come at once.
+pub(crate) const REPLY_BYTES_GUESS: usize = 64 << 10;
+/// The least that such a reply is taken to be.
+pub(crate) const REPLY_BYTES_GUESS_MIN: usize = 64;
+/// Bytes of one message to another worker above which it is sent on before the end of the turn; bytes of replies to
+/// one worker above which the rest of its requests wait for the next turn.
 pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
 /// Buffers up to this size are kept for reuse.
 pub(crate) const KEPT_BUFFER_BYTES: usize = 64 << 10;
 /// Buffers kept for reuse by one worker at most.
 pub(crate) const KEPT_BUFFERS_MAX: usize = 256;
+/// Messages between workers kept for reuse by one worker at most, each of up to [`MESSAGE_BYTES`].
+pub(crate) const KEPT_MESSAGES_MAX: usize = 16;
 /// A request that makes no progress for this long ends its connection, in milliseconds.
 pub(crate) const PARTIAL_REQUEST_MS: u64 = 60_000;
 /// How often idle, slow and half-sent connections are looked for, in nanoseconds.

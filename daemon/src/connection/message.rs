@@ -15,6 +15,8 @@ pub(crate) struct Address {
     pub(crate) generation: u32,
     pub(crate) slot: u64,
     pub(crate) part: u16,
+    /// Bytes of the request: they count as under way until it is answered.
+    pub(crate) request_bytes: usize,
 }
 
 /// One command for another worker.
@@ -24,6 +26,8 @@ pub(crate) struct RemoteCommand {
     pub(crate) command: &'static Command,
     pub(crate) db: Db,
     pub(crate) protocol: Protocol,
+    /// Others make the rest of the reply; the connection's worker counts the command.
+    pub(crate) is_part: bool,
     first_range: usize,
     range_count: usize,
 }
@@ -41,21 +45,32 @@ impl Requests {
         self.bytes.len()
     }
 
+    /// Adds a command, and tells how many bytes it has.
     pub(crate) fn push<'a>(
         &mut self,
-        address: Address,
+        mut address: Address,
         command: &'static Command,
-        db: Db,
-        protocol: Protocol,
+        (db, protocol): (Db, Protocol),
+        is_part: bool,
         args: impl Iterator<Item = &'a [u8]>,
-    ) {
-        let first_range = self.ranges.len();
+    ) -> usize {
+        let (first_range, first_byte) = (self.ranges.len(), self.bytes.len());
         for arg in args {
             self.ranges.push(ArgRange { start: self.bytes.len(), len: arg.len() });
             self.bytes.extend_from_slice(arg);
         }
         let range_count = self.ranges.len() - first_range;
-        self.commands.push(RemoteCommand { address, command, db, protocol, first_range, range_count });
+        address.request_bytes = self.bytes.len() - first_byte;
+        self.commands.push(RemoteCommand {
+            address,
+            command,
+            db,
+            protocol,
+            is_part,
+            first_range,
+            range_count,
+        });
+        address.request_bytes
     }
 
     pub(crate) fn args(&self, command: &RemoteCommand) -> Args<'_> {

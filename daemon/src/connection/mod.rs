@@ -4,6 +4,7 @@
 //! [`message`] to the worker that owns the key -> `output` or `reply_slots` -> released by the log's watermark ->
 //! [`service`] sends.
 
+#[expect(clippy::module_inception, reason = "the folder is about connections, the file is one")]
 mod connection;
 mod core;
 mod figures;

@@ -74,7 +74,8 @@ impl Plan {
                         self.push_inline(args);
                     } else {
                         let ranges = args.ranges().iter();
-                        self.ranges.extend(ranges.map(|range| ArgRange { start: range.start + at, ..*range }));
+                        self.ranges
+                            .extend(ranges.map(|range| ArgRange { start: range.start + at, ..*range }));
                     }
                     at += consumed;
                     let command = resolve(args);

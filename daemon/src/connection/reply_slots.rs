@@ -9,6 +9,7 @@ use shard::types::BatchNumber;
 use smallvec::SmallVec;
 
 use super::gather::Gather;
+use super::limits::{REPLY_BYTES_GUESS, REPLY_BYTES_GUESS_MIN};
 
 /// A reply of up to 96 bytes needs no allocation.
 pub(crate) type SlotBytes = SmallVec<[u8; 96]>;
@@ -25,11 +26,29 @@ enum Slot {
 }
 
 /// The open slots of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ReplySlots {
     /// Number of the first open slot.
     first: u64,
     slots: VecDeque<Slot>,
+    /// Slots that are not filled.
+    missing: usize,
+    /// Bytes in those that are.
+    ready_bytes: usize,
+    /// How large a missing reply is taken to be: the largest of late.
+    expected_bytes: usize,
+}
+
+impl Default for ReplySlots {
+    fn default() -> Self {
+        Self {
+            first: 0,
+            slots: VecDeque::new(),
+            missing: 0,
+            ready_bytes: 0,
+            expected_bytes: REPLY_BYTES_GUESS,
+        }
+    }
 }
 
 impl ReplySlots {
@@ -42,6 +61,25 @@ impl ReplySlots {
         self.slots.len()
     }
 
+    /// Bytes of the replies that are there.
+    pub(crate) fn ready_bytes(&self) -> usize {
+        self.ready_bytes
+    }
+
+    /// Bytes of the replies that are there, and likely bytes of those that are not.
+    #[inline]
+    pub(crate) fn owed_bytes(&self) -> usize {
+        self.ready_bytes + self.missing * self.expected_bytes
+    }
+
+    /// A reply of this size has come.
+    fn note_filled(&mut self, bytes: usize) {
+        self.missing -= 1;
+        self.ready_bytes += bytes;
+        let faded = self.expected_bytes - self.expected_bytes / 4;
+        self.expected_bytes = faded.max(bytes).max(REPLY_BYTES_GUESS_MIN);
+    }
+
     fn open(&mut self, slot: Slot) -> u64 {
         self.slots.push_back(slot);
         self.first + self.slots.len() as u64 - 1
@@ -49,16 +87,19 @@ impl ReplySlots {
 
     /// A slot that one other worker fills. Returns its number.
     pub(crate) fn open_waiting(&mut self) -> u64 {
+        self.missing += 1;
         self.open(Slot::Waiting)
     }
 
     /// A slot that several workers fill. Returns its number.
     pub(crate) fn open_gather(&mut self, gather: Box<Gather>) -> u64 {
+        self.missing += 1;
         self.open(Slot::Gathering(gather))
     }
 
     /// A reply that is there, behind others that are not.
     pub(crate) fn push_ready(&mut self, bytes: SlotBytes, barrier: BatchNumber) {
+        self.ready_bytes += bytes.len();
         self.open(Slot::Ready(bytes, barrier));
     }
 
@@ -69,11 +110,16 @@ impl ReplySlots {
         };
         let Some(slot) = self.slots.get_mut(position) else { return };
         match slot {
-            Slot::Waiting => *slot = Slot::Ready(SlotBytes::from_slice(bytes), barrier),
+            Slot::Waiting => {
+                *slot = Slot::Ready(SlotBytes::from_slice(bytes), barrier);
+                self.note_filled(bytes.len());
+            }
             Slot::Gathering(gather) => {
                 if gather.add(part, bytes, count, barrier) {
                     let (bytes, barrier) = gather.merge();
+                    let len = bytes.len();
                     *slot = Slot::Ready(SlotBytes::from_vec(bytes), barrier);
+                    self.note_filled(len);
                 }
             }
             Slot::Ready(..) => unreachable!("a slot is filled once"),
@@ -88,6 +134,7 @@ impl ReplySlots {
         self.first += 1;
         match self.slots.pop_front() {
             Some(Slot::Ready(bytes, barrier)) => {
+                self.ready_bytes -= bytes.len();
                 if self.slots.is_empty() && self.slots.capacity() > 64 {
                     self.slots = VecDeque::new();
                 }
@@ -116,6 +163,30 @@ mod tests {
         let order: Vec<_> = order.iter().map(|(bytes, barrier)| (&bytes[..], barrier.0)).collect();
         assert_eq!(order, [(&b"a"[..], 0), (b"b", 3), (b"c", 0)]);
         slots.fill(a, 0, b"late", 0, BatchNumber::ZERO);
-        assert!(slots.is_empty());
+        assert!(slots.is_empty() && slots.owed_bytes() == 0);
+    }
+
+    #[test]
+    fn what_is_owed_follows_the_size_of_recent_replies() {
+        let mut slots = ReplySlots::default();
+        let fill = |slots: &mut ReplySlots, bytes: usize| {
+            let slot = slots.open_waiting();
+            slots.fill(slot, 0, &vec![0; bytes], 0, BatchNumber::ZERO);
+            assert_eq!(slots.owed_bytes(), bytes);
+            slots.pop_ready().unwrap();
+        };
+        slots.open_waiting();
+        assert_eq!(slots.owed_bytes(), REPLY_BYTES_GUESS, "nothing is known yet");
+        slots.fill(0, 0, b"", 0, BatchNumber::ZERO);
+        slots.pop_ready().unwrap();
+        (0..100).for_each(|_| fill(&mut slots, 5));
+        slots.open_waiting();
+        assert_eq!(slots.owed_bytes(), REPLY_BYTES_GUESS_MIN, "replies are small");
+        slots.push_ready(SlotBytes::from_slice(b"abc"), BatchNumber::ZERO);
+        assert_eq!(slots.owed_bytes(), REPLY_BYTES_GUESS_MIN + 3);
+        slots.fill(101, 0, &vec![0; 1 << 20], 0, BatchNumber::ZERO);
+        while slots.pop_ready().is_some() {}
+        slots.open_waiting();
+        assert_eq!(slots.owed_bytes(), 1 << 20, "one large reply is enough to expect another");
     }
 }

@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::start::ControlSender;
 use engine::worker::{Service as EngineService, Worker};
-use resp::{RequestLimits, RequestParser};
+use resp::{ReplyWriter, RequestLimits, RequestParser};
 use ring::{Completion, Fd, Received};
 use shard::types::BatchNumber;
 
 use super::connection::{Connection, Life};
-use super::core::{Core, Flow, SlotMap};
+use super::core::{Core, DISK_FULL, DISK_FULL_REPLY, Flow, SlotMap, refuses};
 use super::job::Job;
 use super::limits::{
-    ACCEPT_REST_NS, BACKLOG_BYTES_MAX, COMMANDS_PER_TURN, DRAIN_POLL_NS, OUTPUT_PAUSE_BYTES, PARTIAL_REQUEST_MS,
-    SWEEP_NS,
+    ACCEPT_REST_NS, BACKLOG_BYTES_MAX, COMMANDS_PER_TURN, DRAIN_POLL_NS, LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES,
+    OUTPUT_PAUSE_BYTES, PARTIAL_REQUEST_MS, SWEEP_NS,
 };
 use super::message::{Control, Peer, Replies, Requests};
 use super::plan::{Plan, PlanEnd};
@@ -43,6 +43,8 @@ pub struct Listener {
     pub socket: Fd,
     /// Whether connections go to all workers in turn: a Unix socket has one listener only.
     pub is_unix: bool,
+    /// Whether connections are being accepted. After an error they are not, for a while.
+    pub accepting: bool,
 }
 
 /// The stop that is under way.
@@ -74,8 +76,18 @@ pub struct Service {
     limits: RequestLimits,
     timing: Timing,
     plan: Plan,
-    /// A request could not be taken in this turn: it can when something completes, so the worker may sleep.
-    stalled: bool,
+    /// Requests of other workers that are not yet run, by worker.
+    inboxes: Vec<Inbox>,
+    /// The log takes no more for now: what other workers ask waits until a write completes.
+    log_is_full: bool,
+}
+
+/// Requests of one other worker.
+#[derive(Debug, Default)]
+struct Inbox {
+    messages: VecDeque<Box<Requests>>,
+    /// Commands of the first message that have run.
+    next: usize,
 }
 
 impl Service {
@@ -107,7 +119,8 @@ impl Service {
             limits: RequestLimits::AUTHENTICATED,
             timing: Timing::default(),
             plan: Plan::default(),
-            stalled: false,
+            inboxes: (0..count).map(|_| Inbox::default()).collect(),
+            log_is_full: false,
         }
     }
 
@@ -115,8 +128,11 @@ impl Service {
 
     fn accept_all(&mut self, worker: &mut Worker<Self>) {
         self.accept_again_ns = None;
-        for (number, listener) in (0u32..).zip(&self.listeners) {
-            worker.ring.accept(&listener.socket, token(TokenKind::Accept, number, 0));
+        for (number, listener) in (0u32..).zip(&mut self.listeners) {
+            if !listener.accepting {
+                listener.accepting = true;
+                worker.ring.accept(&listener.socket, token(TokenKind::Accept, number, 0));
+            }
         }
     }
 
@@ -128,7 +144,7 @@ impl Service {
         more: bool,
     ) {
         let (number, _) = of_token(value);
-        let Some(listener) = self.listeners.get(number as usize) else { return };
+        let Some(listener) = self.listeners.get_mut(number as usize) else { return };
         let (is_unix, listening) = (listener.is_unix, listener.socket.clone());
         match result {
             Ok(socket) if is_unix => {
@@ -148,6 +164,7 @@ impl Service {
                 tracing::warn!(%error, "accepting rests for 100 ms");
                 if !more {
                     // Out of descriptors, most likely: a pause instead of a spin.
+                    listener.accepting = false;
                     self.accept_again_ns = Some(worker.clock.now_ns + ACCEPT_REST_NS);
                 }
             }
@@ -326,7 +343,7 @@ impl Service {
             let args = plan.args(planned, bytes);
             let (flow, ran) = self.core.execute(worker, client, me, args, planned);
             if flow == Flow::Stall {
-                self.stalled = true;
+                connection.stalled = true;
                 self.wait_with_plan(connection, me);
                 return false;
             }
@@ -397,6 +414,7 @@ impl Service {
             let Some(me) = self.ready.pop_front() else { break };
             let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
             connection.is_ready = false;
+            connection.stalled = false;
             if connection.client.life == Life::Open && connection.backlog() > 0 {
                 self.parse_backlog(worker, &mut connection, me);
             }
@@ -413,18 +431,24 @@ impl Service {
             while let Some(replies) =
                 worker.links[other].as_mut().and_then(|link| link.next_reply(|replies| replies.replies.len()))
             {
-                self.take_replies(worker, replies);
+                self.take_replies(worker, other, replies);
             }
         }
         for other in 0..worker.links.len() {
             while let Some(requests) = worker.links[other].as_mut().and_then(|link| link.next_request()) {
-                self.serve(worker, other, requests);
+                self.core.counters.add(Counter::HopsIn, requests.commands.len() as u64);
+                self.inboxes[other].messages.push_back(requests);
             }
+        }
+        self.log_is_full = false;
+        for other in 0..self.inboxes.len() {
+            self.serve_inbox(worker, other);
         }
     }
 
-    fn take_replies(&mut self, worker: &mut Worker<Self>, replies: Box<Replies>) {
+    fn take_replies(&mut self, worker: &mut Worker<Self>, other: usize, replies: Box<Replies>) {
         for reply in &replies.replies {
+            self.core.remote_bytes[other] -= reply.address.request_bytes;
             let bytes = replies.bytes_of(reply);
             self.deliver(worker, reply.address, bytes, reply.count, BatchNumber::ZERO);
         }
@@ -449,10 +473,54 @@ impl Service {
         self.connections.put(me.0, connection);
     }
 
-    fn serve(&mut self, worker: &mut Worker<Self>, other: usize, requests: Box<Requests>) {
-        self.core.counters.add(Counter::HopsIn, requests.commands.len() as u64);
+    /// Runs what a worker asks, until the replies or the log's queue are long: the rest waits for a later turn.
+    fn serve_inbox(&mut self, worker: &mut Worker<Self>, other: usize) {
+        let mut reply_bytes = 0;
+        while !self.log_is_full && reply_bytes <= MESSAGE_BYTES {
+            let Some(requests) = self.inboxes[other].messages.pop_front() else { return };
+            let first = std::mem::take(&mut self.inboxes[other].next);
+            let next = self.serve(worker, other, &requests, first, &mut reply_bytes);
+            if next < requests.commands.len() {
+                self.inboxes[other].next = next;
+                self.inboxes[other].messages.push_front(requests);
+            } else {
+                self.core.recycle_requests(requests);
+            }
+        }
+    }
+
+    /// Runs commands of a message from the one at `first` on. Returns at which it stopped.
+    fn serve(
+        &mut self,
+        worker: &mut Worker<Self>,
+        other: usize,
+        requests: &Requests,
+        first: usize,
+        reply_bytes: &mut usize,
+    ) -> usize {
         self.timing.start();
-        for request in &requests.commands {
+        let mut next = first;
+        for request in &requests.commands[first..] {
+            if *reply_bytes > MESSAGE_BYTES {
+                break;
+            }
+            let mut refused = false;
+            if let Some(log) = worker.shards.log() {
+                if log.queued_bytes() > LOG_QUEUE_BYTES_MAX {
+                    self.log_is_full = true;
+                    break;
+                }
+                refused = refuses(log, request.command);
+            }
+            next += 1;
+            if refused {
+                self.core.counters.note_rejected(request.command.id, DISK_FULL_REPLY);
+                let message = self.core.held.message(other, BatchNumber::ZERO);
+                let start = message.bytes.len();
+                ReplyWriter::new(&mut message.bytes, request.protocol).error(DISK_FULL);
+                message.note(request.address, start, 0);
+                continue;
+            }
             let args = requests.args(request);
             let handler = match request.command.execution {
                 Execution::Key(handler)
@@ -462,8 +530,13 @@ impl Service {
                 | Execution::Scan(handler) => handler,
                 Execution::Walk(_) | Execution::Sessions { .. } => {
                     let of = (request.db, request.protocol);
-                    self.core.jobs.push_back(Job::of_parts(other, request.address, request.command, of, args));
-                    self.timing.ran(request.command.id);
+                    self.core.jobs.push_back(Job::of_parts(
+                        other,
+                        request.address,
+                        request.command,
+                        of,
+                        args,
+                    ));
                     continue;
                 }
                 Execution::Connection(_) | Execution::Container => {
@@ -473,10 +546,12 @@ impl Service {
             let now = self.core.held.message(other, BatchNumber::ZERO);
             let mut out = std::mem::take(&mut now.bytes);
             let start = out.len();
-            let barrier =
-                self.core.run_for(worker, handler, request.db, request.protocol, args, &mut out);
+            let barrier = self.core.run_for(worker, handler, request.db, request.protocol, args, &mut out);
             self.core.counters.note_reply(request.command.id, &out[start..]);
-            self.timing.ran(request.command.id);
+            if !request.is_part {
+                self.timing.ran(request.command.id);
+            }
+            *reply_bytes += out.len() - start;
             if barrier > worker.shards.released() {
                 let later = self.core.held.message(other, barrier);
                 later.push(request.address, &out[start..], 0);
@@ -489,7 +564,7 @@ impl Service {
             }
         }
         self.timing.end(&mut self.core.counters);
-        self.core.recycle_requests(requests);
+        next
     }
 
     /// One step of each request that goes over all keys or sessions.
@@ -586,7 +661,7 @@ impl Service {
 
     /// Ends a connection that does not read what it asked for.
     fn check_output(&mut self, worker: &Worker<Self>, connection: &mut Connection) {
-        let bytes = connection.client.output.len() as u64;
+        let bytes = connection.client.unsent_bytes() as u64;
         if bytes <= OUTPUT_PAUSE_BYTES as u64 {
             connection.soft_limit_since_ns = None;
             return;
@@ -658,8 +733,7 @@ impl Service {
         if self.stopping.is_some() {
             return;
         }
-        let wait_seconds =
-            if request.now { 0 } else { self.core.server.settings.shutdown_timeout_seconds() };
+        let wait_seconds = if request.now { 0 } else { self.core.server.settings.shutdown_timeout_seconds() };
         let deadline_ns = worker.clock.now_ns + u64::from(wait_seconds) * 1_000_000_000;
         self.stopping = Some(Stopping { deadline_ns, announced: false });
         for listener in self.listeners.drain(..) {
@@ -691,7 +765,8 @@ impl Service {
             }
             return;
         }
-        if self.connections.len() == 0 && self.core.held.is_empty() && !stopping.announced {
+        let served = self.core.held.is_empty() && self.inboxes.iter().all(|inbox| inbox.messages.is_empty());
+        if self.connections.len() == 0 && served && !stopping.announced {
             stopping.announced = true;
             self.shared.drained.fetch_add(1, Ordering::AcqRel);
             for (index, other) in self.workers.iter().enumerate() {
@@ -732,7 +807,6 @@ impl EngineService for Service {
         if self.stopping.is_none() && self.accept_again_ns.is_some_and(|at| at <= worker.clock.now_ns) {
             self.accept_all(worker);
         }
-        self.stalled = false;
         self.run_ready(worker);
         self.serve_mail(worker);
         self.run_jobs(worker);
@@ -773,9 +847,8 @@ impl EngineService for Service {
     fn has_work(&self) -> bool {
         // A connection that is blocked or waits for room goes on with a completion or with mail.
         let runnable = |&(number, generation): &(u32, u32)| self.connections.is_runnable(number, generation);
-        (!self.stalled && self.ready.iter().any(runnable))
-            || !self.core.jobs.is_empty()
-            || !self.dirty.is_empty()
+        let serving = !self.log_is_full && self.inboxes.iter().any(|inbox| !inbox.messages.is_empty());
+        serving || self.ready.iter().any(runnable) || !self.core.jobs.is_empty() || !self.dirty.is_empty()
     }
 
     fn next_deadline_ns(&self) -> Option<u64> {

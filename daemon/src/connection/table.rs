@@ -78,7 +78,7 @@ impl ConnectionTable {
     pub(crate) fn is_runnable(&self, number: u32, generation: u32) -> bool {
         let place = self.places.get(number as usize).filter(|place| place.generation == generation);
         place.and_then(|place| place.connection.as_deref()).is_some_and(|connection| {
-            !connection.client.blocked && !connection.client.is_full()
+            !connection.stalled && !connection.client.blocked && !connection.client.is_full()
         })
     }
 
