@@ -89,7 +89,7 @@ pub enum Action {
     None,
     /// Send what there is to say, then close; run no later command.
     CloseAfterReply,
-    /// The server was asked to stop and [`Server::request_shutdown`] has been told: no reply was written, later
+    /// The server was asked to stop and [`Server::shutdown`] has been told: no reply was written, later
     /// commands of this connection wait.
     Shutdown(ShutdownRequest),
 }

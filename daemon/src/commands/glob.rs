@@ -1,6 +1,6 @@
 //! Patterns of KEYS, SCAN and CONFIG GET: `*`, `?`, `[a-z]`, `[^x]` and `\` as in Redis, quirks included
 //! (`stringmatchlen`). Without recursion, and with bounded work: neither a nest of stars (CVE-2022-36021) nor a long
-//! pattern (CVE-2024-31228) costs more than pattern times text, and no match costs more than [`STEPS_MAX`].
+//! pattern (CVE-2024-31228) costs more than pattern times text, and no match costs more than 2^24 comparisons.
 
 /// Comparisons of one match at most; a match that needs more is taken to fail.
 const STEPS_MAX: usize = 1 << 24;

@@ -23,6 +23,7 @@ mod keyspace;
 mod long_double;
 mod lookup;
 mod multi;
+mod natural;
 mod number;
 pub mod scan;
 mod set;

@@ -100,6 +100,7 @@ fn check_listeners(options: &Options) -> Result<(), OptionsError> {
 pub(super) fn place_workers(
     workers: Option<usize>,
     cpus: Option<&[usize]>,
+    shards: u16,
     machine: &Machine,
 ) -> Result<(usize, Vec<usize>), OptionsError> {
     let mut chosen = cpus.unwrap_or(&machine.allowed_cpus).to_vec();
@@ -109,8 +110,8 @@ pub(super) fn place_workers(
             list(&machine.allowed_cpus)
         )));
     }
-    // A store is made for 16 shards: without being asked, no more workers than that.
-    let workers = workers.unwrap_or_else(|| chosen.len().min(usize::from(SHARDS_DEFAULT)));
+    // A worker without a shard would have nothing to do: unless asked for, there are no more than shards.
+    let workers = workers.unwrap_or_else(|| chosen.len().min(usize::from(shards)));
     if workers > chosen.len() {
         return Err(OptionsError::Conflict(format!(
             "--workers {workers}: there are {} CPUs for them ({}), and two workers on one CPU only get in each \

@@ -130,7 +130,7 @@ pub(super) struct CommandLine {
         help_heading = "Storage")]
     shards: Option<u16>,
 
-    /// Number of workers, one thread and one log each [default: one per CPU]
+    /// Number of workers, one thread and one log each [default: one per CPU, at most one per shard]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024),
         help_heading = "Machine")]
     workers: Option<u16>,
@@ -209,7 +209,9 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         None => Some(line.dir.join("ouro.sock")),
         Some(path) => Some(path).filter(|path| !path.as_os_str().is_empty()),
     };
-    let (workers, cpus) = check::place_workers(line.workers.map(usize::from), line.cpus.as_deref(), machine)?;
+    let shards = line.shards.unwrap_or(check::SHARDS_DEFAULT);
+    let (workers, cpus) =
+        check::place_workers(line.workers.map(usize::from), line.cpus.as_deref(), shards, machine)?;
     let options = Options {
         dir: line.dir,
         unix_socket,
@@ -221,7 +223,7 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         log_level: line.loglevel,
         workers,
         cpus,
-        shards: line.shards.unwrap_or(check::SHARDS_DEFAULT),
+        shards,
         shards_given: line.shards.is_some(),
         storage: line.storage,
         wal,

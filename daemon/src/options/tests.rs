@@ -145,7 +145,8 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     refused(&["--workers", "5"], &["4 CPUs", "at most 4"]);
     refused(&["--cpus", "3"], &["CPU 3", "0,1,2,5"]);
     refused(&["--cpus", "0,0"], &["twice"]);
-    refused(&["--shards", "2"], &["--workers 4", "no shard"]);
+    refused(&["--shards", "2", "--workers", "4"], &["--workers 4", "no shard"]);
+    assert_eq!(options(&["--shards", "2"]).unwrap().workers, 2);
     refused(&["--shards", "0"], &["1..=1024"]);
     refused(&["--shards", "1025"], &["1..=1024"]);
     refused(&["--wal-segment-bytes", "100kb"], &["between 1mb and 4gb"]);
