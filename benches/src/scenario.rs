@@ -19,7 +19,7 @@ use crate::statistics::turns;
 /// Length of a value.
 const VALUE_BYTES: usize = 64;
 /// Part of what the slower side can do that the fixed rate asks for: both keep up.
-const RATE_SHARE: f64 = 0.5;
+const RATE_SHARE: f64 = 0.7;
 /// How long a server is left alone before its memory is read: freed memory goes back, tables stop growing.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
@@ -62,7 +62,7 @@ pub struct Sizes {
     pub many_keys: u64,
     /// Connections.
     pub connections: u32,
-    /// Commands per second of the two-workers group; `None`: half of what the slower side can do.
+    /// Commands per second of the two-workers group; `None`: 70 % of what the slower side can do.
     pub rate: Option<f64>,
 }
 

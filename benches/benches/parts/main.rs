@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench that goes wrong stops")]
 
 mod data;
+mod log;
 mod record;
 mod resp;
 mod shard_set;
@@ -29,6 +30,6 @@ criterion_group! {
     name = parts;
     config = short();
     targets = resp::requests, resp::replies, record::encode, record::decode, slot::slots,
-        slot::hashes, shard_set::shard_set
+        slot::hashes, shard_set::shard_set, log::append
 }
 criterion_main!(parts);

@@ -67,7 +67,7 @@ struct RunArgs {
     /// Connections
     #[arg(long, value_name = "N", default_value_t = 50)]
     connections: u32,
-    /// Commands per second for two workers against one [default: half of what the slower one can do]
+    /// Commands per second for two workers against one [default: 70 % of what the slower one can do]
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
     /// One life each, short windows, a tenth of the keys: to see that everything runs
