@@ -35,6 +35,8 @@ pub trait Service: Sized {
     fn flush(&mut self, worker: &mut Worker<Self>);
     /// Whether it has something to do without a new completion.
     fn has_work(&self) -> bool;
+    /// Whether the end of a send is something to go on with, beyond getting its buffer back.
+    fn awaits_sends(&self) -> bool;
     /// Its next deadline on the monotonic clock, in nanoseconds.
     fn next_deadline_ns(&self) -> Option<u64>;
     /// Whether it has finished: everything said, every connection closed. Asked once it was told to stop.
@@ -195,7 +197,11 @@ impl<S: Service> Worker<S> {
             let deadline = [Some(self.next_housekeeping_ns), log, service.next_deadline_ns()];
             self.ring.set_timer(deadline.into_iter().flatten().min());
         }
-        let result = self.ring.submit_and_wait(wait, completions);
+        let result = if wait && !service.awaits_sends() {
+            self.ring.submit_and_wait_past_sends(completions)
+        } else {
+            self.ring.submit_and_wait(wait, completions)
+        };
         self.sleep.end();
         Ok(result?)
     }

@@ -27,7 +27,7 @@ impl Ring {
     fn wait_for_all(&mut self, out: &mut Vec<Completion>) -> Result<bool, RingError> {
         while self.in_flight() > 0 {
             let known = out.len();
-            self.turn(true, out)?;
+            self.turn(1, out)?;
             let new = &out[known..];
             if let Some(place) = new.iter().position(|completion| matches!(completion, Completion::Timer)) {
                 out.remove(known + place);

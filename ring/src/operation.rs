@@ -23,13 +23,40 @@ const RECV_MULTISHOT: u16 = 1 << 1;
 
 /// What is in flight and what it owns.
 pub(crate) enum Operation {
-    Accept { listener: Fd },
-    Recv { socket: Fd },
-    Send { socket: Fd, bytes: Vec<u8>, sent: usize },
-    Connect { socket: Fd, address: Box<RawAddress> },
-    Write { file: Fd, buffer: FrozenBlocks, range: Range<usize>, offset: u64, durability: WriteDurability },
-    Read { file: Fd, buffer: Blocks, range: Range<usize>, offset: u64 },
-    Sync { file: Fd, data_only: bool },
+    Accept {
+        listener: Fd,
+    },
+    Recv {
+        socket: Fd,
+    },
+    /// `instant`: the first attempt, which ends at once, with as much as the socket takes now.
+    Send {
+        socket: Fd,
+        bytes: Vec<u8>,
+        sent: usize,
+        instant: bool,
+    },
+    Connect {
+        socket: Fd,
+        address: Box<RawAddress>,
+    },
+    Write {
+        file: Fd,
+        buffer: FrozenBlocks,
+        range: Range<usize>,
+        offset: u64,
+        durability: WriteDurability,
+    },
+    Read {
+        file: Fd,
+        buffer: Blocks,
+        range: Range<usize>,
+        offset: u64,
+    },
+    Sync {
+        file: Fd,
+        data_only: bool,
+    },
 }
 
 /// What of the ring shapes an entry.
@@ -51,10 +78,11 @@ impl Operation {
                     .ioprio(if context.multishot_recv { RECV_MULTISHOT } else { 0 });
                 entry.build().flags(Flags::BUFFER_SELECT)
             }
-            Self::Send { socket, bytes, sent } => {
+            Self::Send { socket, bytes, sent, instant } => {
                 let rest = &bytes[*sent..];
+                let wait = if *instant { libc::MSG_DONTWAIT } else { libc::MSG_WAITALL };
                 opcode::Send::new(target(socket), rest.as_ptr(), transfer_bytes(rest.len()))
-                    .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+                    .flags(libc::MSG_NOSIGNAL | wait)
                     .build()
             }
             Self::Connect { socket, address } => {

@@ -139,7 +139,7 @@ impl Queue {
         }
     }
 
-    /// Submits everything queued and waits until `want` completions (0 or 1) are there.
+    /// Submits everything queued and waits until `want` completions are there.
     /// May return earlier with nothing: after a signal, or if the kernel is short of memory.
     pub(crate) fn enter(&mut self, want: u32) -> Result<(), RingError> {
         self.publish_recv_buffers();

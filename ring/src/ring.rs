@@ -66,6 +66,8 @@ pub struct Ring {
     pub(crate) woken_by_self: bool,
     /// The kernel takes messages to other rings.
     pub(crate) messages_work: bool,
+    /// First attempts of sends whose completions are not taken yet: each is there when its submission ends.
+    pub(crate) instant_sends: u32,
     /// Operations to submit again after this turn's completions.
     pub(crate) repeats: Vec<OperationId>,
     /// Descriptors named by entries that no operation owns, kept open until those are submitted.
@@ -104,6 +106,7 @@ impl Ring {
             watching: false,
             woken_by_self: false,
             messages_work: true,
+            instant_sends: 0,
             repeats: Vec::new(),
             held: Vec::new(),
             counters: Counters::default(),
@@ -227,7 +230,9 @@ impl Ring {
             registered: &self.registered,
             multishot_recv: self.multishot_recv != MultishotRecv::Missing,
         };
-        let entry: Entry = self.operations.live(id).operation.entry(&context);
+        let operation = self.operations.live(id).operation;
+        self.instant_sends += u32::from(matches!(operation, Operation::Send { instant: true, .. }));
+        let entry: Entry = operation.entry(&context);
         let entry = entry.user_data(UserData::Operation(id).encode());
         // SAFETY: the table owns all the entry names until the last completion; receive buffers are owned by the
         // ring until it is closed and drained.

@@ -27,11 +27,12 @@ impl Ring {
         self.start(token, Operation::Recv { socket: socket.clone() })
     }
 
-    /// Sends all of `bytes`, at least one, continuing short sends. `Sent` brings the buffer back.
+    /// Sends all of `bytes`, at least one, continuing short sends. `Sent` brings the buffer back. What the socket takes
+    /// at once is sent with the next submission; the rest when it has room.
     pub fn send(&mut self, socket: &Fd, bytes: Vec<u8>, token: Token) -> OperationId {
         assert!(!bytes.is_empty(), "a send has at least one byte");
         socket.set_cancelled(false);
-        self.start(token, Operation::Send { socket: socket.clone(), bytes, sent: 0 })
+        self.start(token, Operation::Send { socket: socket.clone(), bytes, sent: 0, instant: true })
     }
 
     /// Connects a socket made by [`Fd::stream_for`]. Error: an address that cannot be encoded, nothing is started.

@@ -78,6 +78,8 @@ pub struct Service {
     plan: Plan,
     /// Requests of other workers that are not yet run, by worker.
     inboxes: Vec<Inbox>,
+    /// A connection goes on, or ends, with the end of a send.
+    awaits_sends: bool,
     /// The log takes no more for now: what other workers ask waits until a write completes.
     log_is_full: bool,
 }
@@ -120,6 +122,7 @@ impl Service {
             timing: Timing::default(),
             plan: Plan::default(),
             inboxes: (0..count).map(|_| Inbox::default()).collect(),
+            awaits_sends: false,
             log_is_full: false,
         }
     }
@@ -640,6 +643,8 @@ impl Service {
             self.close(worker, me, connection);
             return;
         }
+        let ends = life != Life::Open || connection.peer_closed;
+        self.awaits_sends |= connection.sending && (ends || connection.client.is_full());
         self.steer_receive(worker, &mut connection, me);
         self.connections.put(me.0, connection);
     }
@@ -819,6 +824,7 @@ impl EngineService for Service {
     }
 
     fn flush(&mut self, worker: &mut Worker<Self>) {
+        self.awaits_sends = false;
         let mark = worker.shards.released();
         if mark > self.seen_released {
             self.seen_released = mark;
@@ -849,6 +855,10 @@ impl EngineService for Service {
         let runnable = |&(number, generation): &(u32, u32)| self.connections.is_runnable(number, generation);
         let serving = !self.log_is_full && self.inboxes.iter().any(|inbox| !inbox.messages.is_empty());
         serving || self.ready.iter().any(runnable) || !self.core.jobs.is_empty() || !self.dirty.is_empty()
+    }
+
+    fn awaits_sends(&self) -> bool {
+        self.awaits_sends || !self.ready.is_empty() || self.stopping.is_some()
     }
 
     fn next_deadline_ns(&self) -> Option<u64> {
