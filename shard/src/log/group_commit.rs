@@ -234,7 +234,8 @@ impl<P: BlockPool> Log<P> {
     /// When [`Self::tick`] has something to do next; `None`: not before something else happens.
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        let retry = self.standby.as_ref().and_then(Standby::retry_at_ns);
+        let wanted = self.wants_standby();
+        let retry = self.standby.as_ref().filter(|_| wanted).and_then(Standby::retry_at_ns);
         [self.seal_due_ns(), self.sync_due_ns(), retry].into_iter().flatten().min()
     }
 

@@ -154,9 +154,13 @@ impl<P: BlockPool> Log<P> {
 
     // ---- the segment ahead ------------------------------------------------------------------------------------
 
+    /// A shutdown needs no next segment, unless what is queued does not fit the current one.
+    pub(super) fn wants_standby(&self) -> bool {
+        !self.is_shutting_down() || self.rotation.is_under_way()
+    }
+
     pub(super) fn pump_standby(&mut self) {
-        // A shutdown needs no next segment, unless what is queued does not fit the current one.
-        if self.is_shutting_down() && !self.rotation.is_under_way() {
+        if !self.wants_standby() {
             return;
         }
         if self.standby.is_none() {

@@ -3,7 +3,7 @@
 //! A store with one copy of each batch cannot tell a rotten last batch from a torn one (see docs/DATA_FORMAT.md);
 //! everything else it must notice. [`loss_is_excusable`] draws that line from the bytes alone.
 
-use crate::io::{BLOCK_BYTES, FileId, ManifestCopy};
+use crate::io::{BLOCK_BYTES, FileId};
 use crate::log::batch::{self, BatchHeader, BatchKind};
 use crate::log::segment::{HeaderCopy, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::sim::disk::Files;
@@ -66,6 +66,36 @@ pub fn damage(files: &mut Files, rng: &mut Rng, report: &mut SimReport) -> Optio
     }
     file.durable.clone_from(&file.current);
     Some(name)
+}
+
+/// Puts a segment of another copy of the store, which went its own way since, in the place of ours. `None` when there
+/// is none that looks like ours, its header included.
+pub fn mix_up(files: &mut Files, fork: &Files, rng: &mut Rng, report: &mut SimReport) -> Option<FileId> {
+    let alike = |name: &FileId| {
+        let (Some(own), Some(other)) = (files.get(name), fork.get(name)) else { return false };
+        let heads = (own.current.get(..SEGMENT_HEADER_BYTES), other.current.get(..SEGMENT_HEADER_BYTES));
+        matches!(heads, (Some(own), Some(other)) if own == other) && own.current != other.current
+    };
+    let names: Vec<FileId> = files.keys().copied().filter(alike).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let name = names[rng.position(names.len())];
+    report.count("fault segment of another copy");
+    files.insert(name, fork.get(&name)?.clone());
+    Some(name)
+}
+
+/// Whether a later generation of the same log shows how the generation in this file ended.
+#[must_use]
+pub fn is_followed(files: &Files, file: FileId) -> bool {
+    let head = |file: FileId| files.get(&file).and_then(|content| header(&content.current));
+    head(file).is_some_and(|own| {
+        files
+            .keys()
+            .filter_map(|other| head(*other))
+            .any(|other| other.log == own.log && other.generation > own.generation)
+    })
 }
 
 /// A batch on a disk.
@@ -134,14 +164,4 @@ pub fn loss_is_excusable(should: &Files, is: &Files, seed: u32) -> bool {
             !proved && !followed
         })
     })
-}
-
-/// Whether a file is one copy of two: its loss alone is repaired.
-#[must_use]
-pub const fn is_redundant(file: FileId) -> bool {
-    matches!(
-        file,
-        FileId::StoreManifest(ManifestCopy::A | ManifestCopy::B)
-            | FileId::LogManifest { copy: ManifestCopy::A | ManifestCopy::B, .. }
-    )
 }

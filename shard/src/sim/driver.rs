@@ -7,7 +7,7 @@ use crate::io::Fatal;
 use crate::log::{PlantedBug, SyncPolicy};
 use crate::shard_set::{ScanCursor, ShardSet};
 use crate::sim::boot::{Boot, Down, Up};
-use crate::sim::damage::{damage, loss_is_excusable};
+use crate::sim::damage::{damage, is_followed, loss_is_excusable, mix_up};
 use crate::sim::disk::{Files, SimDisk};
 use crate::sim::model::{ModelKey, ModelValue, ShardModel};
 use crate::sim::options::Options;
@@ -43,6 +43,8 @@ pub struct Driver {
     manifest: Option<StoreManifest>,
     replies: Vec<VecDeque<Reply>>,
     policy: SyncPolicy,
+    /// Files of a copy of the store that went its own way.
+    fork: Option<Files>,
     worker_count: u16,
     now: UnixMs,
     now_ns: u64,
@@ -81,6 +83,7 @@ impl Driver {
             workers: Vec::new(),
             manifest: None,
             replies: Vec::new(),
+            fork: None,
             policy: options.log.policy,
             worker_count: options.worker_count,
             now: UnixMs(1_700_000_000_000),
@@ -546,6 +549,9 @@ impl Driver {
         let mut crashes = 0;
         loop {
             self.judge_damage(power)?;
+            if self.manifest.is_some() && self.rng.chance(self.options.rates.fork) {
+                self.run_fork();
+            }
             let crash = crashes < BOOT_CRASHES_MAX && self.rng.chance(self.options.rates.crash_in_boot);
             let crash_after = crash.then(|| self.rng.below(60));
             match Self::boot(
@@ -620,20 +626,60 @@ impl Driver {
             let should = self.disk.true_files();
             let is = std::mem::take(&mut self.disk.files);
             self.disk.truth.clear();
-            self.judge(&should, is, power, "stray write")?;
+            let excusable = loss_is_excusable(&should, &is, Boot::checksum_seed());
+            self.judge(is, excusable, power, "stray write")?;
             self.disk.files = should;
         } else if self.rng.chance(self.options.rates.damage) {
             let mut is = self.disk.files.clone();
-            if damage(&mut is, &mut self.rng, &mut self.report).is_some() {
-                let should = self.disk.files.clone();
-                self.judge(&should, is, power, "damage")?;
+            let fork = if self.rng.chance(500) { self.fork.as_ref() } else { None };
+            let mixed_up = fork.and_then(|fork| mix_up(&mut is, fork, &mut self.rng, &mut self.report));
+            if let Some(file) = mixed_up {
+                // Where a copy's last segment goes on, nothing tells it from ours.
+                let excusable = !is_followed(&is, file);
+                self.judge(is, excusable, power, "mix-up")?;
+            } else if damage(&mut is, &mut self.rng, &mut self.report).is_some() {
+                let excusable = loss_is_excusable(&self.disk.files, &is, Boot::checksum_seed());
+                self.judge(is, excusable, power, "damage")?;
             }
         }
         Ok(())
     }
 
-    fn judge(&mut self, should: &Files, is: Files, power: bool, what: &str) -> Result<(), String> {
-        let excusable = loss_is_excusable(should, &is, Boot::checksum_seed());
+    /// Someone starts a copy of the store and writes to it.
+    fn run_fork(&mut self) {
+        let mut disk = self.disk.with_files(self.disk.files.clone(), self.rng.next());
+        let Ok(mut up) =
+            Self::boot(&self.options, self.worker_count, self.now, None, &mut disk, &mut self.report)
+        else {
+            return;
+        };
+        for _ in 0..self.rng.below(100) {
+            let name = format!("key:{}", self.rng.below(self.options.key_count));
+            let value = self.rng.next().to_le_bytes();
+            for (owner, worker) in up.workers.iter_mut().enumerate() {
+                let key = worker.key(name.as_bytes());
+                if worker.owns(key.slot) {
+                    worker.put(Db(0), &key, &value, None);
+                }
+                worker.close_batch(self.now_ns);
+                while let Some(request) = worker.next_io() {
+                    disk.submit(owner, request);
+                }
+            }
+            while let Some((owner, done)) = disk.complete_one(&mut self.report) {
+                if up.workers[owner].on_io(done).is_err() {
+                    return;
+                }
+                while let Some(request) = up.workers[owner].next_io() {
+                    disk.submit(owner, request);
+                }
+            }
+        }
+        self.fork = Some(disk.files);
+    }
+
+    /// What a start makes of these files. If the loss is excusable, anything; else it refuses or nothing is lost.
+    fn judge(&mut self, is: Files, excusable: bool, power: bool, what: &str) -> Result<(), String> {
         let mut disk = self.disk.with_files(is, self.rng.next());
         let workers = self.worker_count;
         match Self::boot(&self.options, workers, self.now, None, &mut disk, &mut self.report) {

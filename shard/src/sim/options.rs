@@ -29,6 +29,8 @@ pub struct Rates {
     pub crash_in_boot: u64,
     /// Per crash: something on disk is damaged while the store is down.
     pub damage: u64,
+    /// Per start: someone starts a copy of the store elsewhere, whose files may get mixed up with ours later.
+    pub fork: u64,
     /// Per round: a clean shutdown.
     pub shutdown: u64,
     /// Per start: another number of workers.
@@ -102,6 +104,7 @@ impl Options {
             power_loss: 0,
             crash_in_boot: some(&[100, 500]),
             damage: some(&[100, 300]),
+            fork: some(&[50, 100]),
             shutdown: some(&[5, 10]),
             other_workers: some(&[100, 300]),
         };

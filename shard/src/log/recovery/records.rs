@@ -44,11 +44,13 @@ impl RecordAssembler {
         self.ready.pop_front()
     }
 
-    /// Takes one physical record.
+    /// Takes one physical record. `may_be_remains`: it stands in the batch at its shard's floor, where fragments may
+    /// be left of a record that an earlier recovery dropped, their beginning in a segment that is gone.
     pub(super) fn push(
         &mut self,
         head: &Head,
         bytes: &[u8],
+        may_be_remains: bool,
         config: &LogConfig,
     ) -> Result<Assembled, &'static str> {
         let record = Record::from_head(head, bytes).map_err(|_| "a field is out of range")?;
@@ -78,6 +80,9 @@ impl RecordAssembler {
                 if (*term, *lsn) == (record.term, record.lsn) =>
             {
                 joined.extend_from_slice(piece);
+            }
+            (FragmentPart::Middle | FragmentPart::Last, None) if may_be_remains => {
+                return Ok(Assembled::Taken);
             }
             _ => return Err("a fragment has no beginning"),
         }
@@ -175,7 +180,7 @@ mod tests {
     }
 
     fn push(assembler: &mut RecordAssembler, bytes: &[u8]) -> Result<Assembled, &'static str> {
-        assembler.push(&Head::decode(bytes).unwrap(), bytes, &LogConfig::default())
+        assembler.push(&Head::decode(bytes).unwrap(), bytes, false, &LogConfig::default())
     }
 
     fn fragments(lsn: u64, term: u32) -> (Vec<u8>, [Vec<u8>; 3]) {
@@ -231,6 +236,18 @@ mod tests {
         assert_eq!((assembler.groups_dropped, assembler.fragments_dropped), (1, 1));
         assembler.finish(&LogConfig::default());
         assert_eq!((assembler.groups_dropped, assembler.fragments_dropped), (2, 1));
+        assert_eq!(assembler.pop(), None);
+    }
+
+    #[test]
+    fn remains_of_a_dropped_record_are_passed_over_at_the_floor_only() {
+        let (_, [_, middle, last]) = fragments(7, 1);
+        let mut assembler = RecordAssembler::default();
+        for piece in [&middle, &last] {
+            let head = Head::decode(piece).unwrap();
+            assert_eq!(assembler.push(&head, piece, true, &LogConfig::default()), Ok(Assembled::Taken));
+            assert!(push(&mut assembler, piece).is_err());
+        }
         assert_eq!(assembler.pop(), None);
     }
 

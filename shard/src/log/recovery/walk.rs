@@ -198,12 +198,15 @@ impl<P: BlockPool> LogRecovery<P> {
         if !identity.holds(head.shard) {
             return Err(malformed("its shard belongs to another log"));
         }
+        let batch = walk.last.batch;
         let floor = self.manifest.as_ref().and_then(|manifest| manifest.floor(head.shard));
-        if floor.is_some_and(|entry| head.lsn <= entry.floor.lsn) {
+        // Before the batch at the floor there is nothing beyond it, but what an earlier recovery dropped.
+        if floor.is_some_and(|entry| head.lsn <= entry.floor.lsn || batch < entry.batch) {
             self.report.took(RecoveryRule::BelowFloor);
             return Ok(None);
         }
-        match self.assembler.push(&head, record, &self.config).map_err(malformed)? {
+        let may_be_remains = floor.is_some_and(|entry| batch == entry.batch);
+        match self.assembler.push(&head, record, may_be_remains, &self.config).map_err(malformed)? {
             Assembled::Whole => Ok(Some(range)),
             Assembled::Taken => Ok(None),
         }
