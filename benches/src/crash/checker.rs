@@ -396,7 +396,7 @@ mod tests {
         let ended = Some(Entry { value: b"1"[..].into(), deadline: Some(Deadline::at(500)) });
         history.sent[0].effects[0].1 = ended;
         assert_eq!(verdict(&history, &[(0, "", 600)], ["", "", ""]), []);
-        assert_eq!(verdict(&history, &[(0, "", 498)], ["", "", ""]), [Promise::NothingIsInvented]);
+        assert_eq!(verdict(&history, &[(0, "", 498)], ["", "", ""]), [Promise::ReadIsCurrent]);
         assert_eq!(verdict(&history, &[], ["1", "", ""]), [Promise::NothingIsInvented]);
     }
 }
