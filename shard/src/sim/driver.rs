@@ -31,6 +31,8 @@ struct Reply {
     barrier: BatchNumber,
     /// What it acknowledges or reveals.
     tells: Vec<(ShardId, Lsn)>,
+    /// Whether it promises that this survives power loss.
+    strict: bool,
 }
 
 /// A store, its disk and its model.
@@ -43,6 +45,9 @@ pub struct Driver {
     manifest: Option<StoreManifest>,
     replies: Vec<VecDeque<Reply>>,
     policy: SyncPolicy,
+    /// The change to [`SyncPolicy::EveryBatch`] is in force when this batch of each worker is durable: what was written
+    /// under a laxer policy is known to readers until then.
+    strict_from: Vec<BatchNumber>,
     /// Files of a copy of the store that went its own way.
     fork: Option<Files>,
     worker_count: u16,
@@ -83,6 +88,7 @@ impl Driver {
             workers: Vec::new(),
             manifest: None,
             replies: Vec::new(),
+            strict_from: Vec::new(),
             fork: None,
             policy: options.log.policy,
             worker_count: options.worker_count,
@@ -198,7 +204,7 @@ impl Driver {
                 for &(shard, lsn) in &reply.tells {
                     let model = &mut self.models[usize::from(shard.0)];
                     model.written = model.written.max(lsn);
-                    if self.policy == SyncPolicy::EveryBatch {
+                    if reply.strict && self.policy == SyncPolicy::EveryBatch {
                         model.durable = model.durable.max(lsn);
                     }
                 }
@@ -219,6 +225,8 @@ impl Driver {
                 log.set_policy(self.policy);
             }
         }
+        self.strict_from =
+            self.workers.iter().filter_map(ShardSet::log).map(crate::log::Log::appended).collect();
     }
 
     // ---- operations -------------------------------------------------------------------------------------------
@@ -274,7 +282,10 @@ impl Driver {
 
     fn reply(&mut self, worker: usize, tells: Vec<(ShardId, Lsn)>) {
         let barrier = self.workers[worker].take_barrier();
-        self.replies[worker].push_back(Reply { barrier, tells });
+        let in_force =
+            self.workers[worker].log().is_some_and(|log| log.durable() >= self.strict_from[worker]);
+        let strict = self.policy == SyncPolicy::EveryBatch && in_force;
+        self.replies[worker].push_back(Reply { barrier, tells, strict });
     }
 
     fn set(&mut self) {
@@ -612,6 +623,7 @@ impl Driver {
             }
         }
         self.replies = up.workers.iter().map(|_| VecDeque::new()).collect();
+        self.strict_from = vec![BatchNumber::ZERO; up.workers.len()];
         self.workers = up.workers;
         self.manifest = Some(up.manifest);
         self.disk.quiet = false;
