@@ -40,7 +40,7 @@ enum Action {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Name of the report: results/<NAME>.json
+    /// Name of the report: results/NAME.json
     #[arg(long, value_name = "NAME", default_value = "side_by_side")]
     name: String,
     /// Write the report to this file instead
