@@ -4,7 +4,7 @@
 //! everything else it must notice. [`loss_is_excusable`] draws that line from the bytes alone.
 
 use crate::io::{BLOCK_BYTES, FileId};
-use crate::log::batch::{self, BatchHeader, BatchKind};
+use crate::log::batch::{self, BATCH_MAGIC, BatchHeader, BatchKind};
 use crate::log::segment::{HeaderCopy, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::sim::disk::Files;
 use crate::sim::report::SimReport;
@@ -18,22 +18,138 @@ pub fn damage(files: &mut Files, rng: &mut Rng, report: &mut SimReport) -> Optio
         return None;
     }
     let name = names[rng.position(names.len())];
-    let kind = rng.below(7);
-    if kind == 0 {
-        report.count("fault missing file");
-        files.remove(&name);
-        return Some(name);
+    match rng.below(10) {
+        0 => {
+            report.count("fault missing file");
+            files.remove(&name)?;
+            Some(name)
+        }
+        1 => swap(files, &names, name, rng, report),
+        2 => damage_both_copies(files, name, rng, report),
+        3 => make_newer(files, name, report),
+        4 => {
+            // The newest segment of all is the one of which the store can know least.
+            let generation =
+                |name: &FileId| files.get(name).and_then(|of| header(&of.current)).map(|of| of.generation);
+            let name = names.iter().copied().max_by_key(generation)?;
+            let content = files.get_mut(&name)?;
+            report.count("fault emptied segment");
+            content.current.get_mut(SEGMENT_HEADER_BYTES..)?.fill(0);
+            content.durable.clone_from(&content.current);
+            Some(name)
+        }
+        5 | 6 => misplace(files, &names, name, rng, report),
+        kind => damage_block(files, name, kind, rng, report),
     }
-    if kind == 1 {
-        let other = *names.iter().find(|other| **other != name)?;
-        let (Some(a), Some(b)) = (files.remove(&name), files.remove(&other)) else {
-            unreachable!("both are there")
-        };
-        report.count("fault swapped files");
-        files.insert(name, b);
-        files.insert(other, a);
-        return Some(name);
+}
+
+/// Two files change places; segments with segments if there are any others.
+fn swap(
+    files: &mut Files,
+    names: &[FileId],
+    name: FileId,
+    rng: &mut Rng,
+    report: &mut SimReport,
+) -> Option<FileId> {
+    let is_segment = |file: &FileId| matches!(file, FileId::Segment { .. });
+    let alike = names.iter().filter(|other| **other != name && is_segment(other) == is_segment(&name));
+    let others: Vec<FileId> = alike.copied().collect();
+    if others.is_empty() {
+        return None;
     }
+    let other = others[rng.position(others.len())];
+    let (a, b) = (files.remove(&name)?, files.remove(&other)?);
+    report.count("fault swapped files");
+    files.insert(name, b);
+    files.insert(other, a);
+    Some(name)
+}
+
+/// A bit rots in both copies of a manifest.
+fn damage_both_copies(
+    files: &mut Files,
+    name: FileId,
+    rng: &mut Rng,
+    report: &mut SimReport,
+) -> Option<FileId> {
+    let other = match name {
+        FileId::StoreManifest(copy) => FileId::StoreManifest(copy.other()),
+        FileId::LogManifest { log, copy } => FileId::LogManifest { log, copy: copy.other() },
+        FileId::Segment { .. } => return None,
+    };
+    report.count("fault both manifests rotten");
+    for name in [name, other] {
+        let content = files.get_mut(&name)?;
+        *content.current.get_mut(rng.position(72))? ^= 1;
+        content.durable.clone_from(&content.current);
+    }
+    Some(name)
+}
+
+/// A later version of the program wrote the file.
+fn make_newer(files: &mut Files, name: FileId, report: &mut SimReport) -> Option<FileId> {
+    let content = files.get_mut(&name)?;
+    let len = match name {
+        FileId::Segment { .. } => BLOCK_BYTES,
+        _ => content.current.len(),
+    };
+    let copies = if matches!(name, FileId::Segment { .. }) { 2 } else { 1 };
+    for copy in 0..copies {
+        let bytes = content.current.get_mut(copy * len..(copy + 1) * len)?;
+        *bytes.get_mut(12)? = 99;
+        let crc = crc32fast::hash(&bytes[12..]).to_le_bytes();
+        bytes[8..12].copy_from_slice(&crc);
+    }
+    report.count("fault newer format");
+    content.durable.clone_from(&content.current);
+    Some(name)
+}
+
+/// Blocks of one segment stand in another place, of the same segment or another one.
+fn misplace(
+    files: &mut Files,
+    names: &[FileId],
+    name: FileId,
+    rng: &mut Rng,
+    report: &mut SimReport,
+) -> Option<FileId> {
+    let from = names[rng.position(names.len())];
+    let is_segment = |file: &FileId| matches!(file, FileId::Segment { .. });
+    if !is_segment(&name) || !is_segment(&from) {
+        return None;
+    }
+    let source = files.get(&from)?.current.clone();
+    let starts =
+        source.chunks(BLOCK_BYTES).enumerate().skip(2).filter(|(_, block)| block.starts_with(&BATCH_MAGIC));
+    let starts: Vec<usize> = starts.map(|(block, _)| block * BLOCK_BYTES).collect();
+    if starts.is_empty() {
+        return None;
+    }
+    let start = starts[rng.position(starts.len())];
+    let claimed = batch_len(&source[start..]).min(source.len() - start);
+    let content = files.get_mut(&name)?;
+    let room = content.current.len().checked_sub(SEGMENT_HEADER_BYTES + claimed)?;
+    let to = SEGMENT_HEADER_BYTES + rng.position(room / BLOCK_BYTES + 1) * BLOCK_BYTES;
+    report.count("fault batch in another place");
+    content.current[to..to + claimed].copy_from_slice(&source[start..start + claimed]);
+    content.durable.clone_from(&content.current);
+    Some(name)
+}
+
+/// What a batch claims to be long.
+fn batch_len(bytes: &[u8]) -> usize {
+    let claimed = bytes.get(8..12).and_then(|field| <[u8; 4]>::try_from(field).ok());
+    claimed.map_or(BLOCK_BYTES, |field| u32::from_le_bytes(field) as usize)
+}
+
+/// One block of a file is cut off with all that follows, zeroed, or rots.
+fn damage_block(
+    files: &mut Files,
+    name: FileId,
+    kind: u64,
+    rng: &mut Rng,
+    report: &mut SimReport,
+) -> Option<FileId> {
     let file = files.get_mut(&name)?;
     let block_count = file.current.len() / BLOCK_BYTES;
     if block_count == 0 {
@@ -43,18 +159,13 @@ pub fn damage(files: &mut Files, rng: &mut Rng, report: &mut SimReport) -> Optio
     let block = if rng.chance(700) { rng.position(block_count.min(12)) } else { rng.position(block_count) };
     let range = block * BLOCK_BYTES..(block + 1) * BLOCK_BYTES;
     match kind {
-        2 => {
+        7 => {
             report.count("fault short file");
             file.current.truncate(range.start);
         }
-        3 => {
+        8 => {
             report.count("fault zeroed block");
             file.current[range].fill(0);
-        }
-        4 => {
-            report.count("fault block of another place");
-            let from = rng.position(block_count) * BLOCK_BYTES;
-            file.current.copy_within(from..from + BLOCK_BYTES, range.start);
         }
         _ => {
             report.count("fault rotten bit");
@@ -68,11 +179,14 @@ pub fn damage(files: &mut Files, rng: &mut Rng, report: &mut SimReport) -> Optio
     Some(name)
 }
 
-/// Puts a segment of another copy of the store, which went its own way since, in the place of ours. `None` when there
-/// is none that looks like ours, its header included.
+/// Puts a file of another copy of the store, which went its own way since, in the place of ours: a copy of a manifest,
+/// or a segment that looks like ours, its header included. `None` when there is none.
 pub fn mix_up(files: &mut Files, fork: &Files, rng: &mut Rng, report: &mut SimReport) -> Option<FileId> {
     let alike = |name: &FileId| {
         let (Some(own), Some(other)) = (files.get(name), fork.get(name)) else { return false };
+        if matches!(name, FileId::LogManifest { .. }) {
+            return own.current != other.current;
+        }
         let heads = (own.current.get(..SEGMENT_HEADER_BYTES), other.current.get(..SEGMENT_HEADER_BYTES));
         matches!(heads, (Some(own), Some(other)) if own == other) && own.current != other.current
     };
@@ -81,7 +195,7 @@ pub fn mix_up(files: &mut Files, fork: &Files, rng: &mut Rng, report: &mut SimRe
         return None;
     }
     let name = names[rng.position(names.len())];
-    report.count("fault segment of another copy");
+    report.count("fault file of another copy");
     files.insert(name, fork.get(&name)?.clone());
     Some(name)
 }

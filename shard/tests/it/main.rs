@@ -1,0 +1,3 @@
+//! The core as a whole: what its users rely on, and what the simulator promises.
+
+mod simulator;

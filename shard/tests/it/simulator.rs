@@ -1,0 +1,45 @@
+//! A slice of the simulator as an ordinary test; `cargo run --release --features sim --example sim` runs more.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use shard::log::PlantedBug;
+use shard::sim::driver::run;
+use shard::sim::options::Options;
+use shard::sim::report::SimReport;
+
+/// Seeds within which each planted bug must be caught.
+const PLANTED_SEEDS_MAX: u64 = 600;
+
+#[test]
+fn nothing_acknowledged_is_lost_whatever_the_disk_does() {
+    let mut total = SimReport::default();
+    for seed in 0..60 {
+        let (report, result) = run(&Options::draw(seed, 500, None));
+        total.add(&report);
+        assert_eq!(result, Ok(()), "replay with the command in the message");
+    }
+    assert!(total.crashes > 200 && total.checks > 200, "the slice has become too thin: {total:?}");
+}
+
+#[test]
+fn a_seed_replays_a_run_exactly() {
+    for seed in [3, 17] {
+        let options = Options::draw(seed, 400, None);
+        assert_eq!(run(&options), run(&options));
+    }
+}
+
+#[test]
+fn every_planted_bug_is_caught() {
+    // Some bugs run into an assertion of the core, which is being caught too; the backtraces would bury the result.
+    std::panic::set_hook(Box::new(|_| {}));
+    let survives = |bug: PlantedBug| {
+        (0..PLANTED_SEEDS_MAX).all(|seed| {
+            let options = Options::draw(seed, 600, Some(bug));
+            matches!(catch_unwind(AssertUnwindSafe(|| run(&options))), Ok((_, Ok(()))))
+        })
+    };
+    let survivors: Vec<PlantedBug> = PlantedBug::ALL.into_iter().filter(|bug| survives(*bug)).collect();
+    let _ = std::panic::take_hook();
+    assert_eq!(survivors, [], "the simulator does not notice these");
+}
