@@ -659,7 +659,7 @@ impl Driver {
 
     /// Someone starts a copy of the store and writes to it.
     fn run_fork(&mut self) {
-        let mut disk = self.disk.with_files(self.disk.files.clone(), self.rng.next());
+        let mut disk = self.disk.with_files(self.disk.files.clone(), self.rng.draw());
         let Ok(mut up) =
             Self::boot(&self.options, self.worker_count, self.now, None, &mut disk, &mut self.report)
         else {
@@ -667,7 +667,7 @@ impl Driver {
         };
         for _ in 0..self.rng.below(100) {
             let name = format!("key:{}", self.rng.below(self.options.key_count));
-            let value = self.rng.next().to_le_bytes();
+            let value = self.rng.draw().to_le_bytes();
             for (owner, worker) in up.workers.iter_mut().enumerate() {
                 let key = worker.key(name.as_bytes());
                 if worker.owns(key.slot) {
@@ -692,7 +692,7 @@ impl Driver {
 
     /// What a start makes of these files. If the loss is excusable, anything; else it refuses or nothing is lost.
     fn judge(&mut self, is: Files, excusable: bool, power: bool, what: &str) -> Result<(), String> {
-        let mut disk = self.disk.with_files(is, self.rng.next());
+        let mut disk = self.disk.with_files(is, self.rng.draw());
         let workers = self.worker_count;
         match Self::boot(&self.options, workers, self.now, None, &mut disk, &mut self.report) {
             Ok(mut up) => {
