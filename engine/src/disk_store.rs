@@ -430,7 +430,11 @@ fn apply(
     let position = |shard: ShardId| usize::from(shard.0) - usize::from(first.0);
     match event {
         RecoveryEvent::Floor(floor) => {
-            shards[position(floor.shard)].start_at(floor);
+            // What earlier eras have brought is of no use any more: the floor says that everything was emptied since.
+            let shard = &mut shards[position(floor.shard)];
+            let (first, count) = shard.slots();
+            *shard = Shard::new(floor.shard, first.0..first.0 + count, Term(1), unix_ms());
+            shard.start_at(floor);
             Ok(())
         }
         RecoveryEvent::Record { record, bytes } => {

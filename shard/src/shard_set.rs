@@ -208,7 +208,10 @@ impl<P: BlockPool> ShardSet<P> {
         let mut locations = [None; WARM_KEYS_MAX];
         for (place, &(slot, hash)) in locations.iter_mut().zip(keys) {
             let position = usize::from(self.by_slot[usize::from(slot.0)]);
-            *place = self.shards.get(position).and_then(|shard| shard.candidate(db, slot, hash).map(|at| (position, at)));
+            *place = self
+                .shards
+                .get(position)
+                .and_then(|shard| shard.candidate(db, slot, hash).map(|at| (position, at)));
         }
         let mut seen = 0u8;
         for &(position, location) in locations.iter().flatten() {
@@ -557,6 +560,11 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn tick(&mut self, now: UnixMs, now_ns: u64, budget: usize) -> bool {
         if let Some(log) = &mut self.log {
             log.tick(now_ns);
+            if log.is_shutting_down() {
+                // Expiry logs deletes, and nothing is appended after the clean-shutdown mark: it goes on after the
+                // next start.
+                return false;
+            }
         }
         let mut more = false;
         for position in 0..self.shards.len() {

@@ -537,7 +537,9 @@ impl<P: BlockPool> Log<P> {
         }
     }
 
-    pub(super) fn is_shutting_down(&self) -> bool {
+    /// Whether [`Self::begin_shutdown`] was called: nothing may be appended any more.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
         self.shutdown != Shutdown::Running
     }
 
