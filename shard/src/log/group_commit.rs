@@ -206,6 +206,8 @@ impl<P: BlockPool> Log<P> {
     /// goes on filling. Call it at the end of every turn, also of one that appended nothing.
     pub fn close_batch(&mut self, now_ns: u64) {
         self.advance_clock(now_ns);
+        // What is full already goes first: if all of it flies, there may be room for the open batch too.
+        self.pump_batches();
         let free = self.flights.len() < self.config.in_flight_max;
         if self.open.is_some() && self.queue.is_empty() && free && !self.rotation.is_under_way() {
             self.queue_open();

@@ -1,3 +1,4 @@
 //! The core as a whole: what its users rely on, and what the simulator promises.
 
+mod bit_flips;
 mod simulator;

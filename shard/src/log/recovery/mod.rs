@@ -26,7 +26,7 @@ use crate::log::copies::{CopiesLoad, CopiesWrite, Loaded};
 use crate::log::manifest::LogManifest;
 use crate::log::pending_write::RequestIds;
 use crate::log::{Log, LogConfig, LogIdentity};
-use crate::record::Record;
+use crate::record::{Head, Record};
 use crate::shard::ShardFloor;
 use crate::store_manifest::{EraState, LogEnd, StoreManifest};
 use crate::types::{LogId, Term};
@@ -264,7 +264,7 @@ impl<P: BlockPool> LogRecovery<P> {
 
     fn open_segments(&mut self) {
         let Some(manifest) = &self.manifest else { unreachable!("just loaded") };
-        self.step = Step::OpenSegments(SegmentsOpen::new(self.start.identity, manifest.segments.clone()));
+        self.step = Step::OpenSegments(SegmentsOpen::new(self.start.identity, manifest));
     }
 
     /// The next floor or record, if there is one before more I/O is done.
@@ -276,15 +276,15 @@ impl<P: BlockPool> LogRecovery<P> {
                 return None;
             }
         };
-        let bytes = match (&self.step, ready) {
+        // What is handed out was checked before: a record of a batch with it, an assembled one by its own checksum.
+        let (head, bytes) = match (&self.step, ready) {
             (_, Ready::Floor(at)) => {
                 return Some(RecoveryEvent::Floor(&self.manifest.as_ref()?.floors[at].floor));
             }
-            (Step::Walk(walk), Ready::Window(range)) => &walk.reader.available()[range],
-            _ => &self.assembled[..],
+            (Step::Walk(walk), Ready::Window(head, range)) => (Ok(head), &walk.reader.available()[range]),
+            _ => (Head::decode(&self.assembled), &self.assembled[..]),
         };
-        // It was decoded once to find its end; an assembled one was verified as a whole.
-        let record = crate::record::Head::decode(bytes).and_then(|head| Record::from_head(&head, bytes));
+        let record = head.and_then(|head| Record::from_head(&head, bytes));
         let Ok(record) = record else { unreachable!("records are checked before they are handed out") };
         Some(RecoveryEvent::Record { record, bytes })
     }

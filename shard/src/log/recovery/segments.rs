@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::io::{
     BLOCK_BYTES, BlockPool, FileId, IoBuffer, IoDone, IoErrorKind, IoOperation, IoRequest, RequestId,
 };
-use crate::log::manifest::SegmentEntry;
+use crate::log::manifest::{FreeFile, LogManifest, SegmentEntry};
 use crate::log::pending_write::RequestIds;
 use crate::log::planted::PlantedBug;
 use crate::log::recovery::refuse::RefuseToStart;
@@ -43,6 +43,8 @@ enum Stage {
 pub(super) struct SegmentsOpen {
     identity: LogIdentity,
     entries: Vec<SegmentEntry>,
+    /// How many of them are segments; behind them come free files, which must be there and are not looked into.
+    segment_count: usize,
     found: Vec<Option<HeaderFound>>,
     /// What was read of each header so far.
     bytes: Vec<Vec<u8>>,
@@ -52,9 +54,26 @@ pub(super) struct SegmentsOpen {
 }
 
 impl SegmentsOpen {
-    pub(super) fn new(identity: LogIdentity, entries: Vec<SegmentEntry>) -> Self {
+    pub(super) fn new(identity: LogIdentity, manifest: &LogManifest) -> Self {
+        let mut entries = manifest.segments.clone();
+        let segment_count = entries.len();
+        let free = manifest.free.iter();
+        entries.extend(free.map(|&FreeFile { file, file_bytes }| SegmentEntry {
+            generation: 0,
+            file,
+            file_bytes,
+        }));
         let (found, bytes) = (vec![None; entries.len()], vec![Vec::new(); entries.len()]);
-        Self { identity, entries, found, bytes, next: 0, to_read: VecDeque::new(), in_flight: Vec::new() }
+        Self {
+            identity,
+            entries,
+            segment_count,
+            found,
+            bytes,
+            next: 0,
+            to_read: VecDeque::new(),
+            in_flight: Vec::new(),
+        }
     }
 
     fn file(&self, at: usize) -> FileId {
@@ -82,7 +101,7 @@ impl SegmentsOpen {
         }
         let (id, at) = (ids.next(), self.next);
         self.next += 1;
-        if config.planted(PlantedBug::ReadWithoutSync) {
+        if config.planted(PlantedBug::ReadWithoutSync) && at < self.segment_count {
             self.to_read.push_back(at);
             return self.next_io(config, pool, ids);
         }
@@ -113,6 +132,7 @@ impl SegmentsOpen {
         let bytes = if matches!(stage, Stage::Read) { SEGMENT_HEADER_BYTES as u64 } else { entry.file_bytes };
         let len = done.result.map_err(|error| RefuseToStart::ReadFailed { file, offset: 0, bytes, error })?;
         match (stage, done.buffer) {
+            (Stage::Sync, _) if at >= self.segment_count => self.found[at] = Some(HeaderFound::None),
             (Stage::Sync, _) => self.to_read.push_back(at),
             (Stage::Read, IoBuffer::Owned(buffer)) => {
                 // A read may be cut short anywhere; only a read of nothing is the end of the file.
@@ -179,7 +199,7 @@ impl SegmentsOpen {
     /// What was found, by the order of the manifest.
     pub(super) fn into_found(self) -> Vec<(SegmentEntry, HeaderFound)> {
         let found = self.found.into_iter().map(|found| found.unwrap_or(HeaderFound::None));
-        self.entries.into_iter().zip(found).collect()
+        self.entries.into_iter().zip(found).take(self.segment_count).collect()
     }
 }
 

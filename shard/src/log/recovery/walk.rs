@@ -25,8 +25,8 @@ use crate::types::{BatchNumber, LogId};
 pub(super) enum Ready {
     /// A floor, by its position in the manifest.
     Floor(usize),
-    /// A record, by its place in the window.
-    Window(Range<usize>),
+    /// A record: its head, and its place in the window.
+    Window(Head, Range<usize>),
     /// The record in `assembled`.
     Assembled,
 }
@@ -159,9 +159,9 @@ impl<P: BlockPool> LogRecovery<P> {
             if let Some(cursor) = &walk.cursor {
                 if cursor.records_left == 0 {
                     self.finish_batch()?;
-                } else if let Some(range) = self.next_record()? {
+                } else if let Some((head, range)) = self.next_record()? {
                     self.report.records += 1;
-                    return Ok(Some(Ready::Window(range)));
+                    return Ok(Some(Ready::Window(head, range)));
                 }
             } else if !self.advance_walk()? {
                 return Ok(None);
@@ -180,7 +180,7 @@ impl<P: BlockPool> LogRecovery<P> {
     }
 
     /// The next record of the batch at hand; `None` when it was taken in or passed over.
-    fn next_record(&mut self) -> Result<Option<Range<usize>>, RefuseToStart> {
+    fn next_record(&mut self) -> Result<Option<(Head, Range<usize>)>, RefuseToStart> {
         let identity = self.start.identity;
         let Step::Walk(walk) = &mut self.step else { unreachable!("the caller is at this step") };
         let Some(cursor) = &mut walk.cursor else { unreachable!("the caller looked") };
@@ -207,7 +207,7 @@ impl<P: BlockPool> LogRecovery<P> {
         }
         let may_be_remains = floor.is_some_and(|entry| batch == entry.batch);
         match self.assembler.push(&head, record, may_be_remains, &self.config).map_err(malformed)? {
-            Assembled::Whole => Ok(Some(range)),
+            Assembled::Whole => Ok(Some((head, range))),
             Assembled::Taken => Ok(None),
         }
     }
