@@ -41,9 +41,9 @@ impl Client {
             || self.slots.len() >= REPLY_SLOTS_MAX
     }
 
-    /// Bytes of replies that are made and not yet being sent.
+    /// Bytes of replies that are made and that the system has not yet taken.
     pub(crate) fn unsent_bytes(&self) -> usize {
-        self.output.len() + self.slots.ready_bytes()
+        self.output.len() + self.in_flight + self.slots.ready_bytes()
     }
 }
 

@@ -24,7 +24,7 @@ use super::limits::{
 };
 use super::message::{Address, Peer, Requests};
 use super::plan::Planned;
-use super::reply_slots::SlotBytes;
+use super::reply_slots::{SlotBytes, Source};
 use super::service::Service;
 use super::waiting::Waiting;
 use crate::commands::{
@@ -226,7 +226,7 @@ impl Core {
         if !self.has_room(worker, client, owner, 1) {
             return Flow::Stall;
         }
-        let slot = client.slots.open_waiting();
+        let slot = client.slots.open_waiting(source(command));
         self.send(worker, owner, address(me, slot, 0), command, &client.session, false, args.iter());
         Flow::Forwarded
     }
@@ -285,7 +285,7 @@ impl Core {
         }
         let mut gather = Gather::new(GatherKind::Replies(merge), client.session.protocol, parts.len(), 0);
         gather.set_order(order);
-        let slot = client.slots.open_gather(Box::new(gather));
+        let slot = client.slots.open_gather(source(command), Box::new(gather));
         for (part, (owner, part_args)) in (0u16..).zip(parts) {
             let to = address(me, slot, part);
             if owner != worker.index {
@@ -374,7 +374,7 @@ impl Core {
         }
         let random = self.draw();
         let gather = Gather::new(kind, client.session.protocol, workers, random);
-        let slot = client.slots.open_gather(Box::new(gather));
+        let slot = client.slots.open_gather(source(command), Box::new(gather));
         for (part, other) in (0u16..).zip(0..workers) {
             let to = address(me, slot, part);
             if other != worker.index {
@@ -707,6 +707,11 @@ impl Core {
 pub(crate) const DISK_FULL: &str = "MISCONF the disk is too full for another log segment: writes are refused until \
                                     space is freed on the file system of --dir; reads and deletes go on";
 pub(crate) const DISK_FULL_REPLY: &[u8] = b"-MISCONF";
+
+/// How large the replies of a command may be.
+fn source(command: &Command) -> Source {
+    if command.flags.contains(Flags::WRITE) { Source::Write } else { Source::Read }
+}
 
 /// Whether there is no space to log what this command would write.
 pub(crate) fn refuses<P: BlockPool>(log: &Log<P>, command: &Command) -> bool {

@@ -17,8 +17,10 @@ pub(crate) const REMOTE_BYTES_MAX: usize = 16 << 20;
 /// How large a reply of another worker is taken to be before the connection has had one. What is asked for and not
 /// yet answered counts as unsent by this, so that replies that turn out large do not all come at once.
 pub(crate) const REPLY_BYTES_GUESS: usize = 64 << 10;
-/// The least that such a reply is taken to be.
-pub(crate) const REPLY_BYTES_GUESS_MIN: usize = 64;
+/// The least that a read's reply is taken to be: it bounds what comes when small values are followed by large ones.
+pub(crate) const READ_BYTES_GUESS_MIN: usize = 4 << 10;
+/// The least that a write's reply is taken to be.
+pub(crate) const WRITE_BYTES_GUESS_MIN: usize = 64;
 /// Bytes of one message to another worker above which it is sent on before the end of the turn; bytes of replies to
 /// one worker above which the rest of its requests wait for the next turn.
 pub(crate) const MESSAGE_BYTES: usize = 1 << 20;

@@ -9,18 +9,41 @@ use shard::types::BatchNumber;
 use smallvec::SmallVec;
 
 use super::gather::Gather;
-use super::limits::{REPLY_BYTES_GUESS, REPLY_BYTES_GUESS_MIN};
+use super::limits::{READ_BYTES_GUESS_MIN, REPLY_BYTES_GUESS, WRITE_BYTES_GUESS_MIN};
 
 /// A reply of up to 96 bytes needs no allocation.
 pub(crate) type SlotBytes = SmallVec<[u8; 96]>;
+
+/// What kind of command a reply is of: how large replies get differs between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Reads: as large as values are.
+    Read,
+    /// Writes: most answer a word or a number.
+    Write,
+}
+
+/// Replies of one kind that are missing.
+#[derive(Debug)]
+struct Missing {
+    count: usize,
+    /// How large one is taken to be: the largest of late.
+    expected_bytes: usize,
+}
+
+impl Missing {
+    const fn new() -> Self {
+        Self { count: 0, expected_bytes: REPLY_BYTES_GUESS }
+    }
+}
 
 /// Place of one reply.
 #[derive(Debug)]
 enum Slot {
     /// One worker makes it.
-    Waiting,
+    Waiting(Source),
     /// Several workers make it.
-    Gathering(Box<Gather>),
+    Gathering(Source, Box<Gather>),
     /// It is there, and waits for this batch of this worker's log.
     Ready(SlotBytes, BatchNumber),
 }
@@ -31,12 +54,10 @@ pub(crate) struct ReplySlots {
     /// Number of the first open slot.
     first: u64,
     slots: VecDeque<Slot>,
-    /// Slots that are not filled.
-    missing: usize,
-    /// Bytes in those that are.
+    /// Bytes in those that are filled.
     ready_bytes: usize,
-    /// How large a missing reply is taken to be: the largest of late.
-    expected_bytes: usize,
+    missing_reads: Missing,
+    missing_writes: Missing,
 }
 
 impl Default for ReplySlots {
@@ -44,9 +65,9 @@ impl Default for ReplySlots {
         Self {
             first: 0,
             slots: VecDeque::new(),
-            missing: 0,
             ready_bytes: 0,
-            expected_bytes: REPLY_BYTES_GUESS,
+            missing_reads: Missing::new(),
+            missing_writes: Missing::new(),
         }
     }
 }
@@ -69,15 +90,27 @@ impl ReplySlots {
     /// Bytes of the replies that are there, and likely bytes of those that are not.
     #[inline]
     pub(crate) fn owed_bytes(&self) -> usize {
-        self.ready_bytes + self.missing * self.expected_bytes
+        let owed = |missing: &Missing| missing.count * missing.expected_bytes;
+        self.ready_bytes + owed(&self.missing_reads) + owed(&self.missing_writes)
+    }
+
+    fn note_opened(&mut self, source: Source) {
+        match source {
+            Source::Read => self.missing_reads.count += 1,
+            Source::Write => self.missing_writes.count += 1,
+        }
     }
 
     /// A reply of this size has come.
-    fn note_filled(&mut self, bytes: usize) {
-        self.missing -= 1;
+    fn note_filled(&mut self, source: Source, bytes: usize) {
         self.ready_bytes += bytes;
-        let faded = self.expected_bytes - self.expected_bytes / 4;
-        self.expected_bytes = faded.max(bytes).max(REPLY_BYTES_GUESS_MIN);
+        let (missing, least) = match source {
+            Source::Read => (&mut self.missing_reads, READ_BYTES_GUESS_MIN),
+            Source::Write => (&mut self.missing_writes, WRITE_BYTES_GUESS_MIN),
+        };
+        missing.count -= 1;
+        let faded = missing.expected_bytes - missing.expected_bytes / 8;
+        missing.expected_bytes = faded.max(bytes).max(least);
     }
 
     fn open(&mut self, slot: Slot) -> u64 {
@@ -86,15 +119,15 @@ impl ReplySlots {
     }
 
     /// A slot that one other worker fills. Returns its number.
-    pub(crate) fn open_waiting(&mut self) -> u64 {
-        self.missing += 1;
-        self.open(Slot::Waiting)
+    pub(crate) fn open_waiting(&mut self, source: Source) -> u64 {
+        self.note_opened(source);
+        self.open(Slot::Waiting(source))
     }
 
     /// A slot that several workers fill. Returns its number.
-    pub(crate) fn open_gather(&mut self, gather: Box<Gather>) -> u64 {
-        self.missing += 1;
-        self.open(Slot::Gathering(gather))
+    pub(crate) fn open_gather(&mut self, source: Source, gather: Box<Gather>) -> u64 {
+        self.note_opened(source);
+        self.open(Slot::Gathering(source, gather))
     }
 
     /// A reply that is there, behind others that are not.
@@ -110,16 +143,18 @@ impl ReplySlots {
         };
         let Some(slot) = self.slots.get_mut(position) else { return };
         match slot {
-            Slot::Waiting => {
+            Slot::Waiting(source) => {
+                let source = *source;
                 *slot = Slot::Ready(SlotBytes::from_slice(bytes), barrier);
-                self.note_filled(bytes.len());
+                self.note_filled(source, bytes.len());
             }
-            Slot::Gathering(gather) => {
+            Slot::Gathering(source, gather) => {
+                let source = *source;
                 if gather.add(part, bytes, count, barrier) {
                     let (bytes, barrier) = gather.merge();
                     let len = bytes.len();
                     *slot = Slot::Ready(SlotBytes::from_vec(bytes), barrier);
-                    self.note_filled(len);
+                    self.note_filled(source, len);
                 }
             }
             Slot::Ready(..) => unreachable!("a slot is filled once"),
@@ -152,9 +187,9 @@ mod tests {
     #[test]
     fn replies_leave_in_the_order_of_their_requests() {
         let mut slots = ReplySlots::default();
-        let a = slots.open_waiting();
+        let a = slots.open_waiting(Source::Read);
         slots.push_ready(SlotBytes::from_slice(b"b"), BatchNumber(3));
-        let c = slots.open_waiting();
+        let c = slots.open_waiting(Source::Write);
         assert!(slots.pop_ready().is_none());
         slots.fill(c, 0, b"c", 0, BatchNumber::ZERO);
         assert!(slots.pop_ready().is_none());
@@ -167,26 +202,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_owed_follows_the_size_of_recent_replies() {
+    fn what_is_owed_follows_the_size_of_recent_replies_of_the_same_kind() {
         let mut slots = ReplySlots::default();
-        let fill = |slots: &mut ReplySlots, bytes: usize| {
-            let slot = slots.open_waiting();
+        let fill = |slots: &mut ReplySlots, source, bytes: usize| {
+            let slot = slots.open_waiting(source);
             slots.fill(slot, 0, &vec![0; bytes], 0, BatchNumber::ZERO);
             assert_eq!(slots.owed_bytes(), bytes);
             slots.pop_ready().unwrap();
         };
-        slots.open_waiting();
-        assert_eq!(slots.owed_bytes(), REPLY_BYTES_GUESS, "nothing is known yet");
-        slots.fill(0, 0, b"", 0, BatchNumber::ZERO);
-        slots.pop_ready().unwrap();
-        (0..100).for_each(|_| fill(&mut slots, 5));
-        slots.open_waiting();
-        assert_eq!(slots.owed_bytes(), REPLY_BYTES_GUESS_MIN, "replies are small");
-        slots.push_ready(SlotBytes::from_slice(b"abc"), BatchNumber::ZERO);
-        assert_eq!(slots.owed_bytes(), REPLY_BYTES_GUESS_MIN + 3);
-        slots.fill(101, 0, &vec![0; 1 << 20], 0, BatchNumber::ZERO);
+        (0..100).for_each(|_| fill(&mut slots, Source::Write, 5));
+        let write = slots.open_waiting(Source::Write);
+        assert_eq!(slots.owed_bytes(), WRITE_BYTES_GUESS_MIN, "writes answer little");
+        slots.open_waiting(Source::Read);
+        assert_eq!(
+            slots.owed_bytes(),
+            WRITE_BYTES_GUESS_MIN + REPLY_BYTES_GUESS,
+            "of reads nothing is known yet"
+        );
+        slots.fill(write, 0, b"", 0, BatchNumber::ZERO);
+        slots.fill(write + 1, 0, b"", 0, BatchNumber::ZERO);
         while slots.pop_ready().is_some() {}
-        slots.open_waiting();
+        (0..100).for_each(|_| fill(&mut slots, Source::Read, 5));
+        let read = slots.open_waiting(Source::Read);
+        slots.push_ready(SlotBytes::from_slice(b"abc"), BatchNumber::ZERO);
+        assert_eq!(slots.owed_bytes(), READ_BYTES_GUESS_MIN + 3);
+        slots.fill(read, 0, &vec![0; 1 << 20], 0, BatchNumber::ZERO);
+        while slots.pop_ready().is_some() {}
+        slots.open_waiting(Source::Read);
         assert_eq!(slots.owed_bytes(), 1 << 20, "one large reply is enough to expect another");
     }
 }
