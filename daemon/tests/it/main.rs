@@ -1,0 +1,18 @@
+//! The daemon as its users meet it: the real `ourod` in a process of its own, spoken to over its sockets, killed,
+//! damaged and started again. One noun a file; `server` and `wire` are what the tests stand on.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says where and why")]
+
+mod bad_input;
+mod big_values;
+mod connections;
+mod damage;
+mod foreign_client;
+mod options;
+mod pipelines;
+mod redis_tools;
+mod restarts;
+mod server;
+mod slow_clients;
+mod stopping;
+mod walks;
+mod wire;
