@@ -2,13 +2,14 @@
 //!
 //! Rules kept here: batches are numbered when they are begun and submitted in that order; a batch is submitted whole
 //! and never written again; a watermark never passes a batch before it has passed all batches before it; an error on
-//! a write or sync ends the log. What belongs to segments is in `rotation.rs`.
+//! a write or sync ends the log. Filling is in `append.rs`, what belongs to segments in `rotation.rs`, the watermarks
+//! and the end in `watermarks.rs`.
 
 use std::collections::VecDeque;
 
 use crate::io::{BLOCK_BYTES, BlockPool, Fatal, FileId, IoDone, IoErrorKind, IoOperation, IoRequest};
 use crate::limits::LOG_IN_FLIGHT_LIMIT;
-use crate::log::batch::{BATCH_HEADER_BYTES, BatchHeader, BatchKind};
+use crate::log::batch::{BatchHeader, BatchKind};
 use crate::log::in_flight::FlightWindow;
 use crate::log::manifest::FloorEntry;
 use crate::log::manifest_writer::ManifestWriter;
@@ -16,20 +17,14 @@ use crate::log::open_batch::OpenBatch;
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::log::planted::PlantedBug;
 use crate::log::rotation::{ClosedSegment, CurrentSegment, Rotation};
-use crate::log::standby::{LogSpace, Standby};
+use crate::log::standby::Standby;
 use crate::log::{LogConfig, LogIdentity, LogStats, SyncMethod, SyncPolicy};
-use crate::record::{Effect, FragmentPart, HEAD_BYTES_MAX, Head, Record};
 use crate::store_manifest::LogEnd;
-use crate::types::{BatchNumber, KeyspaceId, Term};
-
-/// A piece of a cut record smaller than this is not worth its place: the next batch takes it.
-const FRAGMENT_BYTES_MIN: usize = 4096;
-/// Between two syncs under [`SyncPolicy::EverySecond`].
-const SECOND_NS: u64 = 1_000_000_000;
+use crate::types::{BatchNumber, Term};
 
 /// How far a clean shutdown is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shutdown {
+pub(super) enum Shutdown {
     /// Not asked for.
     Running,
     /// Batches are being finished.
@@ -48,18 +43,18 @@ pub struct Log<P: BlockPool> {
     pub(super) term: Term,
     pub(super) ids: RequestIds,
     // filling
-    open: Option<OpenBatch<P::Buffer>>,
+    pub(super) open: Option<OpenBatch<P::Buffer>>,
     pub(super) queue: VecDeque<OpenBatch<P::Buffer>>,
-    queued_bytes: usize,
+    pub(super) queued_bytes: usize,
     /// Highest batch number given out.
-    appended: BatchNumber,
+    pub(super) appended: BatchNumber,
     // flying
     pub(super) flights: FlightWindow,
     pub(super) submitted: BatchNumber,
     /// Checksum of the last submitted batch.
     pub(super) last_crc: u32,
-    last_kind: BatchKind,
-    last_sync_ns: u64,
+    pub(super) last_kind: BatchKind,
+    pub(super) last_sync_ns: u64,
     // segments, see rotation.rs
     pub(super) current: CurrentSegment,
     pub(super) closed: VecDeque<ClosedSegment>,
@@ -69,8 +64,8 @@ pub struct Log<P: BlockPool> {
     pub(super) floors: Vec<FloorEntry>,
     // the world
     pub(super) now_ns: u64,
-    idle_since_ns: u64,
-    shutdown: Shutdown,
+    pub(super) idle_since_ns: u64,
+    pub(super) shutdown: Shutdown,
     pub(super) requests: VecDeque<IoRequest<P>>,
     pub(super) outstanding: usize,
     pub(super) stats: LogStats,
@@ -126,138 +121,6 @@ impl<P: BlockPool> Log<P> {
         }
     }
 
-    // ---- filling ----------------------------------------------------------------------------------------------
-
-    /// Copies one encoded record into the open batch. Returns the number of the batch that holds its last byte: the
-    /// record survives power loss when [`Self::durable`] has reached it. A record too large for a batch is cut into
-    /// fragments over consecutive batches.
-    ///
-    /// # Panics
-    /// When a clean shutdown has begun, or `record` is no record.
-    #[inline]
-    pub fn append(&mut self, record: &[u8]) -> BatchNumber {
-        assert!(self.shutdown == Shutdown::Running, "nothing is appended after the end");
-        if record.len() > self.config.batch_bytes_max - BATCH_HEADER_BYTES {
-            return self.append_fragments(record);
-        }
-        let batch = self.batch_with_room(record.len());
-        batch.push(record.len()).copy_from_slice(record);
-        self.queued_bytes += record.len();
-        self.appended
-    }
-
-    /// The open batch, when it has room for `len` bytes, else a new one.
-    #[inline]
-    fn batch_with_room(&mut self, len: usize) -> &mut OpenBatch<P::Buffer> {
-        if self.open.as_ref().is_some_and(|open| open.room() < len) {
-            self.queue_open();
-        }
-        if self.open.is_none() {
-            self.begin(BatchKind::Records);
-        }
-        let Some(open) = &mut self.open else { unreachable!("just begun") };
-        open
-    }
-
-    fn begin(&mut self, kind: BatchKind) {
-        assert!(self.open.is_none(), "one batch fills at a time");
-        self.appended = self.appended.next();
-        let bytes = if kind == BatchKind::Records { self.config.batch_bytes_max } else { BLOCK_BYTES };
-        self.open = Some(OpenBatch::new(self.pool.take(bytes), self.appended, kind));
-    }
-
-    fn queue_open(&mut self) {
-        if let Some(open) = self.open.take() {
-            self.queue.push_back(open);
-        }
-    }
-
-    fn append_fragments(&mut self, record: &[u8]) -> BatchNumber {
-        let Ok(head) = Head::decode(record) else { unreachable!("only encoded records are appended") };
-        assert_eq!(head.record_len(), record.len(), "one whole record");
-        let mut rest = record;
-        let mut part = FragmentPart::First;
-        while !rest.is_empty() {
-            let batch = self.batch_with_room(HEAD_BYTES_MAX + FRAGMENT_BYTES_MIN.min(rest.len()));
-            let piece_len = rest.len().min(batch.room() - HEAD_BYTES_MAX);
-            let (piece, after) = rest.split_at(piece_len);
-            if after.is_empty() {
-                part = FragmentPart::Last;
-            }
-            let fragment = Record {
-                shard: head.shard,
-                term: head.term,
-                lsn: head.lsn,
-                keyspace: KeyspaceId(0),
-                group_continues: false,
-                key: &[],
-                effect: Effect::Fragment { part, bytes: piece },
-            };
-            let encoder = fragment.encoder();
-            encoder.write(batch.push(encoder.len()));
-            self.queued_bytes += encoder.len();
-            part = FragmentPart::Middle;
-            rest = after;
-        }
-        self.appended
-    }
-
-    /// Ends a turn: the open batch is submitted when it holds something and fewer than the most allowed fly; else it
-    /// goes on filling. Call it at the end of every turn, also of one that appended nothing.
-    pub fn close_batch(&mut self, now_ns: u64) {
-        self.advance_clock(now_ns);
-        // What is full already goes first: if all of it flies, there may be room for the open batch too.
-        self.pump_batches();
-        let free = self.flights.len() < self.config.in_flight_max;
-        if self.open.is_some() && self.queue.is_empty() && free && !self.rotation.is_under_way() {
-            self.queue_open();
-        }
-        self.pump();
-    }
-
-    /// Sets the time that completions are counted at: call it when a wait is over. [`Self::close_batch`] and
-    /// [`Self::tick`] do it too. Time that goes backwards is ignored.
-    pub fn advance_clock(&mut self, now_ns: u64) {
-        self.now_ns = self.now_ns.max(now_ns);
-    }
-
-    /// Timed work: seals the last batch after going idle, syncs once a second where that is the policy, tries again
-    /// to prepare the next segment after the disk was full.
-    pub fn tick(&mut self, now_ns: u64) {
-        self.advance_clock(now_ns);
-        if self.seal_due_ns().is_some_and(|due| due <= self.now_ns) {
-            self.begin(BatchKind::Seal);
-            self.queue_open();
-            self.stats.seals += 1;
-        }
-        self.pump();
-    }
-
-    /// When [`Self::tick`] has something to do next; `None`: not before something else happens.
-    #[must_use]
-    pub fn next_deadline_ns(&self) -> Option<u64> {
-        let wanted = self.wants_standby();
-        let retry = self.standby.as_ref().filter(|_| wanted).and_then(Standby::retry_at_ns);
-        [self.seal_due_ns(), self.sync_due_ns(), retry].into_iter().flatten().min()
-    }
-
-    fn seal_due_ns(&self) -> Option<u64> {
-        let quiet = self.shutdown == Shutdown::Running
-            && self.last_kind == BatchKind::Records
-            && self.flights.durable() == self.appended
-            && !self.rotation.is_under_way();
-        quiet.then(|| self.idle_since_ns.saturating_add(self.config.seal_after_ns))
-    }
-
-    fn sync_due_ns(&self) -> Option<u64> {
-        let wanted = self.config.policy == SyncPolicy::EverySecond
-            && self.flights.durable() < self.flights.written()
-            && !self.flights.sync_in_flight();
-        wanted.then(|| self.last_sync_ns.saturating_add(SECOND_NS))
-    }
-
-    // ---- flying -----------------------------------------------------------------------------------------------
-
     /// Starts all that can be started.
     pub(super) fn pump(&mut self) {
         self.pump_shutdown();
@@ -272,7 +135,7 @@ impl<P: BlockPool> Log<P> {
         );
     }
 
-    fn pump_batches(&mut self) {
+    pub(super) fn pump_batches(&mut self) {
         loop {
             if self.rotation.is_under_way() {
                 self.pump_rotation();
@@ -344,7 +207,7 @@ impl<P: BlockPool> Log<P> {
         }
     }
 
-    fn pump_sync(&mut self) {
+    pub(super) fn pump_sync(&mut self) {
         let unsynced = self.flights.durable() < self.flights.written();
         if !unsynced || self.flights.sync_in_flight() {
             return;
@@ -439,146 +302,5 @@ impl<P: BlockPool> Log<P> {
 
     pub(super) const fn file(&self) -> FileId {
         FileId::Segment { log: self.identity.log, file: self.current.entry.file }
-    }
-
-    // ---- what is where ----------------------------------------------------------------------------------------
-
-    /// Highest batch number given out: of the open batch, or the last one.
-    #[must_use]
-    #[inline]
-    pub const fn appended(&self) -> BatchNumber {
-        self.appended
-    }
-
-    /// Highest batch handed to the disk.
-    #[must_use]
-    #[inline]
-    pub const fn submitted(&self) -> BatchNumber {
-        self.submitted
-    }
-
-    /// Highest batch that, with all before it, is written: it survives the end of the process, not power loss.
-    #[must_use]
-    #[inline]
-    pub const fn written(&self) -> BatchNumber {
-        self.flights.written()
-    }
-
-    /// Highest batch that, with all before it, survives power loss. Never decreases.
-    #[must_use]
-    #[inline]
-    pub const fn durable(&self) -> BatchNumber {
-        self.flights.durable()
-    }
-
-    /// Replies that wait for batches up to this one may go: [`Self::durable`] under [`SyncPolicy::EveryBatch`],
-    /// [`Self::written`] under the others.
-    #[must_use]
-    #[inline]
-    pub fn acknowledgeable(&self) -> BatchNumber {
-        match self.config.policy {
-            SyncPolicy::EveryBatch => self.durable(),
-            SyncPolicy::EverySecond | SyncPolicy::Never => self.written(),
-        }
-    }
-
-    /// Bytes of records that wait in memory to be submitted. Above [`crate::limits::LOG_QUEUED_BYTES_MAX`] hold
-    /// writes back.
-    #[must_use]
-    #[inline]
-    pub const fn queued_bytes(&self) -> usize {
-        self.queued_bytes
-    }
-
-    /// Term of all records appended from now on.
-    #[must_use]
-    pub const fn term(&self) -> Term {
-        self.term
-    }
-
-    /// Which log this is.
-    #[must_use]
-    pub const fn identity(&self) -> &LogIdentity {
-        &self.identity
-    }
-
-    /// How it works.
-    #[must_use]
-    pub const fn config(&self) -> &LogConfig {
-        &self.config
-    }
-
-    /// From the next batch on. Batches written under a laxer policy are made durable at once.
-    pub fn set_policy(&mut self, policy: SyncPolicy) {
-        self.config.policy = policy;
-        self.pump();
-    }
-
-    /// Whether the next segment is there.
-    #[must_use]
-    pub fn space(&self) -> LogSpace {
-        let low = self.standby.as_ref().is_some_and(Standby::is_out_of_space);
-        if low { LogSpace::Low { bytes_left: self.current.bytes_left() } } else { LogSpace::Ok }
-    }
-
-    /// Figures.
-    #[must_use]
-    pub fn stats(&self) -> LogStats {
-        LogStats { in_flight: self.flights.len(), ..self.stats }
-    }
-
-    // ---- the end ----------------------------------------------------------------------------------------------
-
-    /// Nothing is appended from now on: finishes what is begun and writes the clean-shutdown mark. Go on performing
-    /// I/O until [`Self::is_shut_down`].
-    pub fn begin_shutdown(&mut self) {
-        if self.shutdown == Shutdown::Running {
-            self.queue_open();
-            self.shutdown = Shutdown::Draining;
-            self.pump();
-        }
-    }
-
-    /// Whether [`Self::begin_shutdown`] was called: nothing may be appended any more.
-    #[must_use]
-    pub fn is_shutting_down(&self) -> bool {
-        self.shutdown != Shutdown::Running
-    }
-
-    /// Whether the mark is durable and no I/O is under way.
-    #[must_use]
-    pub fn is_shut_down(&self) -> bool {
-        self.shutdown == Shutdown::Marked && self.outstanding == 0
-    }
-
-    /// The last batch, once [`Self::is_shut_down`]: what the store manifest keeps when the log's era ends.
-    ///
-    /// # Panics
-    /// Before that.
-    #[must_use]
-    pub fn end(&self) -> LogEnd {
-        assert!(self.is_shut_down(), "a log that is written to has no end");
-        LogEnd { batch: self.submitted, crc: self.last_crc }
-    }
-
-    fn pump_shutdown(&mut self) {
-        if !self.is_shutting_down() || !self.queue.is_empty() || self.open.is_some() {
-            return;
-        }
-        // A rotation that waits for nothing but a next segment is not needed any more.
-        self.rotation.give_up_waiting();
-        if self.rotation.is_under_way() || self.flights.durable() < self.submitted {
-            return;
-        }
-        match self.shutdown {
-            Shutdown::Draining if self.last_kind == BatchKind::Clean => self.shutdown = Shutdown::Marked,
-            Shutdown::Draining => {
-                self.begin(BatchKind::Clean);
-                self.queue_open();
-                self.shutdown = Shutdown::Marking;
-            }
-            Shutdown::Marking => self.shutdown = Shutdown::Marked,
-            Shutdown::Marked | Shutdown::Running => {}
-        }
     }
 }

@@ -6,6 +6,7 @@
 //! segment is prepared ahead and named in the [`manifest`] before its first use. After a crash [`recovery`] tells
 //! a torn tail from lost data, hands back the records, and opens a fresh generation.
 
+mod append;
 pub mod batch;
 mod config;
 pub(crate) mod copies;
@@ -22,6 +23,7 @@ mod rotation;
 pub mod segment;
 mod standby;
 mod stats;
+mod watermarks;
 
 pub use config::{LogConfig, LogIdentity, SyncMethod, SyncPolicy};
 pub use group_commit::Log;

@@ -12,6 +12,8 @@ pub mod damage;
 pub mod disk;
 pub mod driver;
 pub mod model;
+mod operations;
 pub mod options;
 pub mod report;
 pub mod rng;
+mod starts;
