@@ -6,11 +6,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
+use std::time::{Duration, Instant};
 
 use ring::{Fd, ListenOptions, SocketAddress};
 
 use crate::control::{SocketFile, bind_unix_socket};
 use crate::options::Options;
+
+/// How long to wait for an address that a killed process may still have.
+const ADDRESS_WAIT: Duration = Duration::from_secs(1);
+/// How often to look.
+const ADDRESS_POLL: Duration = Duration::from_millis(25);
 
 /// A listener for one worker.
 #[derive(Debug)]
@@ -68,7 +74,7 @@ impl Listeners {
                 made.map_err(ListenError::Unix)?;
             }
             let (listener, file) =
-                bind_unix_socket(path, options.unix_socket_mode).map_err(ListenError::Unix)?;
+                once_free(|| bind_unix_socket(path, options.unix_socket_mode)).map_err(ListenError::Unix)?;
             let backlog = i32::try_from(options.tcp_backlog).unwrap_or(i32::MAX);
             rustix::net::listen(&listener, backlog).map_err(|error| ListenError::Unix(error.into()))?;
             addresses.push(path.display().to_string());
@@ -95,10 +101,24 @@ impl Listeners {
     }
 }
 
+/// Binds an address, and waits a moment where somebody still has it: the kernel closes the sockets of a killed process
+/// that were in its rings some time after the process is gone.
+fn once_free<T>(mut bind: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let deadline = Instant::now() + ADDRESS_WAIT;
+    loop {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(ADDRESS_POLL);
+            }
+            result => return result,
+        }
+    }
+}
+
 fn bind_tcp(address: SocketAddr, options: &Options) -> io::Result<Vec<OwnedFd>> {
     // SO_REUSEPORT would share the port with another daemon of this user: find out without it first.
     let probe = ListenOptions { backlog: options.tcp_backlog, reuse_port: false };
-    drop(Fd::listen(&SocketAddress::Tcp(address), probe)?);
+    drop(once_free(|| Fd::listen(&SocketAddress::Tcp(address), probe))?);
     let shared = ListenOptions { backlog: options.tcp_backlog, reuse_port: true };
     (0..options.workers)
         .map(|_| {

@@ -36,6 +36,8 @@ pub(crate) const PARTIAL_REQUEST_MS: u64 = 60_000;
 pub(crate) const SWEEP_NS: u64 = 1_000_000_000;
 /// How long accepting rests when the process is out of descriptors, in nanoseconds.
 pub(crate) const ACCEPT_REST_NS: u64 = 100_000_000;
+/// How often it is said that accepting rests, in nanoseconds.
+pub(crate) const ACCEPT_WARNING_NS: u64 = 10_000_000_000;
 /// How often a worker that is drained looks whether the others are, in nanoseconds.
 pub(crate) const DRAIN_POLL_NS: u64 = 5_000_000;
 /// How often figures that take a look at every shard are collected, in nanoseconds.

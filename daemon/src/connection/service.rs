@@ -17,8 +17,8 @@ use super::connection::{Connection, Life};
 use super::core::{Core, DISK_FULL, DISK_FULL_REPLY, Flow, SlotMap, refuses};
 use super::job::Job;
 use super::limits::{
-    ACCEPT_REST_NS, BACKLOG_BYTES_MAX, COMMANDS_PER_TURN, DRAIN_POLL_NS, LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES,
-    OUTPUT_PAUSE_BYTES, PARTIAL_REQUEST_MS, SWEEP_NS,
+    ACCEPT_REST_NS, ACCEPT_WARNING_NS, BACKLOG_BYTES_MAX, COMMANDS_PER_TURN, DRAIN_POLL_NS,
+    LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES, OUTPUT_PAUSE_BYTES, PARTIAL_REQUEST_MS, SWEEP_NS,
 };
 use super::message::{Control, Peer, Replies, Requests};
 use super::plan::{Plan, PlanEnd};
@@ -61,6 +61,8 @@ pub struct Service {
     listeners: Vec<Listener>,
     /// When to accept again after running out of descriptors.
     accept_again_ns: Option<u64>,
+    /// When it is said again that clients cannot be accepted.
+    next_accept_warning_ns: u64,
     shared: Arc<Shared>,
     /// All workers, to hand connections on.
     workers: Vec<ControlSender<Control>>,
@@ -109,6 +111,7 @@ impl Service {
             connections: ConnectionTable::default(),
             listeners,
             accept_again_ns: Some(0),
+            next_accept_warning_ns: 0,
             shared,
             workers,
             next_worker: 0,
@@ -164,7 +167,14 @@ impl Service {
             }
             Err(_) if self.stopping.is_some() => {}
             Err(error) => {
-                tracing::warn!(%error, "accepting rests for 100 ms");
+                if worker.clock.now_ns >= self.next_accept_warning_ns {
+                    self.next_accept_warning_ns = worker.clock.now_ns + ACCEPT_WARNING_NS;
+                    tracing::warn!(
+                        %error,
+                        "new clients wait: they cannot be accepted now; of descriptors there are more with a higher \
+                         limit (ulimit -n, LimitNOFILE=)"
+                    );
+                }
                 if !more {
                     // Out of descriptors, most likely: a pause instead of a spin.
                     listener.accepting = false;

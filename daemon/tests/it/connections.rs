@@ -86,7 +86,7 @@ fn out_of_descriptors_new_clients_wait_and_old_ones_are_served() {
         wire.send(b"PING\r\n");
     }
     wait_for("descriptors to run out", || {
-        (server.open_files() >= 63 || server.log().contains("accepting rests")).then_some(())
+        (server.open_files() >= 63 || server.log().contains("new clients wait")).then_some(())
     });
     for _ in 0..50 {
         assert_eq!(first.answer(&["PING"]), "+PONG");

@@ -127,3 +127,17 @@ fn the_log_goes_over_many_segments_and_comes_back() {
         assert_eq!(wire.reply(), Reply::Bulk(value.clone()));
     }
 }
+
+#[test]
+fn a_killed_daemon_starts_again_at_once() {
+    // The kernel closes sockets that were in a ring a while after their process is gone.
+    let port = crate::connections::free_port().to_string();
+    let mut server = Setup::memory().and(&["--port", &port]).start();
+    for _ in 0..20 {
+        let mut wires: Vec<Wire> = (0..10).map(|_| server.connect()).collect();
+        for wire in &mut wires {
+            assert_eq!(wire.answer(&["PING"]), "+PONG");
+        }
+        server = server.kill().start();
+    }
+}
