@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use shard::io::{Fatal, FileId};
+use shard::io::{Fatal, FileId, IoRequest};
 use shard::key::KeyHasher;
 use shard::log::recovery::{
-    LogRecovery, RecoveryEvent, RecoveryMode, RecoveryReport, RecoveryStart, RefuseToStart,
+    LogRecovery, RecoveryMode, RecoveryReport, RecoveryStart, RefuseToStart,
 };
 use shard::log::{Log, LogConfig};
 use shard::shard::ApplyError;
@@ -30,6 +31,7 @@ use crate::clock::{Clock, unix_ms};
 use crate::files::{Files, StoreLock};
 use crate::limits::BATCH_BUFFER_COUNT;
 use crate::pool::Pool;
+use crate::replay::Replay;
 use crate::start::WorkerSeed;
 use crate::store::{OpenStore, random_bytes, slots_of};
 
@@ -349,19 +351,39 @@ impl Opener<'_> {
         let first = start.identity.first_shard;
         let is_final = matches!(start.mode, RecoveryMode::Final(_));
         let mut recovery = LogRecovery::new(start, self.config.log, pool.clone());
-        let mut scratch = Vec::new();
+        let mut replay = Replay::new(first);
         let mut seen = (0, 0);
-        while !recovery.is_finished() {
-            while let Some(event) = recovery.next_event() {
-                apply(event, first, &mut shards, &hasher, &mut pool, &mut scratch).map_err(|source| {
-                    OpenError::Records { directory: self.directory.to_path_buf(), source }
-                })?;
+        let failed = |source| OpenError::Records { directory: self.directory.to_path_buf(), source };
+        // Reads go on in a thread of their own while what they brought is applied.
+        std::thread::scope(|scope| {
+            let (requests, to_perform) = channel::<IoRequest<Pool>>();
+            let (performed, completions) = channel();
+            let files = &mut files;
+            scope.spawn(move || {
+                while let Ok(request) = to_perform.recv() {
+                    if performed.send(perform(files, request)).is_err() {
+                        return;
+                    }
+                }
+            });
+            let mut under_way = 0;
+            while !recovery.is_finished() {
+                while let Some(event) = recovery.next_event() {
+                    replay.take(event, &mut shards, &hasher, &mut pool).map_err(failed)?;
+                }
+                progress.advance(&mut seen, recovery.progress());
+                while let Some(request) = recovery.next_io() {
+                    under_way += 1;
+                    requests.send(request).expect("the thread performs until this end is gone");
+                }
+                if under_way > 0 {
+                    let done = completions.recv().expect("every request is performed");
+                    under_way -= 1;
+                    recovery.on_io(done);
+                }
             }
-            progress.advance(&mut seen, recovery.progress());
-            if let Some(request) = recovery.next_io() {
-                recovery.on_io(perform(&mut files, request));
-            }
-        }
+            replay.flush(&mut shards, &hasher, &mut pool).map_err(failed)
+        })?;
         let recovered = recovery
             .finish()
             .map_err(|source| OpenError::Refused { directory: self.directory.to_path_buf(), source })?;
@@ -416,30 +438,6 @@ impl Opener<'_> {
             }
         }
         Ok(log.end())
-    }
-}
-
-fn apply(
-    event: RecoveryEvent<'_>,
-    first: ShardId,
-    shards: &mut [Shard],
-    hasher: &KeyHasher,
-    pool: &mut Pool,
-    scratch: &mut Vec<u8>,
-) -> Result<(), ApplyError> {
-    let position = |shard: ShardId| usize::from(shard.0) - usize::from(first.0);
-    match event {
-        RecoveryEvent::Floor(floor) => {
-            // What earlier eras have brought is of no use any more: the floor says that everything was emptied since.
-            let shard = &mut shards[position(floor.shard)];
-            let (first, count) = shard.slots();
-            *shard = Shard::new(floor.shard, first.0..first.0 + count, Term(1), unix_ms());
-            shard.start_at(floor);
-            Ok(())
-        }
-        RecoveryEvent::Record { record, bytes } => {
-            shards[position(record.shard)].apply(&record, bytes, hasher, pool, scratch)
-        }
     }
 }
 

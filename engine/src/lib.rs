@@ -10,6 +10,7 @@ pub mod files;
 pub mod limits;
 pub mod mailbox;
 pub mod pool;
+mod replay;
 pub mod ring_io;
 pub mod start;
 pub mod store;

@@ -348,6 +348,16 @@ impl<B: BlockBuffer> Shard<B> {
         table.find(hash, |_| true).map(Entry::location)
     }
 
+    /// Brings the index entry of a key that is about to be applied into the cache. The number means nothing: it makes
+    /// the reads happen.
+    pub fn warm(&self, keyspace: KeyspaceId, slot: Slot, hash: u32) -> u32 {
+        let database = self.databases.iter().find(|database| database.keyspace == keyspace);
+        let table = database
+            .filter(|_| slot.0 >= self.first_slot && slot.0 - self.first_slot < self.slot_count)
+            .and_then(|database| database.slots.get(self.local(slot))?.table(hash));
+        table.and_then(|table| table.find(hash, |_| true)).map_or(0, |entry| entry.location().offset)
+    }
+
     /// Reads a little of a record, so that it is in the cache.
     #[inline]
     pub(crate) fn touch(&self, location: Location) -> u8 {
