@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod big_values;
+mod chaos;
 mod connections;
 mod damage;
 mod foreign_client;
