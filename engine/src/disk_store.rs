@@ -15,9 +15,7 @@ use std::time::{Duration, Instant};
 
 use shard::io::{Fatal, FileId, IoRequest};
 use shard::key::KeyHasher;
-use shard::log::recovery::{
-    LogRecovery, RecoveryMode, RecoveryReport, RecoveryStart, RefuseToStart,
-};
+use shard::log::recovery::{LogRecovery, RecoveryMode, RecoveryReport, RecoveryStart, RefuseToStart};
 use shard::log::{Log, LogConfig};
 use shard::shard::ApplyError;
 use shard::shard_set::ShardSet;

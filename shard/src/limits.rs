@@ -40,7 +40,8 @@ pub const LOG_FREE_FILES_MAX: usize = 4;
 /// Bytes that wait in memory to be submitted to the log above which callers should hold writes back.
 pub const LOG_QUEUED_BYTES_MAX: usize = 64 << 20;
 
-const _: () = assert!(LOG_BATCH_BYTES_LIMIT.is_multiple_of(4096) && LOG_SEGMENT_BYTES_MIN.is_multiple_of(4096));
+const _: () =
+    assert!(LOG_BATCH_BYTES_LIMIT.is_multiple_of(4096) && LOG_SEGMENT_BYTES_MIN.is_multiple_of(4096));
 const _: () = assert!(LOG_SEGMENT_BYTES_MAX / 4096 < u32::MAX as u64);
 const _: () = assert!(EXTENT_BYTES.is_multiple_of(4096));
 const _: () = assert!(TABLE_ENTRIES_MAX * 8 == 2048 * 7);
