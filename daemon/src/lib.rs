@@ -4,6 +4,7 @@ pub mod commands;
 pub mod connection;
 pub mod control;
 mod entry;
+pub mod file_limit;
 pub mod listeners;
 pub mod open_store;
 pub mod options;

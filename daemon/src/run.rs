@@ -43,6 +43,7 @@ fn serve(server: &Arc<Server>, stops: &Receiver<ShutdownRequest>) -> Result<(), 
     let control = crate::control::start(Arc::clone(server))
         .map_err(|error| (start_error_code(&error), error.to_string()))?;
     let store = open_store(server)?;
+    crate::file_limit::fit_clients_to_file_limit(server);
     let listeners =
         Listeners::bind(&server.options).map_err(|error| failure(ExitCode::Unavailable)(&error))?;
     let addresses = listeners.addresses.join(", ");
