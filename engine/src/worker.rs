@@ -167,6 +167,9 @@ impl<S: Service> Worker<S> {
         loop {
             self.wait(service, &mut completions)?;
             self.clock.update();
+            if let Some(log) = self.shards.log_mut() {
+                log.advance_clock(self.clock.now_ns);
+            }
             for completion in completions.drain(..) {
                 self.dispatch(service, completion)?;
             }
