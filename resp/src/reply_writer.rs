@@ -201,6 +201,10 @@ impl<'a> ReplyWriter<'a> {
         for part in parts {
             self.out.extend_from_slice(part);
         }
+        // As Redis does: line ends at the end of an error go, others become spaces.
+        while kind == b'-' && self.out.len() > start && matches!(self.out.last(), Some(b'\r' | b'\n')) {
+            self.out.pop();
+        }
         for byte in &mut self.out[start..] {
             if matches!(*byte, b'\r' | b'\n') {
                 *byte = b' ';
@@ -243,6 +247,10 @@ mod tests {
     fn line_ends_in_lines_become_spaces() {
         check_same(|reply| reply.simple("a\r\n+OK"), b"+a  +OK\r\n");
         check_same(|reply| reply.error("ERR a\nb"), b"-ERR a b\r\n");
+        check_same(
+            |reply| reply.error_parts(&[b"ERR Unsupported option ", b"\n\r"]),
+            b"-ERR Unsupported option \r\n",
+        );
         check_same(
             |reply| reply.error_parts(&[b"ERR unknown command '", b"FO\r\n+OK!\xff", b"'"]),
             b"-ERR unknown command 'FO  +OK!\xff'\r\n",
