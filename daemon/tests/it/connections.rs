@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use crate::server::{Setup, wait_for};
 use crate::wire::{Wire, key_of, request};
@@ -73,11 +74,30 @@ fn one_client_too_many_is_told_and_closed() {
 }
 
 #[test]
+fn a_low_limit_of_open_files_lowers_maxclients_and_says_so() {
+    let mut setup = Setup::memory();
+    setup.open_files_max = Some(256);
+    let server = setup.start();
+    assert!(server.log().contains("maxclients"), "{}", server.log());
+    let mut crowd: Vec<Wire> = (0..256).map(|_| server.connect()).collect();
+    let mut served = 0;
+    for wire in &mut crowd {
+        wire.send_if_open(b"PING\r\n");
+        served += usize::from(wire.try_take(7).is_some_and(|reply| reply == b"+PONG\r\n"));
+    }
+    assert!(
+        (1..=128).contains(&served),
+        "{served} of 256 are served, the others told that there are too many"
+    );
+}
+
+#[test]
 fn out_of_descriptors_new_clients_wait_and_old_ones_are_served() {
     let port = free_port();
-    let mut setup = Setup::memory().and(&["--port", &port.to_string()]);
-    setup.open_files_max = Some(64);
-    let server = setup.start();
+    let server = Setup::memory().and(&["--port", &port.to_string()]).start();
+    // Behind the daemon's back: what it finds at its start it makes do with.
+    let limit = Command::new("prlimit").args(["--pid", &server.pid().to_string(), "--nofile=64:64"]).status();
+    assert!(limit.unwrap().success(), "prlimit of util-linux");
     let mut first = server.connect();
     assert_eq!(first.answer(&["PING"]), "+PONG");
     let mut crowd: Vec<Wire> =
