@@ -1,11 +1,14 @@
 //! Work of a request that is done step by step in later turns, on every worker: going over all keys, or over all
 //! sessions.
 
-use resp::{ArgRange, Args, Protocol};
+use engine::worker::Worker;
+use resp::{ArgRange, Args, Protocol, ReplyWriter};
 use shard::types::{BatchNumber, Db};
 
+use super::core::Core;
 use super::message::Address;
-use crate::commands::{Command, WalkState};
+use super::service::Service;
+use crate::commands::{Command, Execution, KeyContext, WalkState};
 use crate::session::Session;
 
 /// One worker's part of such a request.
@@ -62,5 +65,64 @@ impl Job {
 
     pub(crate) fn args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.ranges)
+    }
+}
+
+impl Service {
+    /// One step of each request that goes over all keys or sessions.
+    pub(super) fn run_jobs(&mut self, worker: &mut Worker<Service>) {
+        for _ in 0..self.core.jobs.len() {
+            let Some(mut job) = self.core.jobs.pop_front() else { break };
+            let (done, barrier) = match job.command.execution {
+                Execution::Walk(step) => self.core.walk_step(worker, step, &mut job),
+                Execution::Sessions { list, .. } => {
+                    let mut out = std::mem::take(&mut job.state.out);
+                    let args = job.args();
+                    for (_, connection) in self.connections.iter() {
+                        list(&connection.client.session, args, worker.clock.now, &mut out);
+                    }
+                    job.state.out = out;
+                    (true, BatchNumber::ZERO)
+                }
+                _ => unreachable!("only these become jobs"),
+            };
+            job.barrier = job.barrier.max(barrier);
+            if !done {
+                self.core.jobs.push_back(job);
+            } else if job.origin == worker.index {
+                self.deliver(worker, job.address, &job.state.out, job.state.count, job.barrier);
+            } else {
+                let batch =
+                    if job.barrier > worker.shards.released() { job.barrier } else { BatchNumber::ZERO };
+                self.core.held.message(job.origin, batch).push(job.address, &job.state.out, job.state.count);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// One bounded step of a command that goes over all keys. Whether it is done, and what it waits for.
+    fn walk_step(
+        &mut self,
+        worker: &mut Worker<Service>,
+        step: fn(&mut KeyContext<'_>, Args<'_>, &mut WalkState) -> bool,
+        job: &mut Job,
+    ) -> (bool, BatchNumber) {
+        let mut unused = Vec::new();
+        let mut state = std::mem::take(&mut job.state);
+        let mut context = KeyContext {
+            store: &mut worker.shards,
+            now: worker.clock.now,
+            db: job.db,
+            reply: ReplyWriter::new(&mut unused, job.protocol),
+            settings: &self.server.settings,
+            counters: &mut self.counters,
+            random: &mut self.random,
+            key: None,
+        };
+        let done = step(&mut context, job.args(), &mut state);
+        job.state = state;
+        let barrier = worker.shards.take_barrier();
+        (done, barrier)
     }
 }

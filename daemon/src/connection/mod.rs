@@ -1,24 +1,34 @@
 //! From sockets to replies: the connections of a worker and the routing of their commands.
 //!
-//! The path of a request: [`service`] receives -> parser -> `core` resolves and routes -> a handler here, or a
-//! [`message`] to the worker that owns the key -> `output` or `reply_slots` -> released by the log's watermark ->
-//! [`service`] sends.
+//! The path of a request: `arrivals` accepts its connection -> `intake` receives and parses -> `routes` finds where it
+//! runs -> a handler here (`running`), or a [`message`] to the worker that owns the key (`outbox`, `mail`) -> `output` or
+//! `reply_slots` -> released by the log's watermark -> `delivery` sends. [`service`] calls them in the order of a turn.
 
+mod arrivals;
 #[expect(clippy::module_inception, reason = "the folder is about connections, the file is one")]
 mod connection;
 mod core;
+mod delivery;
+mod disk_full;
 mod figures;
 mod gather;
 mod held_replies;
+mod intake;
 mod job;
 mod limits;
+mod mail;
 pub mod message;
+mod outbox;
 mod output;
 mod plan;
+mod replies;
 mod reply_slots;
+mod routes;
+mod running;
 pub mod service;
 mod table;
 mod timing;
+mod upkeep;
 mod waiting;
 
 pub use self::core::SlotMap;

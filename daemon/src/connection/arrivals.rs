@@ -1,0 +1,124 @@
+//! Connections come and go: accepted at a listener, handed to the worker that is to serve them, opened and closed.
+
+use std::sync::atomic::Ordering;
+
+use engine::worker::Worker;
+use ring::Fd;
+
+use super::connection::Connection;
+use super::limits::{ACCEPT_REST_NS, ACCEPT_WARNING_NS};
+use super::message::{Control, Peer};
+use super::service::Service;
+use super::table::{TokenKind, of_token, token};
+use crate::server::Counter;
+
+impl Service {
+    pub(super) fn accept_all(&mut self, worker: &mut Worker<Service>) {
+        self.accept_again_ns = None;
+        for (number, listener) in (0u32..).zip(&mut self.listeners) {
+            if !listener.accepting {
+                listener.accepting = true;
+                worker.ring.accept(&listener.socket, token(TokenKind::Accept, number, 0));
+            }
+        }
+    }
+
+    pub(super) fn on_accepted(
+        &mut self,
+        worker: &mut Worker<Service>,
+        value: u64,
+        result: std::io::Result<Fd>,
+        more: bool,
+    ) {
+        let (number, _) = of_token(value);
+        let Some(listener) = self.listeners.get_mut(number as usize) else { return };
+        let (is_unix, listening) = (listener.is_unix, listener.socket.clone());
+        match result {
+            Ok(socket) if is_unix => {
+                self.hand_out(worker, socket);
+                if !more {
+                    worker.ring.accept(&listening, value);
+                }
+            }
+            Ok(socket) => {
+                self.open(worker, socket, Peer::Tcp);
+                if !more {
+                    worker.ring.accept(&listening, value);
+                }
+            }
+            Err(_) if self.stopping.is_some() => {}
+            Err(error) => {
+                if worker.clock.now_ns >= self.next_accept_warning_ns {
+                    self.next_accept_warning_ns = worker.clock.now_ns + ACCEPT_WARNING_NS;
+                    tracing::warn!(
+                        %error,
+                        "new clients wait: they cannot be accepted now; of descriptors there are more with a higher \
+                         limit (ulimit -n, LimitNOFILE=)"
+                    );
+                }
+                if !more {
+                    // Out of descriptors, most likely: a pause instead of a spin.
+                    listener.accepting = false;
+                    self.accept_again_ns = Some(worker.clock.now_ns + ACCEPT_REST_NS);
+                }
+            }
+        }
+    }
+
+    /// Gives connections of the one Unix listener to all workers in turn.
+    fn hand_out(&mut self, worker: &mut Worker<Service>, socket: Fd) {
+        let to = self.next_worker;
+        self.next_worker = (to + 1) % self.workers.len();
+        if to == worker.index {
+            self.open(worker, socket, Peer::Unix);
+            return;
+        }
+        match socket.try_into_owned() {
+            Ok(owned) => self.workers[to].send(Control::Connection(owned, Peer::Unix)),
+            Err(socket) => self.open(worker, socket, Peer::Unix),
+        }
+    }
+
+    pub(super) fn open(&mut self, worker: &mut Worker<Service>, socket: Fd, peer: Peer) {
+        let settings = &self.core.server.settings;
+        let most = usize::try_from(settings.max_clients()).unwrap_or(usize::MAX);
+        if self.stopping.is_some() || self.shared.connections.fetch_add(1, Ordering::Relaxed) >= most {
+            if self.stopping.is_none() {
+                self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+                self.core.counters.add(Counter::ConnectionsRefused, 1);
+                let farewell = b"-ERR max number of clients reached\r\n".to_vec();
+                worker.ring.send(&socket, farewell, token(TokenKind::Farewell, 0, 0));
+            }
+            return;
+        }
+        if peer == Peer::Tcp {
+            let keepalive = settings.tcp_keepalive_seconds();
+            let nodelay = socket.set_no_delay();
+            let keep = if keepalive > 0 { socket.set_keepalive(keepalive) } else { Ok(()) };
+            if let Err(error) = nodelay.and(keep) {
+                tracing::debug!(%error, "socket options of a new connection");
+            }
+        }
+        let session = self.core.new_session(&socket, peer, worker.clock.now);
+        self.core.counters.add(Counter::ConnectionsAccepted, 1);
+        let (number, generation) = self.connections.insert(Box::new(Connection::new(socket, session)));
+        let Some(connection) = self.connections.get_mut(number, generation) else { return };
+        let value = token(TokenKind::Receive, number, generation);
+        connection.receiving = Some(worker.ring.recv(&connection.socket, value));
+    }
+
+    /// Closes a connection that was taken out of the table.
+    pub(super) fn close(
+        &mut self,
+        worker: &mut Worker<Service>,
+        me: (u32, u32),
+        connection: Box<Connection>,
+    ) {
+        if connection.receiving.is_some() || connection.sending {
+            worker.ring.cancel_all_of(&connection.socket);
+        }
+        drop(connection);
+        self.connections.free(me.0);
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

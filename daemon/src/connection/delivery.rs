@@ -1,0 +1,132 @@
+//! Bytes out: what the log has released is sent, one send per connection and turn; a connection receives again where
+//! there is room, ends where its client does not read, and closes when all is said.
+
+use engine::worker::Worker;
+
+use super::connection::{Connection, Life};
+use super::limits::{BACKLOG_BYTES_MAX, OUTPUT_PAUSE_BYTES};
+use super::service::Service;
+use super::table::{TokenKind, is_kind, of_token, token};
+use crate::server::Counter;
+
+impl Service {
+    /// Looks at every connection that something happened to, or whose replies the log has released.
+    #[inline]
+    pub(super) fn flush_dirty(&mut self, worker: &mut Worker<Service>) {
+        self.awaits_sends = false;
+        let mark = worker.shards.released();
+        if mark > self.seen_released {
+            self.seen_released = mark;
+            self.core.waiting.take_released(mark, &mut self.released);
+        }
+        let mut released = std::mem::take(&mut self.released);
+        for me in released.drain(..) {
+            if let Some(connection) = self.connections.get_mut(me.0, me.1)
+                && !connection.is_dirty
+            {
+                connection.is_dirty = true;
+                self.dirty.push(me);
+            }
+        }
+        self.released = released;
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for me in dirty.drain(..) {
+            self.flush_one(worker, me);
+        }
+        dirty.append(&mut self.dirty);
+        self.dirty = dirty;
+    }
+
+    /// Sends what may be sent, receives where there is room again, closes what has ended.
+    fn flush_one(&mut self, worker: &mut Worker<Service>, me: (u32, u32)) {
+        let Some(mut connection) = self.connections.take(me.0, me.1) else { return };
+        connection.is_dirty = false;
+        if connection.client.life != Life::Dead && !connection.sending {
+            let count = connection.client.output.releasable(worker.shards.released());
+            if count > 0 {
+                let spare = self.core.spare_buffers.pop().unwrap_or_default();
+                let bytes = connection.client.output.take(count, spare);
+                connection.client.in_flight = bytes.len();
+                worker.ring.send(&connection.socket, bytes, token(TokenKind::Send, me.0, me.1));
+                connection.sending = true;
+            }
+        }
+        self.check_output(worker, &mut connection);
+        let drained = connection.is_quiet();
+        let life = connection.client.life;
+        // What the peer asked before it closed its side is still answered.
+        let asked_all = connection.peer_closed && !connection.is_ready;
+        if life == Life::Dead || (drained && (life == Life::Closing || asked_all)) {
+            self.close(worker, me, connection);
+            return;
+        }
+        let ends = life != Life::Open || connection.peer_closed;
+        self.awaits_sends |= connection.sending && (ends || connection.client.is_full());
+        self.steer_receive(worker, &mut connection, me);
+        self.connections.put(me.0, connection);
+    }
+
+    /// Receives only while there is room for what comes.
+    fn steer_receive(&mut self, worker: &mut Worker<Service>, connection: &mut Connection, me: (u32, u32)) {
+        let open = connection.client.life == Life::Open && !connection.peer_closed;
+        let waits = connection.is_ready || connection.client.blocked;
+        let full = waits && connection.backlog() > BACKLOG_BYTES_MAX;
+        match connection.receiving {
+            None if open && !full => {
+                let value = token(TokenKind::Receive, me.0, me.1);
+                connection.receiving = Some(worker.ring.recv(&connection.socket, value));
+            }
+            Some(operation) if full || !open => worker.ring.cancel(operation),
+            _ => {}
+        }
+    }
+
+    /// Ends a connection that does not read what it asked for.
+    fn check_output(&mut self, worker: &Worker<Service>, connection: &mut Connection) {
+        let bytes = connection.client.unsent_bytes() as u64;
+        if bytes <= OUTPUT_PAUSE_BYTES as u64 {
+            connection.soft_limit_since_ns = None;
+            return;
+        }
+        let limit = self.core.server.settings.output_limit();
+        let hard = limit.hard_bytes > 0 && bytes > limit.hard_bytes;
+        let mut soft = false;
+        if limit.soft_bytes > 0 && bytes > limit.soft_bytes {
+            let since = *connection.soft_limit_since_ns.get_or_insert(worker.clock.now_ns);
+            soft = worker.clock.now_ns - since >= u64::from(limit.soft_seconds) * 1_000_000_000;
+        } else {
+            connection.soft_limit_since_ns = None;
+        }
+        if hard || soft {
+            tracing::warn!(
+                client = connection.client.session.id,
+                peer = connection.client.session.peer,
+                bytes,
+                "client closed: its unread replies exceed client-output-buffer-limit"
+            );
+            self.core.counters.add(Counter::OutputLimitClosed, 1);
+            connection.client.life = Life::Dead;
+        }
+    }
+
+    pub(super) fn on_sent(&mut self, value: u64, buffer: Vec<u8>, result: std::io::Result<usize>) {
+        self.core.recycle_buffer(buffer);
+        if is_kind(value, TokenKind::Farewell) {
+            return;
+        }
+        let me = of_token(value);
+        let Some(mut connection) = self.connections.take(me.0, me.1) else { return };
+        connection.sending = false;
+        connection.client.in_flight = 0;
+        match result {
+            Ok(bytes) => {
+                self.core.counters.add(Counter::Sends, 1);
+                self.core.counters.add(Counter::BytesOut, bytes as u64);
+                connection.client.session.figures.bytes_out += bytes as u64;
+            }
+            Err(_) => connection.client.life = Life::Dead,
+        }
+        self.mark_dirty(&mut connection, me);
+        self.connections.put(me.0, connection);
+    }
+}

@@ -1,0 +1,199 @@
+//! Bytes in: received, parsed where they are, planned and run; what cannot run yet is kept, what is no request is refused.
+
+use engine::worker::Worker;
+use resp::RequestParser;
+use ring::Received;
+
+use super::connection::{Connection, Life};
+use super::limits::COMMANDS_PER_TURN;
+use super::plan::{Plan, PlanEnd};
+use super::routes::Flow;
+use super::service::Service;
+use super::table::of_token;
+use crate::server::Counter;
+
+impl Service {
+    pub(super) fn on_received(
+        &mut self,
+        worker: &mut Worker<Service>,
+        value: u64,
+        result: std::io::Result<Received>,
+        more: bool,
+    ) {
+        let me = of_token(value);
+        let Some(mut connection) = self.connections.take(me.0, me.1) else { return };
+        if !more {
+            connection.receiving = None;
+        }
+        match result {
+            Ok(Received::Data(buffer)) => {
+                self.core.counters.add(Counter::Receives, 1);
+                self.core.counters.add(Counter::BytesIn, buffer.len() as u64);
+                connection.client.session.last_interaction = worker.clock.now;
+                connection.client.session.figures.bytes_in += buffer.len() as u64;
+                if connection.client.life == Life::Open {
+                    self.take_bytes(worker, &mut connection, me, &buffer);
+                }
+            }
+            Ok(Received::NoBuffers) => {}
+            Ok(Received::Closed) => connection.peer_closed = true,
+            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => {}
+            // The connection is broken: nobody reads what would be said.
+            Err(_) => connection.client.life = Life::Dead,
+        }
+        self.mark_dirty(&mut connection, me);
+        self.connections.put(me.0, connection);
+    }
+
+    /// Parses received bytes where they are when nothing stands before them; keeps what is left.
+    fn take_bytes(
+        &mut self,
+        worker: &mut Worker<Service>,
+        connection: &mut Connection,
+        me: (u32, u32),
+        bytes: &[u8],
+    ) {
+        if connection.backlog() == 0 && !connection.is_ready {
+            let taken = self.parse(worker, connection, me, bytes);
+            if taken < bytes.len() && connection.client.life == Life::Open {
+                connection.keep(&bytes[taken..]);
+            }
+            return;
+        }
+        connection.keep(bytes);
+        if !connection.is_ready {
+            self.parse_backlog(worker, connection, me);
+        }
+    }
+
+    fn parse_backlog(&mut self, worker: &mut Worker<Service>, connection: &mut Connection, me: (u32, u32)) {
+        let input = std::mem::take(&mut connection.input);
+        let taken = self.parse(worker, connection, me, &input[connection.input_start..]);
+        assert!(connection.input.is_empty(), "parsing keeps nothing by itself");
+        connection.input = input;
+        connection.consume(taken);
+    }
+
+    /// Runs complete requests at the start of `bytes`. Returns how many bytes they took. When requests are left that
+    /// could be run, the connection stands in the ready list afterwards.
+    fn parse(
+        &mut self,
+        worker: &mut Worker<Service>,
+        connection: &mut Connection,
+        me: (u32, u32),
+        bytes: &[u8],
+    ) -> usize {
+        let mut plan = std::mem::take(&mut self.plan);
+        let (mut taken, mut budget) = (0, COMMANDS_PER_TURN);
+        self.timing.start();
+        loop {
+            let end = plan.fill(&mut connection.parser, bytes, taken, &self.limits, &worker.shards);
+            plan.warm(&worker.shards, connection.client.session.db);
+            if !self.run_plan(worker, connection, me, bytes, &plan, &mut taken, &mut budget) {
+                break;
+            }
+            match end {
+                PlanEnd::Full => {}
+                PlanEnd::Input(consumed) => {
+                    taken = consumed;
+                    break;
+                }
+                PlanEnd::Error(error) => {
+                    self.refuse(worker, connection, me, error);
+                    break;
+                }
+            }
+        }
+        self.plan = plan;
+        self.timing.end(&mut self.core.counters);
+        taken
+    }
+
+    /// Runs what was planned. False: the rest has to wait, or the connection ends.
+    #[expect(clippy::too_many_arguments, reason = "where the run stands is the caller's")]
+    #[inline]
+    fn run_plan(
+        &mut self,
+        worker: &mut Worker<Service>,
+        connection: &mut Connection,
+        me: (u32, u32),
+        bytes: &[u8],
+        plan: &Plan,
+        taken: &mut usize,
+        budget: &mut usize,
+    ) -> bool {
+        for planned in plan.requests() {
+            let client = &mut connection.client;
+            if client.blocked || client.is_full() || *budget == 0 {
+                self.wait_with_plan(connection, me);
+                return false;
+            }
+            let args = plan.args(planned, bytes);
+            let (flow, ran) = self.core.execute(worker, client, me, args, planned);
+            if flow == Flow::Stall {
+                connection.stalled = true;
+                self.wait_with_plan(connection, me);
+                return false;
+            }
+            *taken = planned.end;
+            *budget -= 1;
+            client.session.figures.commands += 1;
+            if let Some(command) = ran {
+                self.timing.ran(command);
+            }
+            if flow == Flow::Stop {
+                connection.parser = RequestParser::new();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Planned requests cannot run now: they are parsed again when they can.
+    fn wait_with_plan(&mut self, connection: &mut Connection, me: (u32, u32)) {
+        connection.parser = RequestParser::new();
+        self.mark_ready(connection, me);
+    }
+
+    /// Answers bytes that are no request, and closes.
+    #[cold]
+    fn refuse(
+        &mut self,
+        worker: &mut Worker<Service>,
+        connection: &mut Connection,
+        me: (u32, u32),
+        error: resp::ProtocolError,
+    ) {
+        match error.reply_text() {
+            Some(text) => {
+                self.core.answer(worker, &mut connection.client, me, |core, mut reply| {
+                    reply.error(&text);
+                    core.counters.note_error(b"-ERR");
+                });
+                connection.client.life = Life::Closing;
+            }
+            None => {
+                tracing::warn!(
+                    peer = connection.client.session.peer,
+                    "possible SECURITY ATTACK: POST or Host: sent to the Redis port, likely by a web page; closed"
+                );
+                connection.client.life = Life::Dead;
+            }
+        }
+    }
+
+    /// Goes on with connections whose requests could not all be run when they came.
+    pub(super) fn run_ready(&mut self, worker: &mut Worker<Service>) {
+        for _ in 0..self.ready.len() {
+            let Some(me) = self.ready.pop_front() else { break };
+            let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
+            connection.is_ready = false;
+            connection.stalled = false;
+            if connection.client.life == Life::Open && connection.backlog() > 0 {
+                self.parse_backlog(worker, &mut connection, me);
+            }
+            self.mark_dirty(&mut connection, me);
+            self.connections.put(me.0, connection);
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Where a request runs: here at once, on the worker that owns its keys, on several of them, or on all.
+
+use engine::worker::Worker;
+use resp::{Args, ReplyWriter};
+use shard::key::Key;
+use shard::types::{BatchNumber, Slot};
+
+use super::connection::{Client, Life};
+use super::core::Core;
+use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, refuses};
+use super::gather::{Gather, GatherKind};
+use super::job::Job;
+use super::limits::LOG_QUEUE_BYTES_MAX;
+use super::message::Requests;
+use super::outbox::{address, source};
+use super::plan::Planned;
+use super::service::Service;
+use crate::commands::{
+    Action, Command, CommandId, ConnectionContext, ConnectionHandler, Execution, KeyContext, KeyHandler,
+    Merge, error_text,
+};
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// It is answered, or will be: go on with the next.
+    Continue,
+    /// Another worker answers and counts it: go on with the next.
+    Forwarded,
+    /// It cannot be taken now: try the same request again later.
+    Stall,
+    /// It is the last one of its connection.
+    Stop,
+}
+
+/// One request of a connection, resolved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    /// Number and generation of its connection.
+    pub(crate) me: (u32, u32),
+    pub(crate) command: &'static Command,
+    pub(crate) args: Args<'a>,
+}
+
+impl Core {
+    /// Runs one request of a connection, or sends it to where it runs.
+    #[inline]
+    pub(crate) fn execute(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        me: (u32, u32),
+        args: Args<'_>,
+        planned: &Planned,
+    ) -> (Flow, Option<CommandId>) {
+        let command = match planned.command {
+            Ok(command) => command,
+            Err(refusal) => {
+                self.answer(worker, client, me, |core, mut reply| {
+                    let start = reply.out_mut().len();
+                    refusal.write(args, &mut reply);
+                    let out: &[u8] = reply.out_mut();
+                    match refusal.command() {
+                        Some(command) => core.counters.note_rejected(command.id, &out[start..]),
+                        None => core.counters.note_error(&out[start..]),
+                    }
+                });
+                return (Flow::Continue, None);
+            }
+        };
+        if let Some(log) = worker.shards.log() {
+            if log.queued_bytes() > LOG_QUEUE_BYTES_MAX {
+                return (Flow::Stall, None);
+            }
+            if refuses(log, command) {
+                self.answer(worker, client, me, |core, mut reply| {
+                    reply.error(DISK_FULL);
+                    core.counters.note_rejected(command.id, DISK_FULL_REPLY);
+                });
+                return (Flow::Continue, None);
+            }
+        }
+        client.session.last_command = Some(command.id);
+        let request = Request { me, command, args };
+        let flow = match command.execution {
+            Execution::Key(handler) => self.key(worker, client, request, handler, planned.key),
+            Execution::Keys { handler, merge } => self.keys(worker, client, request, (handler, merge)),
+            Execution::Connection(handler) => self.connection(worker, client, request, handler),
+            Execution::SameShard(handler) => self.same_shard(worker, client, request, handler),
+            Execution::Everywhere { handler, merge } => {
+                self.everywhere(worker, client, request, Some(handler), GatherKind::Replies(merge))
+            }
+            Execution::Walk(_) => self.everywhere(worker, client, request, None, GatherKind::Elements),
+            Execution::Scan(handler) => self.scan(worker, client, request, handler),
+            Execution::Sessions { check, .. } => {
+                if self.check_sessions(worker, client, request, check) {
+                    self.everywhere(worker, client, request, None, GatherKind::Text)
+                } else {
+                    Flow::Continue
+                }
+            }
+            Execution::Container => unreachable!("resolve never returns a container"),
+        };
+        let ran = matches!(flow, Flow::Continue | Flow::Stop).then_some(command.id);
+        (flow, ran)
+    }
+
+    #[inline]
+    fn key(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        handler: KeyHandler,
+        place: Option<(Slot, u32)>,
+    ) -> Flow {
+        let Request { me, command, args } = request;
+        let bytes = args.at(1);
+        let key = match place {
+            Some((slot, hash)) => Key { bytes, slot, hash },
+            None => worker.shards.key(bytes),
+        };
+        if !worker.shards.owns(key.slot) {
+            let owner = usize::from(self.owners[usize::from(key.slot.0)]);
+            return self.forward(worker, client, request, owner);
+        }
+        let (db, protocol) = (client.session.db, client.session.protocol);
+        let direct = client.slots.is_empty();
+        let Self { server, counters, random, scratch, .. } = self;
+        let out = if direct { client.output.bytes_mut() } else { scratch };
+        let start = out.len();
+        let mut context = KeyContext {
+            store: &mut worker.shards,
+            now: worker.clock.now,
+            db,
+            reply: ReplyWriter::new(out, protocol),
+            settings: &server.settings,
+            counters,
+            random,
+            key: Some(key),
+        };
+        handler(&mut context, args);
+        if out.get(start) == Some(&b'-') {
+            counters.note_reply(command.id, &out[start..]);
+        }
+        let barrier = worker.shards.take_barrier();
+        self.written(worker, client, me, start, barrier);
+        Flow::Continue
+    }
+
+    /// Sends the whole request to the worker that owns its keys.
+    fn forward(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        owner: usize,
+    ) -> Flow {
+        let Request { me, command, args } = request;
+        if !self.has_room(worker, client, owner, 1) {
+            return Flow::Stall;
+        }
+        let slot = client.slots.open_waiting(source(command));
+        self.send(worker, owner, address(me, slot, 0), command, &client.session, false, args.iter());
+        Flow::Forwarded
+    }
+
+    fn keys(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        (handler, merge): (KeyHandler, Merge),
+    ) -> Flow {
+        let Request { command, args, .. } = request;
+        let mut owners = command.key_positions(args.len()).map(|at| self.owner_of(worker, args.at(at)));
+        let first = owners.next().unwrap_or(worker.index);
+        if owners.all(|owner| owner == first) {
+            if first == worker.index {
+                self.run_here(worker, client, request, handler);
+                return Flow::Continue;
+            }
+            return self.forward(worker, client, request, first);
+        }
+        self.split(worker, client, request, (handler, merge))
+    }
+
+    /// Sends each worker the part of the request that is about its keys.
+    fn split(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        (handler, merge): (KeyHandler, Merge),
+    ) -> Flow {
+        let Request { me, command, args } = request;
+        let step = command.keys.map_or(1, |keys| keys.step);
+        let workers = self.outboxes.len();
+        let mut part_of_worker: Vec<Option<u16>> = vec![None; workers];
+        let mut parts: Vec<(usize, Vec<&[u8]>)> = Vec::new();
+        let mut order = Vec::new();
+        for at in command.key_positions(args.len()) {
+            let owner = self.owner_of(worker, args.at(at));
+            let part = *part_of_worker[owner].get_or_insert_with(|| {
+                parts.push((owner, vec![args.at(0)]));
+                u16::try_from(parts.len() - 1).expect("workers are fewer than 2^16")
+            });
+            order.push(part);
+            for offset in 0..step {
+                // That each key has its value is known since the command was resolved.
+                parts[usize::from(part)].1.extend(args.get(at + offset));
+            }
+        }
+        if parts.iter().any(|(owner, _)| *owner != worker.index && !self.has_room(worker, client, *owner, 1))
+        {
+            return Flow::Stall;
+        }
+        let mut gather = Gather::new(GatherKind::Replies(merge), client.session.protocol, parts.len(), 0);
+        gather.set_order(order);
+        let slot = client.slots.open_gather(source(command), Box::new(gather));
+        for (part, (owner, part_args)) in (0u16..).zip(parts) {
+            let to = address(me, slot, part);
+            if owner != worker.index {
+                self.send(worker, owner, to, command, &client.session, true, part_args.into_iter());
+                continue;
+            }
+            let mut joined = Requests::default();
+            let session = &client.session;
+            joined.push(to, command, (session.db, session.protocol), true, part_args.into_iter());
+            let mut out = Vec::new();
+            let barrier =
+                self.run(worker, handler, &client.session, joined.args(&joined.commands[0]), &mut out);
+            client.slots.fill(slot, part, &out, 0, barrier);
+        }
+        self.drain_slots(worker, client, me);
+        Flow::Continue
+    }
+
+    fn same_shard(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        handler: KeyHandler,
+    ) -> Flow {
+        let Request { me, command, args } = request;
+        // Let the handler say what is wrong with the arguments themselves before where the keys lie matters.
+        let step = command.keys.map_or(1, |keys| keys.step);
+        let whole = (args.len() - 1).is_multiple_of(step);
+        let mut slots = command.key_positions(args.len()).map(|at| worker.shards.key(args.at(at)).slot);
+        let Some(first) = slots.next() else {
+            self.run_here(worker, client, request, handler);
+            return Flow::Continue;
+        };
+        let shard_of = |slot: Slot| self.shard_of[usize::from(slot.0)];
+        if whole && slots.any(|slot| shard_of(slot) != shard_of(first)) {
+            drop(slots);
+            self.answer(worker, client, me, |core, mut reply| {
+                reply.error(error_text::DIFFERENT_SHARDS);
+                core.counters.note_rejected(command.id, b"-ERR");
+            });
+            return Flow::Continue;
+        }
+        let owner = usize::from(self.owners[usize::from(first.0)]);
+        if owner != worker.index {
+            return self.forward(worker, client, request, owner);
+        }
+        self.run_here(worker, client, request, handler);
+        Flow::Continue
+    }
+
+    fn scan(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        handler: KeyHandler,
+    ) -> Flow {
+        let Request { args, .. } = request;
+        let slot = crate::commands::scan::cursor_of(args).and_then(shard::shard_set::ScanCursor::slot);
+        let owner = slot.map_or(worker.index, |slot| usize::from(self.owners[usize::from(slot.0)]));
+        if owner != worker.index {
+            return self.forward(worker, client, request, owner);
+        }
+        self.run_here(worker, client, request, handler);
+        Flow::Continue
+    }
+
+    /// Every worker makes a part: with its handler at once, without one as a job of later turns.
+    fn everywhere(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        handler: Option<KeyHandler>,
+        kind: GatherKind,
+    ) -> Flow {
+        let Request { me, command, args } = request;
+        let workers = self.outboxes.len();
+        if (0..workers).any(|other| other != worker.index && !self.has_room(worker, client, other, 1)) {
+            return Flow::Stall;
+        }
+        let random = self.draw();
+        let gather = Gather::new(kind, client.session.protocol, workers, random);
+        let slot = client.slots.open_gather(source(command), Box::new(gather));
+        for (part, other) in (0u16..).zip(0..workers) {
+            let to = address(me, slot, part);
+            if other != worker.index {
+                self.send(worker, other, to, command, &client.session, true, args.iter());
+                continue;
+            }
+            match handler {
+                Some(handler) => {
+                    let mut out = Vec::new();
+                    let barrier = self.run(worker, handler, &client.session, args, &mut out);
+                    client.slots.fill(slot, part, &out, 0, barrier);
+                }
+                None => {
+                    self.jobs.push_back(Job::new(worker.index, to, command, &client.session, args));
+                    client.blocked = true;
+                }
+            }
+        }
+        self.drain_slots(worker, client, me);
+        Flow::Continue
+    }
+
+    fn connection(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        handler: ConnectionHandler,
+    ) -> Flow {
+        let Request { me, command, args } = request;
+        let direct = client.slots.is_empty();
+        let Self { server, counters, scratch, .. } = self;
+        let out = if direct { client.output.bytes_mut() } else { scratch };
+        let start = out.len();
+        let mut action = Action::None;
+        let protocol = client.session.protocol;
+        let mut context = ConnectionContext {
+            session: &mut client.session,
+            server,
+            reply: ReplyWriter::new(out, protocol),
+            now: worker.clock.now,
+            action: &mut action,
+            worker: worker.index,
+        };
+        handler(&mut context, args);
+        counters.note_reply(command.id, &out[start..]);
+        self.written(worker, client, me, start, BatchNumber::ZERO);
+        match action {
+            Action::None => Flow::Continue,
+            Action::CloseAfterReply => {
+                client.life = Life::Closing;
+                Flow::Stop
+            }
+            Action::Shutdown(_) => Flow::Stop,
+        }
+    }
+
+    fn check_sessions(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
+    ) -> bool {
+        let Request { me, command, args } = request;
+        let mut good = false;
+        self.answer(worker, client, me, |_, _| {});
+        let mut out = Vec::new();
+        let mut action = Action::None;
+        let protocol = client.session.protocol;
+        let mut context = ConnectionContext {
+            session: &mut client.session,
+            server: &self.server,
+            reply: ReplyWriter::new(&mut out, protocol),
+            now: worker.clock.now,
+            action: &mut action,
+            worker: worker.index,
+        };
+        good |= check(&mut context, args);
+        if !good {
+            self.counters.note_reply(command.id, &out);
+            self.answer(worker, client, me, |_, mut reply| reply.out_mut().extend_from_slice(&out));
+        }
+        good
+    }
+}

@@ -1,0 +1,72 @@
+//! Running handlers on this worker's shards.
+
+use engine::worker::Worker;
+use resp::{Args, Protocol, ReplyWriter};
+use shard::types::{BatchNumber, Db};
+
+use super::connection::Client;
+use super::core::Core;
+use super::routes::Request;
+use super::service::Service;
+use crate::commands::{KeyContext, KeyHandler};
+use crate::session::Session;
+
+impl Core {
+    /// Runs a handler on this worker's shards, its reply appended to `out`. Returns the batch that the reply waits
+    /// for.
+    pub(crate) fn run(
+        &mut self,
+        worker: &mut Worker<Service>,
+        handler: KeyHandler,
+        session: &Session,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> BatchNumber {
+        self.run_for(worker, handler, session.db, session.protocol, args, out)
+    }
+
+    /// As [`Self::run`], for a session that may be another worker's.
+    pub(crate) fn run_for(
+        &mut self,
+        worker: &mut Worker<Service>,
+        handler: KeyHandler,
+        db: Db,
+        protocol: Protocol,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> BatchNumber {
+        let mut context = KeyContext {
+            store: &mut worker.shards,
+            now: worker.clock.now,
+            db,
+            reply: ReplyWriter::new(out, protocol),
+            settings: &self.server.settings,
+            counters: &mut self.counters,
+            random: &mut self.random,
+            key: None,
+        };
+        handler(&mut context, args);
+        worker.shards.take_barrier()
+    }
+
+    pub(super) fn run_here(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        handler: KeyHandler,
+    ) {
+        let Request { me, command, args } = request;
+        let mut out = std::mem::take(&mut self.scratch);
+        let barrier = self.run(worker, handler, &client.session, args, &mut out);
+        self.counters.note_reply(command.id, &out);
+        self.scratch = out;
+        if client.slots.is_empty() {
+            let start = client.output.len();
+            client.output.bytes_mut().append(&mut self.scratch);
+            self.written(worker, client, me, start, barrier);
+        } else {
+            self.written(worker, client, me, 0, barrier);
+        }
+    }
+}

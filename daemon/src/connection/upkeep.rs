@@ -1,0 +1,90 @@
+//! What is done now and then: the sweep over all connections once a second, and the steps of an orderly stop.
+
+use std::sync::atomic::Ordering;
+
+use engine::worker::Worker;
+
+use super::connection::Life;
+use super::limits::{PARTIAL_REQUEST_MS, SWEEP_NS};
+use super::service::Service;
+use crate::server::ShutdownRequest;
+
+/// The stop that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopping {
+    pub(super) deadline_ns: u64,
+    pub(super) announced: bool,
+}
+
+impl Service {
+    /// Once a second: clients that say nothing, requests that stand still, output that is not read.
+    pub(super) fn sweep(&mut self, worker: &mut Worker<Service>) {
+        self.next_sweep_ns = worker.clock.now_ns + SWEEP_NS;
+        let bulk = self.core.server.settings.bulk_bytes_max();
+        self.limits.bulk_bytes_max = usize::try_from(bulk).unwrap_or(usize::MAX);
+        let timeout_ms = u64::from(self.core.server.settings.timeout_seconds()) * 1000;
+        for me in self.connections.numbers() {
+            let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
+            connection.note_figures();
+            let idle_ms = worker.clock.now.0.saturating_sub(connection.client.session.last_interaction.0);
+            let stuck = connection.parser.is_mid_request() && idle_ms > PARTIAL_REQUEST_MS;
+            if stuck || (timeout_ms > 0 && idle_ms > timeout_ms && connection.is_quiet()) {
+                connection.client.life = Life::Dead;
+            }
+            self.mark_dirty(&mut connection, me);
+            self.connections.put(me.0, connection);
+        }
+    }
+
+    pub(super) fn begin_stop(&mut self, worker: &mut Worker<Service>, request: ShutdownRequest) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let wait_seconds = if request.now { 0 } else { self.core.server.settings.shutdown_timeout_seconds() };
+        let deadline_ns = worker.clock.now_ns + u64::from(wait_seconds) * 1_000_000_000;
+        self.stopping = Some(Stopping { deadline_ns, announced: false });
+        for listener in self.listeners.drain(..) {
+            worker.ring.cancel_all_of(&listener.socket);
+        }
+        self.accept_again_ns = None;
+        for me in self.connections.numbers() {
+            if let Some(mut connection) = self.connections.take(me.0, me.1) {
+                if connection.client.life == Life::Open {
+                    connection.client.life = Life::Closing;
+                }
+                self.mark_dirty(&mut connection, me);
+                self.connections.put(me.0, connection);
+            }
+        }
+        worker.stop();
+    }
+
+    pub(super) fn advance_stop(&mut self, worker: &mut Worker<Service>) {
+        let Some(stopping) = &mut self.stopping else { return };
+        let late = worker.clock.now_ns >= stopping.deadline_ns;
+        if late && self.connections.len() > 0 {
+            for me in self.connections.numbers() {
+                if let Some(mut connection) = self.connections.take(me.0, me.1) {
+                    connection.client.life = Life::Dead;
+                    self.mark_dirty(&mut connection, me);
+                    self.connections.put(me.0, connection);
+                }
+            }
+            return;
+        }
+        // Connections that were cut off may have requests under way: when all workers have said that they are drained,
+        // none may be left that would write behind the clean-shutdown mark.
+        let asked = self.core.remote_bytes.iter().any(|&bytes| bytes > 0);
+        let served =
+            !asked && self.core.held.is_empty() && self.inboxes.iter().all(|inbox| inbox.messages.is_empty());
+        if self.connections.len() == 0 && served && !stopping.announced {
+            stopping.announced = true;
+            self.shared.drained.fetch_add(1, Ordering::AcqRel);
+            for (index, other) in self.workers.iter().enumerate() {
+                if index != worker.index {
+                    other.wake();
+                }
+            }
+        }
+    }
+}
