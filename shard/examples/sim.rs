@@ -1,6 +1,8 @@
-//! Runs the simulator over seeds: `sim --seeds A..B [--operations N] [--planted NAME] [--report json]`.
+//! Runs the simulator over seeds:
+//! `sim --seeds A..B [--operations N] [--planted NAME] [--rule-minimum N] [--report json]`.
 //!
-//! Prints what was counted; on a failure the command that replays it, and exits with 1.
+//! Prints what was counted; on a failure the command that replays it, and exits with 1. With `--rule-minimum` it also
+//! fails when a rule of recovery or a refusal was taken fewer times: what a run does not reach, it does not test.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
@@ -15,11 +17,13 @@ struct Arguments {
     seeds: std::ops::Range<u64>,
     operations: u64,
     planted: Option<PlantedBug>,
+    rule_minimum: u64,
     json: bool,
 }
 
 fn arguments() -> Option<Arguments> {
-    let mut parsed = Arguments { seeds: 0..100, operations: 1000, planted: None, json: false };
+    let mut parsed =
+        Arguments { seeds: 0..100, operations: 1000, planted: None, rule_minimum: 0, json: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next()?;
@@ -32,6 +36,7 @@ fn arguments() -> Option<Arguments> {
             "--planted" => {
                 parsed.planted = Some(PlantedBug::ALL.into_iter().find(|bug| format!("{bug:?}") == value)?);
             }
+            "--rule-minimum" => parsed.rule_minimum = value.parse().ok()?,
             "--report" => parsed.json = value == "json",
             _ => return None,
         }
@@ -41,7 +46,9 @@ fn arguments() -> Option<Arguments> {
 
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
-        eprintln!("usage: sim [--seeds A..B] [--operations N] [--planted NAME] [--report json|text]");
+        eprintln!(
+            "usage: sim [--seeds A..B] [--operations N] [--planted NAME] [--rule-minimum N] [--report json|text]"
+        );
         return ExitCode::from(2);
     };
     let mut total = SimReport::default();
@@ -65,5 +72,9 @@ fn main() -> ExitCode {
             println!("{count:>10}  {name}");
         }
     }
-    ExitCode::SUCCESS
+    let below = total.rules_below(arguments.rule_minimum);
+    for (name, times) in &below {
+        eprintln!("{name}: taken {times} times, fewer than {}", arguments.rule_minimum);
+    }
+    if below.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

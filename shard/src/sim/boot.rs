@@ -126,6 +126,7 @@ impl Boot<'_> {
                 // Creation writes the manifest before any other file: without others there never was a store.
                 Err(StoreManifestError::Damaged) if !self.has_logs() => break StoreManifestFound::None,
                 Err(error) => {
+                    self.report.count_store_refusal(&error);
                     let by_error = matches!(error, StoreManifestError::Io(_));
                     return Err(Down::Refused { why: error.to_string(), by_error });
                 }

@@ -3,7 +3,7 @@
 //! A store with one copy of each batch cannot tell a rotten last batch from a torn one (see docs/DATA_FORMAT.md);
 //! everything else it must notice. [`loss_is_excusable`] draws that line from the bytes alone.
 
-use crate::io::{BLOCK_BYTES, FileId};
+use crate::io::{BLOCK_BYTES, FileId, ManifestCopy};
 use crate::log::batch::{self, BATCH_MAGIC, BatchHeader, BatchKind};
 use crate::log::segment::{HeaderCopy, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::sim::disk::Files;
@@ -72,13 +72,13 @@ fn damage_both_copies(
     rng: &mut Rng,
     report: &mut SimReport,
 ) -> Option<FileId> {
-    let other = match name {
-        FileId::StoreManifest(copy) => FileId::StoreManifest(copy.other()),
-        FileId::LogManifest { log, copy } => FileId::LogManifest { log, copy: copy.other() },
-        FileId::Segment { .. } => return None,
-    };
+    let both = [ManifestCopy::A, ManifestCopy::B].map(|copy| match name {
+        FileId::LogManifest { log, .. } => FileId::LogManifest { log, copy },
+        // A segment has its two copies in one file; see `damage_block`.
+        FileId::StoreManifest(_) | FileId::Segment { .. } => FileId::StoreManifest(copy),
+    });
     report.count("fault both manifests rotten");
-    for name in [name, other] {
+    for name in both {
         let content = files.get_mut(&name)?;
         *content.current.get_mut(rng.position(72))? ^= 1;
         content.durable.clone_from(&content.current);
@@ -214,14 +214,14 @@ pub fn is_followed(files: &Files, file: FileId) -> bool {
 
 /// A batch on a disk.
 #[derive(Clone, Copy, Debug)]
-struct OnDisk {
-    file: FileId,
-    offset: usize,
-    header: BatchHeader,
+pub(super) struct OnDisk {
+    pub(super) file: FileId,
+    pub(super) offset: usize,
+    pub(super) header: BatchHeader,
 }
 
 /// The batches of a segment, in order, as far as they follow each other.
-fn batches(file: FileId, bytes: &[u8], header: &SegmentHeader, seed: u32) -> Vec<OnDisk> {
+pub(super) fn batches(file: FileId, bytes: &[u8], header: &SegmentHeader, seed: u32) -> Vec<OnDisk> {
     let mut found = Vec::new();
     let mut offset = SEGMENT_HEADER_BYTES;
     let mut next = header.first_batch;
@@ -238,7 +238,7 @@ fn batches(file: FileId, bytes: &[u8], header: &SegmentHeader, seed: u32) -> Vec
 }
 
 /// A segment's header, from either copy.
-fn header(bytes: &[u8]) -> Option<SegmentHeader> {
+pub(super) fn header(bytes: &[u8]) -> Option<SegmentHeader> {
     [bytes.get(..BLOCK_BYTES), bytes.get(BLOCK_BYTES..)].into_iter().flatten().find_map(|block| {
         match SegmentHeader::decode(block) {
             HeaderCopy::Valid(header) => Some(header),

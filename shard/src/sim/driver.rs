@@ -216,5 +216,14 @@ impl Driver {
         }
         self.strict_from =
             self.workers.iter().filter_map(ShardSet::log).map(crate::log::Log::appended).collect();
+        if self.policy == SyncPolicy::EveryBatch {
+            self.report.count("changes to the strict policy");
+            // The reply to the change waits for all that is appended, and tells that it is durable.
+            for (worker, replies) in self.workers.iter().zip(&mut self.replies) {
+                let barrier = worker.log().map_or(BatchNumber::ZERO, crate::log::Log::appended);
+                let tells = worker.shards().iter().map(|shard| (shard.id(), shard.lsn())).collect();
+                replies.push_back(Reply { barrier, tells, strict: true });
+            }
+        }
     }
 }

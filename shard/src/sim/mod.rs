@@ -11,6 +11,7 @@ pub mod boot;
 pub mod damage;
 pub mod disk;
 pub mod driver;
+pub mod forgery;
 pub mod model;
 mod operations;
 pub mod options;

@@ -2,7 +2,67 @@
 
 use std::collections::BTreeMap;
 
-use crate::log::recovery::{RecoveryReport, RecoveryRule, RefuseToStart};
+use crate::log::recovery::{Proof, RecoveryReport, RecoveryRule, RefuseToStart};
+use crate::store_files::StoreManifestError;
+
+/// All that [`kind_of`], [`kind_of_store`] and a start without a store manifest can answer.
+const REFUSALS: [&str; 21] = [
+    "ManifestMissing",
+    "ManifestDamaged",
+    "ManifestContradiction",
+    "ManifestForeign",
+    "Newer",
+    "SegmentMissing",
+    "SegmentShort",
+    "ReadFailed",
+    "HeaderLost",
+    "HeaderForeign",
+    "ChainBroken",
+    "BatchesLost by NextHeader",
+    "BatchesLost by LaterBatch",
+    "BatchesLost by Floor",
+    "BatchMisplaced",
+    "RecordMalformed",
+    "EndMismatch",
+    "Io",
+    "StoreManifestMissing",
+    "StoreManifestDamaged",
+    "StoreManifestContradiction",
+];
+
+/// A refusal's name; a new kind belongs in [`REFUSALS`] too.
+const fn kind_of(refused: &RefuseToStart) -> &'static str {
+    match refused {
+        RefuseToStart::ManifestMissing { .. } => "ManifestMissing",
+        RefuseToStart::ManifestDamaged { .. } => "ManifestDamaged",
+        RefuseToStart::ManifestContradiction { .. } => "ManifestContradiction",
+        RefuseToStart::ManifestForeign { .. } => "ManifestForeign",
+        RefuseToStart::Newer { .. } => "Newer",
+        RefuseToStart::SegmentMissing { .. } => "SegmentMissing",
+        RefuseToStart::SegmentShort { .. } => "SegmentShort",
+        RefuseToStart::ReadFailed { .. } => "ReadFailed",
+        RefuseToStart::HeaderLost { .. } => "HeaderLost",
+        RefuseToStart::HeaderForeign { .. } => "HeaderForeign",
+        RefuseToStart::ChainBroken { .. } => "ChainBroken",
+        RefuseToStart::BatchesLost { proof: Proof::NextHeader, .. } => "BatchesLost by NextHeader",
+        RefuseToStart::BatchesLost { proof: Proof::LaterBatch { .. }, .. } => "BatchesLost by LaterBatch",
+        RefuseToStart::BatchesLost { proof: Proof::Floor, .. } => "BatchesLost by Floor",
+        RefuseToStart::BatchMisplaced { .. } => "BatchMisplaced",
+        RefuseToStart::RecordMalformed { .. } => "RecordMalformed",
+        RefuseToStart::EndMismatch { .. } => "EndMismatch",
+        RefuseToStart::Io(_) => "Io",
+    }
+}
+
+/// The name of a refusal of the store manifest; a new kind belongs in [`REFUSALS`] too.
+const fn kind_of_store(refused: &StoreManifestError) -> &'static str {
+    match refused {
+        StoreManifestError::Damaged => "StoreManifestDamaged",
+        StoreManifestError::Newer(_) => "Newer",
+        StoreManifestError::Contradiction => "StoreManifestContradiction",
+        StoreManifestError::Io(_) => "Io",
+    }
+}
 
 /// Counts by name, ordered by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,16 +99,25 @@ impl SimReport {
 
     /// Counts a refusal by its kind.
     pub fn count_refusal(&mut self, refused: &RefuseToStart) {
-        let text = format!("{refused:?}");
-        let kind = text.split([' ', '(', '{']).next().unwrap_or("");
-        let proof = match refused {
-            RefuseToStart::BatchesLost { proof, .. } => {
-                let text = format!("{proof:?}");
-                format!(" by {}", text.split([' ', '(', '{']).next().unwrap_or(""))
-            }
-            _ => String::new(),
-        };
-        self.count(format!("refused {kind}{proof}"));
+        self.count(format!("refused {}", kind_of(refused)));
+    }
+
+    /// Counts a refusal of the store manifest by its kind.
+    pub fn count_store_refusal(&mut self, refused: &StoreManifestError) {
+        self.count(format!("refused {}", kind_of_store(refused)));
+    }
+
+    /// Rules of recovery and refusals that were taken fewer times than this, and how often they were.
+    #[must_use]
+    pub fn rules_below(&self, minimum: u64) -> Vec<(String, u64)> {
+        let rules = RecoveryRule::ALL.iter().map(|rule| format!("rule {rule:?}"));
+        let refusals = REFUSALS.iter().map(|kind| format!("refused {kind}"));
+        let all = rules.chain(refusals).chain(["rule StoreManifestRepaired".to_owned()]);
+        let counted = all.map(|name| {
+            let times = self.counts.get(&name).copied().unwrap_or(0);
+            (name, times)
+        });
+        counted.filter(|(_, times)| *times < minimum).collect()
     }
 
     /// Adds another report.

@@ -9,6 +9,7 @@ use crate::sim::boot::{Boot, Down, Up};
 use crate::sim::damage::{damage, is_followed, loss_is_excusable, mix_up};
 use crate::sim::disk::{Files, SimDisk};
 use crate::sim::driver::{DB_COUNT, Driver};
+use crate::sim::forgery::forge;
 use crate::sim::model::{ModelValue, ShardModel};
 use crate::sim::operations::brief;
 use crate::sim::options::Options;
@@ -193,6 +194,10 @@ impl Driver {
             self.disk.files = should;
         } else if self.rng.chance(self.options.rates.damage) {
             let mut is = self.disk.files.clone();
+            if self.rng.chance(200) {
+                let forged = forge(&mut is, Boot::checksum_seed(), &mut self.rng, &mut self.report);
+                return forged.map_or(Ok(()), |()| self.judge_forgery(is));
+            }
             let fork = if self.rng.chance(500) { self.fork.as_ref() } else { None };
             let mixed_up = fork.and_then(|fork| mix_up(&mut is, fork, &mut self.rng, &mut self.report));
             if let Some(file) = mixed_up {
@@ -205,6 +210,20 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// A start must refuse these files.
+    fn judge_forgery(&mut self, is: Files) -> Result<(), String> {
+        let mut disk = self.disk.with_files(is, self.rng.draw());
+        let workers = self.worker_count;
+        match Self::boot(&self.options, workers, self.now, None, &mut disk, &mut self.report) {
+            Ok(_) => Err("a forgery went unnoticed".into()),
+            Err(Down::Refused { .. }) => {
+                self.report.count("forgery: refused");
+                Ok(())
+            }
+            Err(Down::Crashed) => unreachable!("no crash was asked for"),
+        }
     }
 
     /// Someone starts a copy of the store and writes to it.
