@@ -27,7 +27,6 @@ pub fn open_store(server: &Server) -> Result<ServedStore, (ExitCode, String)> {
     let options = &server.options;
     let workers = u16::try_from(options.workers).unwrap_or(u16::MAX);
     if options.storage == Storage::Memory {
-        server.set_durability_text("none: memory only".to_owned());
         let open = open_in_memory(options.shards, workers, &options.cpus)
             .map_err(|error| (ExitCode::System, error.to_string()))?;
         return Ok(ServedStore { open, lock: None });
@@ -56,7 +55,7 @@ pub fn open_store(server: &Server) -> Result<ServedStore, (ExitCode, String)> {
         SyncMethod::Dsync => "durable writes (O_DSYNC)",
         SyncMethod::Fdatasync => "write and fdatasync",
     };
-    server.set_durability_text(format!("appendfsync {} by {method}{measured}", options.append_fsync));
+    server.set_sync_text(format!("{method}{measured}"));
     report(&store);
     Ok(ServedStore { open: store.open, lock: Some(lock) })
 }

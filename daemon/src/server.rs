@@ -20,7 +20,7 @@ pub use self::rates::Rates;
 pub use self::settings::{OutputLimit, Settings};
 pub use self::shutdown::{ShutdownRequest, ShutdownSwitch};
 pub use self::worker_stats::{CommandSnapshot, WorkerSnapshot, WorkerStats};
-use crate::options::Options;
+use crate::options::{Options, Storage};
 
 /// The version of Redis whose commands, replies and error texts these are.
 pub const REDIS_VERSION: &str = "7.2.0";
@@ -57,7 +57,7 @@ pub struct Server {
     state: AtomicU8,
     next_client_id: AtomicU64,
     stats_epoch: AtomicU64,
-    durability: std::sync::OnceLock<String>,
+    sync_text: std::sync::OnceLock<String>,
     rates: RateMeter,
 }
 
@@ -76,7 +76,7 @@ impl Server {
             state: AtomicU8::new(ServerState::Starting as u8),
             next_client_id: AtomicU64::new(1),
             stats_epoch: AtomicU64::new(0),
-            durability: std::sync::OnceLock::new(),
+            sync_text: std::sync::OnceLock::new(),
             rates: RateMeter::default(),
             options,
         };
@@ -127,16 +127,20 @@ impl Server {
         self.stats_epoch.load(Ordering::Relaxed)
     }
 
-    /// Says, once at start, how writes are made durable, for INFO: the log's sync method and what it measured.
-    pub fn set_durability_text(&self, text: String) {
+    /// Says, once at start, how the log makes writes durable: its sync method and what it measured.
+    pub fn set_sync_text(&self, text: String) {
         // Only the first one counts: the log is opened once.
-        let _ = self.durability.set(text);
+        let _ = self.sync_text.set(text);
     }
 
-    /// How writes are made durable; empty until the log is open.
+    /// What replies wait for, and how that is made durable, for people; empty until the log is open.
     #[must_use]
-    pub fn durability_text(&self) -> &str {
-        self.durability.get().map_or("", String::as_str)
+    pub fn durability_text(&self) -> String {
+        match (self.options.storage, self.sync_text.get()) {
+            (Storage::Memory, _) => "none: memory only".to_owned(),
+            (Storage::Disk, None) => String::new(),
+            (Storage::Disk, Some(sync)) => format!("appendfsync {} by {sync}", self.settings.append_fsync()),
+        }
     }
 
     /// The figures of all workers, added up.

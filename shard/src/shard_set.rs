@@ -9,7 +9,7 @@
 use crate::io::{BlockPool, Fatal, IoDone, IoRequest};
 use crate::key::{Key, KeyHasher};
 use crate::limits::{DATABASE_COUNT, SCAN_SLOTS_PER_CALL};
-use crate::log::Log;
+use crate::log::{Log, SyncPolicy};
 use crate::record::{Effect, KeyspaceChanges, Record};
 use crate::shard::{Found, Lookup, Shard, ShardFloor, WalkPlace, patch};
 use crate::types::{BatchNumber, Db, Lsn, SLOT_COUNT, Slot, UnixMs};
@@ -163,6 +163,15 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn wait_for_all(&mut self) {
         for position in 0..self.shards.len() {
             self.raise_to(position, self.shards[position].lsn());
+        }
+    }
+
+    /// Changes what the log's replies wait for. The reply to the change waits for all that is appended: what was
+    /// revealed under a laxer policy is durable under a stricter one before the change is acknowledged.
+    pub fn set_policy(&mut self, policy: SyncPolicy) {
+        if let Some(log) = &mut self.log {
+            log.set_policy(policy);
+            self.barrier = self.barrier.max(log.appended());
         }
     }
 

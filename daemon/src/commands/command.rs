@@ -132,6 +132,14 @@ pub enum Execution {
         /// Appends the session's line, or nothing.
         list: fn(&Session, Args<'_>, UnixMs, &mut Vec<u8>),
     },
+    /// `check` runs where the connection lives. It answers, and gives false; or it gives true: then `apply` runs on
+    /// every worker, and the answer is OK when all of them are done and what their parts wait for is released.
+    Configure {
+        /// Whether all workers have to be told; if not, the reply is written.
+        check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
+        /// Tells a worker.
+        apply: KeyHandler,
+    },
     /// Only a name for its subcommands: [`super::resolve`] never returns it.
     Container,
 }

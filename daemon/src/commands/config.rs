@@ -2,9 +2,10 @@
 
 use resp::{Args, ReplyWriter};
 
-use super::context::ConnectionContext;
+use super::context::{ConnectionContext, KeyContext};
 use super::{error_text, glob};
-use crate::options::{LogLevel, Storage, format_output_limit, parse_output_limit, parse_size};
+use crate::open_store::policy;
+use crate::options::{AppendFsync, LogLevel, Storage, format_output_limit, parse_output_limit, parse_size};
 use crate::server::{Server, Settings};
 
 /// How a parameter changes; or why not.
@@ -48,6 +49,9 @@ where
     }
 }
 
+/// The one parameter that every worker has to be told.
+const APPEND_FSYNC: &str = "appendfsync";
+
 const RESTART: &str = "it is fixed at start; restart the server with another value";
 const NO_SNAPSHOTS: &str = "there are no timed snapshots: every write is in the log";
 
@@ -58,7 +62,15 @@ const PARAMETERS: &[Parameter] = &[
         |s| s.options.admin.as_ref().map_or_else(String::new, ToString::to_string),
         Change::Never,
     ),
-    parameter("appendfsync", |s| s.options.append_fsync.to_string(), Change::OnlyAsIs(RESTART)),
+    parameter(
+        APPEND_FSYNC,
+        |s| s.settings.append_fsync().to_string(),
+        Change::Free(|text| {
+            let value = <AppendFsync as clap::ValueEnum>::from_str(text, true)
+                .map_err(|_| "argument(s) must be one of the following: everysec, always, no".to_owned())?;
+            Ok(Box::new(move |settings| settings.set_append_fsync(value)))
+        }),
+    ),
     parameter("appendonly", |s| yes_no(s.options.wal), Change::OnlyAsIs(RESTART)),
     parameter("bind", bind_text, Change::OnlyAsIs(RESTART)),
     parameter(
@@ -176,11 +188,12 @@ pub(super) fn get(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     }
 }
 
-/// CONFIG SET name value [name value ...]: all of them, or none
-pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
+/// CONFIG SET name value [name value ...]: all of them, or none. True: the workers have to be told, and their
+/// replies are the answer.
+pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool {
     if args.len() % 2 == 1 {
         ctx.reply.error(error_text::SYNTAX);
-        return;
+        return false;
     }
     let (mut setters, mut seen) = (Vec::new(), Vec::new());
     for at in (2..args.len()).step_by(2) {
@@ -189,20 +202,35 @@ pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
         let Some(parameter) = found else {
             let unknown = b"ERR Unknown option or number of arguments for CONFIG SET - '";
             ctx.reply.error_parts(&[unknown, error_text::until_nul(name), b"'"]);
-            return;
+            return false;
         };
         if seen.contains(&parameter.name) {
-            return refuse(&mut ctx.reply, parameter.name, "duplicate parameter");
+            refuse(&mut ctx.reply, parameter.name, "duplicate parameter");
+            return false;
         }
         seen.push(parameter.name);
         match check(parameter, ctx.server, &String::from_utf8_lossy(value)) {
             Ok(setter) => setters.extend(setter),
-            Err(why) => return refuse(&mut ctx.reply, parameter.name, &why),
+            Err(why) => {
+                refuse(&mut ctx.reply, parameter.name, &why);
+                return false;
+            }
         }
     }
     for setter in setters {
         setter(&ctx.server.settings);
     }
+    let all_workers = seen.contains(&APPEND_FSYNC);
+    if !all_workers {
+        ctx.reply.ok();
+    }
+    all_workers
+}
+
+/// What a worker does about a CONFIG SET: its log takes the policy that is set now, so that all workers end with the
+/// same one however several changes meet.
+pub(super) fn apply(ctx: &mut KeyContext<'_>, _: Args<'_>) {
+    ctx.store.set_policy(policy(ctx.settings.append_fsync()));
     ctx.reply.ok();
 }
 

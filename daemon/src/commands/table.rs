@@ -10,7 +10,7 @@ use super::{
 
 type F = Flags;
 type C = Categories;
-use Execution::{Connection, Container, Everywhere, Key, Keys, SameShard, Scan, Sessions, Walk};
+use Execution::{Configure, Connection, Container, Everywhere, Key, Keys, SameShard, Scan, Sessions, Walk};
 
 const NO: F = F::NONE;
 const READ: F = F::READONLY;
@@ -365,8 +365,15 @@ const SERVER: [Command; 20] = [
         &server_docs::CONFIG_RESETSTAT,
     ),
     command("config|rewrite", 2, ADMIN, C::NONE, Connection(config::rewrite), &server_docs::CONFIG_REWRITE),
-    command("config|set", -4, ADMIN, C::NONE, Connection(config::set), &server_docs::CONFIG_SET)
-        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    command(
+        "config|set",
+        -4,
+        ADMIN,
+        C::NONE,
+        Configure { check: config::set, apply: config::apply },
+        &server_docs::CONFIG_SET,
+    )
+    .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
 ];
 
 /// Number of commands and subcommands.

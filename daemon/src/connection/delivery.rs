@@ -15,7 +15,10 @@ impl Service {
     pub(super) fn flush_dirty(&mut self, worker: &mut Worker<Service>) {
         self.awaits_sends = false;
         let mark = worker.shards.released();
-        if mark > self.seen_released {
+        if mark != self.seen_released {
+            if mark < self.seen_released {
+                self.wait_again();
+            }
             self.seen_released = mark;
             self.core.waiting.take_released(mark, &mut self.released);
         }
@@ -35,6 +38,19 @@ impl Service {
         }
         dirty.append(&mut self.dirty);
         self.dirty = dirty;
+    }
+
+    /// A stricter sync policy took back the promise to release some batches: who was told to go on with them and has
+    /// not sent everything yet waits once more.
+    #[cold]
+    fn wait_again(&mut self) {
+        for me in self.connections.numbers() {
+            if let Some(connection) = self.connections.get_mut(me.0, me.1) {
+                for batch in connection.client.output.awaited() {
+                    self.core.waiting.add(batch, me);
+                }
+            }
+        }
     }
 
     /// Sends what may be sent, receives where there is room again, closes what has ended.

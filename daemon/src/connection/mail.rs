@@ -126,6 +126,7 @@ impl Service {
                 | Execution::Keys { handler, .. }
                 | Execution::SameShard(handler)
                 | Execution::Everywhere { handler, .. }
+                | Execution::Configure { apply: handler, .. }
                 | Execution::Scan(handler) => handler,
                 Execution::Walk(_) | Execution::Sessions { .. } => {
                     let of = (request.db, request.protocol);

@@ -56,6 +56,11 @@ impl Output {
         self.bytes.len()
     }
 
+    /// The batches that something in it waits for.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = BatchNumber> {
+        self.marks.iter().map(|&(_, batch)| batch)
+    }
+
     /// Takes the first `count` bytes, leaving `spare` (empty) as the buffer for what follows.
     pub(crate) fn take(&mut self, count: usize, mut spare: Vec<u8>) -> Vec<u8> {
         assert!(count <= self.bytes.len() && spare.is_empty(), "no more is taken than there is");

@@ -92,8 +92,16 @@ impl Core {
             }
             Execution::Walk(_) => self.everywhere(worker, client, request, None, GatherKind::Elements),
             Execution::Scan(handler) => self.scan(worker, client, request, handler),
+            Execution::Configure { check, apply } => {
+                if self.check(worker, client, request, check) {
+                    let all_ok = GatherKind::Replies(Merge::AllOk);
+                    self.everywhere(worker, client, request, Some(apply), all_ok)
+                } else {
+                    Flow::Continue
+                }
+            }
             Execution::Sessions { check, .. } => {
-                if self.check_sessions(worker, client, request, check) {
+                if self.check(worker, client, request, check) {
                     self.everywhere(worker, client, request, None, GatherKind::Text)
                 } else {
                     Flow::Continue
@@ -360,7 +368,8 @@ impl Core {
         }
     }
 
-    fn check_sessions(
+    /// Runs the part of a command that may answer it at once. False: it has.
+    fn check(
         &mut self,
         worker: &mut Worker<Service>,
         client: &mut Client,
@@ -368,8 +377,6 @@ impl Core {
         check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
     ) -> bool {
         let Request { me, command, args } = request;
-        let mut good = false;
-        self.answer(worker, client, me, |_, _| {});
         let mut out = Vec::new();
         let mut action = Action::None;
         let protocol = client.session.protocol;
@@ -381,7 +388,7 @@ impl Core {
             action: &mut action,
             worker: worker.index,
         };
-        good |= check(&mut context, args);
+        let good = check(&mut context, args);
         if !good {
             self.counters.note_reply(command.id, &out);
             self.answer(worker, client, me, |_, mut reply| reply.out_mut().extend_from_slice(&out));

@@ -35,13 +35,13 @@ fn write_server(text: &mut Exposition, server: &Server, now: UnixMs) {
     text.family("ouro_build_info", Kind::Gauge, "Versions, as labels.");
     text.sample(&[("version", OURO_VERSION), ("redis_version", REDIS_VERSION)], 1);
     text.family("ouro_server_info", Kind::Gauge, "What this run was started with, as labels.");
-    let (storage, fsync) = (server.options.storage.to_string(), server.options.append_fsync.to_string());
+    let (storage, fsync) = (server.options.storage.to_string(), server.settings.append_fsync().to_string());
     let labels = [
         ("run_id", server.run_id()),
         ("storage", &storage),
         ("wal", if server.options.wal { "yes" } else { "no" }),
         ("appendfsync", &fsync),
-        ("durability", server.durability_text()),
+        ("durability", &server.durability_text()),
     ];
     text.sample(&labels, 1);
     text.family("ouro_state", Kind::Gauge, "1 for what the server is doing, 0 for what it is not.");
@@ -196,7 +196,7 @@ mod tests {
     fn busy_server() -> Server {
         let (server, _requests) =
             Server::new(Options { workers: 2, ..Options::for_tests() }, [7; 20], UnixMs(5_000));
-        server.set_durability_text("O_DSYNC \"fast\"\n72 us".into());
+        server.set_sync_text("O_DSYNC \"fast\"\n72 us".into());
         let (get, set) = (lookup_command(b"get").unwrap(), lookup_command(b"set").unwrap());
         for (worker, stats) in server.workers.iter().enumerate() {
             let mut counters = WorkerCounters::default();

@@ -11,13 +11,26 @@ use crate::server::OutputLimit;
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[repr(u8)]
 pub enum AppendFsync {
     /// When it is durable: survives a crash of the machine
-    Always,
+    Always = 0,
     /// At once; made durable within about a second
-    Everysec,
+    Everysec = 1,
     /// At once; made durable when the system pleases
-    No,
+    No = 2,
+}
+
+impl AppendFsync {
+    /// The value of this number; the strictest when there is none.
+    #[must_use]
+    pub(crate) const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Everysec,
+            2 => Self::No,
+            _ => Self::Always,
+        }
+    }
 }
 
 /// How much is logged.

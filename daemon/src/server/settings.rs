@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use crate::options::{LogLevel, Options};
+use crate::options::{AppendFsync, LogLevel, Options};
 
 /// How much output of one client may wait: beyond `hard_bytes` at once, or beyond `soft_bytes` for `soft_seconds`,
 /// it is disconnected. 0 is no limit.
@@ -28,6 +28,7 @@ pub struct Settings {
     output_soft_bytes: AtomicU64,
     output_soft_seconds: AtomicU32,
     log_level: AtomicU8,
+    append_fsync: AtomicU8,
 }
 
 /// Reader and writer of one setting.
@@ -61,6 +62,7 @@ impl Settings {
             output_soft_bytes: AtomicU64::new(options.output_limit.soft_bytes),
             output_soft_seconds: AtomicU32::new(options.output_limit.soft_seconds),
             log_level: AtomicU8::new(options.log_level as u8),
+            append_fsync: AtomicU8::new(options.append_fsync as u8),
         }
     }
 
@@ -100,6 +102,17 @@ impl Settings {
         self.output_hard_bytes.store(limit.hard_bytes, Ordering::Relaxed);
         self.output_soft_bytes.store(limit.soft_bytes, Ordering::Relaxed);
         self.output_soft_seconds.store(limit.soft_seconds, Ordering::Relaxed);
+    }
+
+    /// What replies wait for: in force on a worker as soon as it has been told.
+    #[must_use]
+    pub fn append_fsync(&self) -> AppendFsync {
+        AppendFsync::from_number(self.append_fsync.load(Ordering::Acquire))
+    }
+
+    /// Changes it. Every worker has to be told afterwards; see `Execution::Configure`.
+    pub fn set_append_fsync(&self, value: AppendFsync) {
+        self.append_fsync.store(value as u8, Ordering::Release);
     }
 
     /// How much is logged.

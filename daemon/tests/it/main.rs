@@ -15,5 +15,6 @@ mod restarts;
 mod server;
 mod slow_clients;
 mod stopping;
+mod sync_policy;
 mod walks;
 mod wire;

@@ -51,12 +51,14 @@ pub enum PlantedBug {
     ReadNotGated,
     /// The simulated server answers reads of absence without waiting for the delete to be durable.
     MissNotGated,
+    /// The simulated server answers a change to the strict policy before what is appended is durable.
+    StrictPolicyNotGated,
 }
 
 #[cfg(feature = "sim")]
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AcknowledgeEarly,
         Self::AcknowledgeOutOfOrder,
         Self::SkipDsync,
@@ -80,5 +82,6 @@ impl PlantedBug {
         Self::ServeBeforeHeader,
         Self::ReadNotGated,
         Self::MissNotGated,
+        Self::StrictPolicyNotGated,
     ];
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::io::Fatal;
-use crate::log::SyncPolicy;
+use crate::log::{PlantedBug, SyncPolicy};
 use crate::shard_set::ShardSet;
 use crate::sim::disk::{Files, SimDisk};
 use crate::sim::model::ShardModel;
@@ -209,18 +209,23 @@ impl Driver {
             SyncPolicy::EverySecond,
             SyncPolicy::Never,
         ]);
-        for worker in &mut self.workers {
-            if let Some(log) = worker.log_mut() {
-                log.set_policy(self.policy);
-            }
-        }
+        let planted = self.options.planted;
+        let barriers: Vec<BatchNumber> = self
+            .workers
+            .iter_mut()
+            .map(|worker| {
+                worker.set_policy(self.policy);
+                let barrier = worker.take_barrier();
+                let gated = planted != Some(PlantedBug::StrictPolicyNotGated);
+                if gated { barrier } else { BatchNumber::ZERO }
+            })
+            .collect();
         self.strict_from =
             self.workers.iter().filter_map(ShardSet::log).map(crate::log::Log::appended).collect();
         if self.policy == SyncPolicy::EveryBatch {
             self.report.count("changes to the strict policy");
             // The reply to the change waits for all that is appended, and tells that it is durable.
-            for (worker, replies) in self.workers.iter().zip(&mut self.replies) {
-                let barrier = worker.log().map_or(BatchNumber::ZERO, crate::log::Log::appended);
+            for ((worker, replies), barrier) in self.workers.iter().zip(&mut self.replies).zip(barriers) {
                 let tells = worker.shards().iter().map(|shard| (shard.id(), shard.lsn())).collect();
                 replies.push_back(Reply { barrier, tells, strict: true });
             }

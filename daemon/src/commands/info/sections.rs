@@ -207,12 +207,13 @@ pub(super) fn ouro(facts: &Facts<'_>, text: &mut String) {
     line(text, "storage", options.storage);
     line(text, "wal", if options.wal { "yes" } else { "no" });
     if options.storage == Storage::Disk {
-        let promise = match options.append_fsync {
+        let fsync = facts.server.settings.append_fsync();
+        let promise = match fsync {
             AppendFsync::Always => "replies wait until what they tell is durable",
             AppendFsync::Everysec => "a crash of the machine may take back about a second",
             AppendFsync::No => "a crash of the machine may take back what the system had not written",
         };
-        line(text, "appendfsync", options.append_fsync);
+        line(text, "appendfsync", fsync);
         line(text, "promise", promise);
     }
     line(text, "workers", options.workers);

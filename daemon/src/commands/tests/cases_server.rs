@@ -37,6 +37,13 @@ fn config() {
         CONFIG SET proto-max-bulk-len 512mb => OK
         CONFIG SET save "" => OK
         CONFIG SET appendonly no => OK
+        CONFIG SET appendfsync no => OK
+        CONFIG GET appendfsync => ["appendfsync", "no"]
+        CONFIG SET appendfsync ALWAYS timeout 0 => OK
+        CONFIG GET appendfsync => ["appendfsync", "always"]
+        CONFIG SET appendfsync everysec => OK
+        CONFIG SET appendfsync maybe => -ERR CONFIG SET failed (possibly related to argument 'appendfsync') - argument(s) must be one of the following: everysec, always, no
+        CONFIG GET appendfsync => ["appendfsync", "everysec"]
         # refusals change nothing
         CONFIG SET timeout => -ERR wrong number of arguments for 'config|set' command
         CONFIG SET timeout 1 loglevel => -ERR syntax error

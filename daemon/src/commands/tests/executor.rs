@@ -113,6 +113,11 @@ impl Executor {
                     ReplyWriter::new(out, self.session.protocol).verbatim("txt", &text);
                 }
             }
+            Execution::Configure { check, apply } => {
+                if check(&mut self.connection(out), args) {
+                    apply(&mut self.key(out), args);
+                }
+            }
             Execution::Container => panic!("a container is never resolved"),
         }
     }

@@ -1,0 +1,100 @@
+//! `CONFIG SET appendfsync` while clients write: every worker takes the change, and no reply is forgotten over it.
+//!
+//! That the reply to a stricter policy waits until all that is appended is durable is what the simulator checks
+//! (`shard/src/sim/driver.rs`): a process that is killed does not lose what the system has.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use resp::Reply;
+
+use crate::server::{Server, Setup, wait_for};
+use crate::wire::{Wire, key_of, request};
+
+fn info(wire: &mut Wire) -> String {
+    match wire.call(&["INFO", "ouro", "persistence"]) {
+        Reply::Bulk(text) => String::from_utf8(text).unwrap(),
+        Reply::Verbatim { text, .. } => String::from_utf8(text).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How long each worker's log has had something that is not durable, in ms.
+fn unflushed_ms(wire: &mut Wire) -> Vec<u64> {
+    let text = info(wire);
+    let fields = text.split([',', '\r']).filter_map(|field| field.strip_prefix("oldest_unflushed_ms="));
+    fields.map(|ms| ms.parse().unwrap()).collect()
+}
+
+fn write_to_every_worker(server: &Server, wire: &mut Wire) {
+    for worker in 0..2 {
+        assert_eq!(wire.answer(&["SET", &key_of(worker, 0), "v"]), "+OK", "{}", server.log());
+    }
+}
+
+#[test]
+fn every_worker_takes_a_change_of_the_policy_and_info_tells_it() {
+    let server = Setup::disk().and(&["--appendfsync", "no"]).start();
+    let mut wire = server.connect();
+    write_to_every_worker(&server, &mut wire);
+    // Nothing asks for a sync: what is written stays as it is.
+    wait_for("writes that are not durable", || {
+        unflushed_ms(&mut wire).iter().all(|&ms| ms >= 300).then_some(())
+    });
+    assert!(info(&mut wire).contains("appendfsync:no\r"));
+    assert_eq!(wire.answer(&["CONFIG", "SET", "appendfsync", "always"]), "+OK");
+    assert!(info(&mut wire).contains("appendfsync:always\r"));
+    assert!(info(&mut wire).contains("durability:appendfsync always by write and fdatasync"));
+    wait_for("all of it to be durable", || unflushed_ms(&mut wire).iter().all(|&ms| ms == 0).then_some(()));
+    write_to_every_worker(&server, &mut wire);
+    assert_eq!(wire.answer(&["CONFIG", "SET", "appendfsync", "no"]), "+OK");
+    write_to_every_worker(&server, &mut wire);
+    wait_for("writes that are not durable once more", || {
+        unflushed_ms(&mut wire).iter().all(|&ms| ms >= 300).then_some(())
+    });
+    assert_eq!(wire.answer(&["CONFIG", "SET", "appendfsync", "everysec"]), "+OK");
+    wait_for("the sync of the second", || unflushed_ms(&mut wire).iter().all(|&ms| ms == 0).then_some(()));
+}
+
+#[test]
+fn no_reply_is_lost_while_the_policy_changes_to_and_fro() {
+    const WRITERS: usize = 4;
+    const PIPELINE: usize = 64;
+    let server = Setup::disk().start();
+    let done = AtomicBool::new(false);
+    let written: usize = thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let mut wire = server.connect();
+                let done = &done;
+                scope.spawn(move || {
+                    let mut round = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        let mut batch = Vec::new();
+                        for number in 0..PIPELINE {
+                            let key = format!("{writer}:{round}:{number}");
+                            batch.extend(request(&[b"SET", key.as_bytes(), b"v"]));
+                            batch.extend(request(&[b"GET", key.as_bytes()]));
+                        }
+                        wire.send(&batch);
+                        for _ in 0..PIPELINE {
+                            wire.expect(b"+OK\r\n$1\r\nv\r\n");
+                        }
+                        round += 1;
+                    }
+                    round * PIPELINE
+                })
+            })
+            .collect();
+        let mut wire = server.connect();
+        for round in 0..60 {
+            let policy = ["no", "always", "everysec", "always"][round % 4];
+            assert_eq!(wire.answer(&["CONFIG", "SET", "appendfsync", policy]), "+OK");
+            assert_eq!(wire.answer(&["SET", "between", policy]), "+OK");
+        }
+        done.store(true, Ordering::Relaxed);
+        writers.into_iter().map(|writer| writer.join().unwrap()).sum()
+    });
+    let server = server.kill().start();
+    assert_eq!(server.connect().answer(&["DBSIZE"]), format!(":{}", written + 1));
+}
