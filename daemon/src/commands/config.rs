@@ -123,6 +123,14 @@ const PARAMETERS: &[Parameter] = &[
             Ok(Box::new(move |settings| settings.set_bulk_bytes_max(bytes)))
         }),
     ),
+    parameter(
+        "request-timeout",
+        |s| s.settings.request_timeout_seconds().to_string(),
+        Change::Free(|text| {
+            let seconds = number(text, 1, u32::MAX)?;
+            Ok(Box::new(move |settings| settings.set_request_timeout_seconds(seconds)))
+        }),
+    ),
     parameter("requirepass", |_| String::new(), Change::OnlyAsIs("there are no passwords yet")),
     parameter("save", |_| String::new(), Change::OnlyAsIs(NO_SNAPSHOTS)),
     parameter("shards", |s| s.options.shards.to_string(), Change::Never),

@@ -30,8 +30,6 @@ pub(crate) const KEPT_BUFFER_BYTES: usize = 64 << 10;
 pub(crate) const KEPT_BUFFERS_MAX: usize = 256;
 /// Messages between workers kept for reuse by one worker at most, each of up to [`MESSAGE_BYTES`].
 pub(crate) const KEPT_MESSAGES_MAX: usize = 16;
-/// A request that makes no progress for this long ends its connection, in milliseconds.
-pub(crate) const PARTIAL_REQUEST_MS: u64 = 60_000;
 /// How often idle, slow and half-sent connections are looked for, in nanoseconds.
 pub(crate) const SWEEP_NS: u64 = 1_000_000_000;
 /// How long accepting rests when the process is out of descriptors, in nanoseconds.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use engine::worker::Worker;
 
 use super::connection::Life;
-use super::limits::{PARTIAL_REQUEST_MS, SWEEP_NS};
+use super::limits::SWEEP_NS;
 use super::service::Service;
 use crate::server::ShutdownRequest;
 
@@ -23,11 +23,12 @@ impl Service {
         let bulk = self.core.server.settings.bulk_bytes_max();
         self.limits.bulk_bytes_max = usize::try_from(bulk).unwrap_or(usize::MAX);
         let timeout_ms = u64::from(self.core.server.settings.timeout_seconds()) * 1000;
+        let request_timeout_ms = u64::from(self.core.server.settings.request_timeout_seconds()) * 1000;
         for me in self.connections.numbers() {
             let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
             connection.note_figures();
             let idle_ms = worker.clock.now.0.saturating_sub(connection.client.session.last_interaction.0);
-            let stuck = connection.parser.is_mid_request() && idle_ms > PARTIAL_REQUEST_MS;
+            let stuck = connection.parser.is_mid_request() && idle_ms > request_timeout_ms;
             if stuck || (timeout_ms > 0 && idle_ms > timeout_ms && connection.is_quiet()) {
                 connection.client.life = Life::Dead;
             }

@@ -73,6 +73,10 @@ pub(super) struct CommandLine {
     /// Seconds without a word after which a client is disconnected; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 0, help_heading = "Clients")]
     timeout: u32,
+    /// Seconds without progress after which a client whose request is only half there is disconnected
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Clients")]
+    request_timeout: u32,
     /// Seconds between TCP keep-alive probes of a silent client; 0 for none
     #[arg(long, value_name = "SECONDS", default_value_t = 300, help_heading = "Clients")]
     tcp_keepalive: u32,
@@ -233,6 +237,7 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         bulk_bytes_max: line.proto_max_bulk_len,
         output_limit: line.client_output_buffer_limit,
         timeout_seconds: line.timeout,
+        request_timeout_seconds: line.request_timeout,
         tcp_keepalive_seconds: line.tcp_keepalive,
         tcp_backlog: line.tcp_backlog,
         shutdown_timeout_seconds: line.shutdown_timeout,

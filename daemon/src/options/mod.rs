@@ -78,6 +78,8 @@ pub struct Options {
     pub output_limit: OutputLimit,
     /// Seconds without a word after which a client is disconnected; 0 is never.
     pub timeout_seconds: u32,
+    /// Seconds without progress after which a client whose request is half there is disconnected; at least 1.
+    pub request_timeout_seconds: u32,
     /// Seconds between TCP keep-alive probes of a silent client; 0 is none.
     pub tcp_keepalive_seconds: u32,
     /// Connections that may wait to be accepted.

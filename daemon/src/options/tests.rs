@@ -47,6 +47,7 @@ fn defaults() {
     assert_eq!((options.wal_segment_bytes, options.bulk_bytes_max), (64 << 20, 512 << 20));
     assert_eq!((options.wal_sync, options.log_level), (WalSync::Auto, LogLevel::Notice));
     assert_eq!((options.tcp_keepalive_seconds, options.tcp_backlog, options.timeout_seconds), (300, 511, 0));
+    assert_eq!(options.request_timeout_seconds, 60);
     assert_eq!((options.shutdown_timeout_seconds, options.admin.is_none()), (10, true));
     assert_eq!(options.tcp_addresses().count(), 0);
 }

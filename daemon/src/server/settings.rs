@@ -21,6 +21,7 @@ pub struct OutputLimit {
 pub struct Settings {
     max_clients: AtomicU32,
     timeout_seconds: AtomicU32,
+    request_timeout_seconds: AtomicU32,
     tcp_keepalive_seconds: AtomicU32,
     shutdown_timeout_seconds: AtomicU32,
     bulk_bytes_max: AtomicU64,
@@ -55,6 +56,7 @@ impl Settings {
         Self {
             max_clients: AtomicU32::new(options.max_clients),
             timeout_seconds: AtomicU32::new(options.timeout_seconds),
+            request_timeout_seconds: AtomicU32::new(options.request_timeout_seconds),
             tcp_keepalive_seconds: AtomicU32::new(options.tcp_keepalive_seconds),
             shutdown_timeout_seconds: AtomicU32::new(options.shutdown_timeout_seconds),
             bulk_bytes_max: AtomicU64::new(options.bulk_bytes_max),
@@ -73,6 +75,10 @@ impl Settings {
     setting!(
         /// Seconds without a word after which a client is disconnected; 0 is never.
         timeout_seconds, set_timeout_seconds, u32
+    );
+    setting!(
+        /// Seconds without progress after which a client whose request is half there is disconnected; at least 1.
+        request_timeout_seconds, set_request_timeout_seconds, u32
     );
     setting!(
         /// Seconds between TCP keep-alive probes of a silent client; 0 is none.

@@ -8,6 +8,7 @@ mod chaos;
 mod connections;
 mod damage;
 mod foreign_client;
+mod full_disk;
 mod options;
 mod pipelines;
 mod redis_tools;

@@ -83,10 +83,14 @@ impl Setup {
 
     /// Starts on a fresh directory and waits until it serves.
     pub(crate) fn start(self) -> Server {
-        let temp = tempfile::tempdir().unwrap();
+        self.start_in(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// Starts on a fresh directory in this one.
+    pub(crate) fn start_in(self, temp: Arc<TempDir>) -> Server {
         let dir = temp.path().join("store");
         fs::create_dir(&dir).unwrap();
-        Server::start(self, Arc::new(temp), dir)
+        Server::start(self, temp, dir)
     }
 
     /// Starts on a directory where it is expected to refuse; its exit code and what it said.
@@ -180,6 +184,10 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.setup.workers
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

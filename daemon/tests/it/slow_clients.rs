@@ -153,3 +153,31 @@ fn half_requests_left_behind_cost_nothing() {
     assert!(peak < 200, "{peak} MiB");
     assert_eq!(server.connect().answer(&["DBSIZE"]), ":0");
 }
+
+#[test]
+fn a_request_that_stays_half_sent_ends_its_connection_without_growth() {
+    // A minute by default; the clock is the same.
+    let server = Setup::memory().and(&["--request-timeout", "1"]).start();
+    let mut idle = server.connect();
+    assert_eq!(idle.answer(&["PING"]), "+PONG");
+    let halves: Vec<Vec<u8>> = vec![
+        b"*2\r\n$3\r\nGET\r\n".to_vec(),
+        b"*2\r\n$3\r\nGET\r\n$5\r\nab".to_vec(),
+        b"*1000000\r\n$3\r\nDEL\r\n".to_vec(),
+        b"PING without an end".to_vec(),
+        [b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000000\r\n".to_vec(), vec![b'x'; 1 << 20]].concat(),
+    ];
+    let mut waiting = Vec::new();
+    for half in halves.iter().cycle().take(20) {
+        let mut wire = server.connect();
+        wire.send(half);
+        waiting.push(wire);
+    }
+    for (number, wire) in waiting.iter_mut().enumerate() {
+        assert_eq!(wire.until_closed(), b"", "half request {number}");
+    }
+    let peak = server.peak_mib();
+    assert!(peak < 100, "{} half requests took {peak} MiB", waiting.len());
+    // Who waits between two requests is not meant.
+    assert_eq!(idle.answer(&["DBSIZE"]), ":0");
+}
