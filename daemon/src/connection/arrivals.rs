@@ -1,5 +1,6 @@
 //! Connections come and go: accepted at a listener, handed to the worker that is to serve them, opened and closed.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use engine::worker::Worker;
@@ -117,6 +118,8 @@ impl Service {
         if connection.receiving.is_some() || connection.sending {
             worker.ring.cancel_all_of(&connection.socket);
         }
+        let owners: BTreeSet<usize> = connection.client.deferred.iter().map(|&(_, owner)| owner).collect();
+        self.core.forgotten.extend(owners.into_iter().map(|owner| (owner, me)));
         drop(connection);
         self.connections.free(me.0);
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);

@@ -1,5 +1,7 @@
 //! One client's connection: socket, request parser, bytes not yet parsed, replies not yet sent.
 
+use std::collections::BTreeSet;
+
 use resp::RequestParser;
 use ring::{Fd, OperationId};
 
@@ -28,6 +30,10 @@ pub(crate) struct Client {
     pub(crate) life: Life,
     /// Bytes of replies that are being sent.
     pub(crate) in_flight: usize,
+    /// Slots whose replies other workers have put off, and which workers those are.
+    pub(crate) deferred: BTreeSet<(u64, usize)>,
+    /// Such replies that were asked for and have not come.
+    pub(crate) asked: usize,
     /// A request that goes over all keys is under way: later ones wait for it.
     pub(crate) blocked: bool,
 }
@@ -80,6 +86,8 @@ impl Connection {
                 slots: ReplySlots::default(),
                 life: Life::Open,
                 in_flight: 0,
+                deferred: BTreeSet::new(),
+                asked: 0,
                 blocked: false,
             },
             parser: RequestParser::new(),

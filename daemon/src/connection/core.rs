@@ -43,6 +43,10 @@ pub(crate) struct Core {
     pub(crate) spare_requests: Vec<Box<Requests>>,
     /// Bytes of requests that other workers have yet to answer, by worker.
     pub(crate) remote_bytes: Vec<usize>,
+    /// Connections that had something to ask another worker for and no place for it.
+    pub(crate) askers: Vec<(u32, u32)>,
+    /// Connections that are gone and had commands put off by another worker.
+    pub(crate) forgotten: Vec<(usize, (u32, u32))>,
     pub(crate) held: HeldReplies,
     pub(crate) jobs: VecDeque<Job>,
     /// Connections whose replies wait for the log.
@@ -65,6 +69,8 @@ impl Core {
             outboxes: (0..workers).map(|_| None).collect(),
             spare_requests: Vec::new(),
             remote_bytes: vec![0; workers],
+            askers: Vec::new(),
+            forgotten: Vec::new(),
             held: HeldReplies::default(),
             jobs: VecDeque::new(),
             waiting: Waiting::default(),

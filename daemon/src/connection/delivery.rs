@@ -32,6 +32,14 @@ impl Service {
             }
         }
         self.released = released;
+        while let Some(me) = self.core.askers.pop() {
+            if let Some(connection) = self.connections.get_mut(me.0, me.1)
+                && !connection.is_dirty
+            {
+                connection.is_dirty = true;
+                self.dirty.push(me);
+            }
+        }
         let mut dirty = std::mem::take(&mut self.dirty);
         for me in dirty.drain(..) {
             self.flush_one(worker, me);
@@ -77,7 +85,11 @@ impl Service {
             return;
         }
         let ends = life != Life::Open || connection.peer_closed;
-        self.awaits_sends |= connection.sending && (ends || connection.client.is_full());
+        let more_after = ends || connection.client.is_full() || !connection.client.deferred.is_empty();
+        self.awaits_sends |= connection.sending && more_after;
+        if !connection.client.deferred.is_empty() {
+            self.core.ask_for_deferred(worker, &mut connection.client, me);
+        }
         self.steer_receive(worker, &mut connection, me);
         self.connections.put(me.0, connection);
     }

@@ -21,6 +21,15 @@ pub(crate) const REPLY_BYTES_GUESS: usize = 64 << 10;
 pub(crate) const READ_BYTES_GUESS_MIN: usize = 4 << 10;
 /// The least that a write's reply is taken to be.
 pub(crate) const WRITE_BYTES_GUESS_MIN: usize = 64;
+/// Bytes of replies, [`SMALL_REPLY_BYTES`] or smaller ones not counted, that a worker makes for a connection of another
+/// one before it waits to be asked for more. With it a connection that reads nothing costs, for each other worker, no
+/// more than this and one reply of full size, beside [`OUTPUT_PAUSE_BYTES`] and one reply of its own worker, and small
+/// replies of up to [`REPLY_SLOTS_MAX`] times [`SMALL_REPLY_BYTES`].
+pub(crate) const REMOTE_REPLY_BYTES: usize = 256 << 10;
+/// Replies that are not counted: [`REPLY_SLOTS_MAX`] bounds them.
+pub(crate) const SMALL_REPLY_BYTES: usize = 128;
+/// Deferred commands that a connection asks another worker for at one time.
+pub(crate) const ASKED_MAX: usize = 64;
 /// Bytes of one message to another worker above which it is sent on before the end of the turn; bytes of replies to
 /// one worker above which the rest of its requests wait for the next turn.
 pub(crate) const MESSAGE_BYTES: usize = 1 << 20;

@@ -7,12 +7,13 @@ use engine::worker::Worker;
 use resp::ReplyWriter;
 use shard::types::BatchNumber;
 
+use super::allowance::{Allowance, NextCommand};
 use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, refuses};
 use super::job::Job;
 use super::limits::{LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES};
-use super::message::{Address, Replies, Requests};
+use super::message::{Address, Outcome, RemoteCommand, Replies, Requests, Task};
 use super::service::Service;
-use crate::commands::Execution;
+use crate::commands::{Command, Execution};
 use crate::server::Counter;
 
 /// Requests of one other worker.
@@ -21,6 +22,15 @@ pub(super) struct Inbox {
     pub(super) messages: VecDeque<Box<Requests>>,
     /// Commands of the first message that have run.
     next: usize,
+    /// What its connections may still get.
+    allowance: Allowance,
+}
+
+impl Inbox {
+    /// Whether nothing in it is left to do.
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty() && self.allowance.is_empty()
+    }
 }
 
 impl Service {
@@ -48,10 +58,31 @@ impl Service {
     fn take_replies(&mut self, worker: &mut Worker<Service>, other: usize, replies: Box<Replies>) {
         for reply in &replies.replies {
             self.core.remote_bytes[other] -= reply.address.request_bytes;
-            let bytes = replies.bytes_of(reply);
-            self.deliver(worker, reply.address, bytes, reply.count, BatchNumber::ZERO);
+            match reply.outcome {
+                Outcome::Reply => {
+                    let bytes = replies.bytes_of(reply);
+                    self.deliver(worker, reply.address, bytes, reply.count, BatchNumber::ZERO);
+                }
+                Outcome::Deferred => self.on_deferred(other, reply.address),
+                Outcome::Done => {}
+            }
         }
         self.core.held.recycle(replies);
+    }
+
+    /// A worker has put a command off: it is asked for when the connection has room.
+    fn on_deferred(&mut self, other: usize, address: Address) {
+        let me = (address.connection, address.generation);
+        let Some(mut connection) = self.connections.take(me.0, me.1) else {
+            self.core.forgotten.push((other, me));
+            return;
+        };
+        let client = &mut connection.client;
+        client.asked -= usize::from(address.asked);
+        let is_new = client.deferred.insert((address.slot, other));
+        assert!(is_new, "a worker makes one part of a reply");
+        self.mark_dirty(&mut connection, me);
+        self.connections.put(me.0, connection);
     }
 
     /// Fills a slot of a connection, if it is still there.
@@ -66,6 +97,7 @@ impl Service {
         let me = (address.connection, address.generation);
         let Some(mut connection) = self.connections.take(me.0, me.1) else { return };
         let client = &mut connection.client;
+        client.asked -= usize::from(address.asked);
         client.slots.fill(address.slot, address.part, bytes, count, barrier);
         self.core.drain_slots(worker, client, me);
         self.mark_dirty(&mut connection, me);
@@ -103,71 +135,103 @@ impl Service {
             if *reply_bytes > MESSAGE_BYTES {
                 break;
             }
-            let mut refused = false;
-            if let Some(log) = worker.shards.log() {
-                if log.queued_bytes() > LOG_QUEUE_BYTES_MAX {
-                    self.log_is_full = true;
-                    break;
-                }
-                refused = refuses(log, request.command);
+            if worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX) {
+                self.log_is_full = true;
+                break;
             }
             next += 1;
-            if refused {
-                self.core.counters.note_rejected(request.command.id, DISK_FULL_REPLY);
-                let message = self.core.held.message(other, BatchNumber::ZERO);
-                let start = message.bytes.len();
-                ReplyWriter::new(&mut message.bytes, request.protocol).error(DISK_FULL);
-                message.note(request.address, start, 0);
-                continue;
-            }
-            let args = requests.args(request);
-            let handler = match request.command.execution {
-                Execution::Key(handler)
-                | Execution::Keys { handler, .. }
-                | Execution::SameShard(handler)
-                | Execution::Everywhere { handler, .. }
-                | Execution::Configure { apply: handler, .. }
-                | Execution::Scan(handler) => handler,
-                Execution::Walk(_) | Execution::Sessions { .. } => {
-                    let of = (request.db, request.protocol);
-                    self.core.jobs.push_back(Job::of_parts(
-                        other,
-                        request.address,
-                        request.command,
-                        of,
-                        args,
-                    ));
-                    continue;
+            let allowance = &mut self.inboxes[other].allowance;
+            match request.task {
+                Task::Run(command) if allowance.admits(&request.address) => {
+                    *reply_bytes += self.run_remote(worker, other, requests, request, command);
                 }
-                Execution::Connection(_) | Execution::Container => {
-                    unreachable!("runs where its connection lives")
+                Task::Run(command) => {
+                    allowance.defer(&request.address, requests.keep(request, command));
+                    self.tell(other, request.address, Outcome::Deferred);
                 }
-            };
-            let now = self.core.held.message(other, BatchNumber::ZERO);
-            let mut out = std::mem::take(&mut now.bytes);
-            let start = out.len();
-            let barrier = self.core.run_for(worker, handler, request.db, request.protocol, args, &mut out);
-            self.core.counters.note_reply(request.command.id, &out[start..]);
-            if !request.is_part {
-                self.timing.ran(request.command.id);
-            }
-            *reply_bytes += out.len() - start;
-            if barrier > worker.shards.released() {
-                let later = self.core.held.message(other, barrier);
-                later.push(request.address, &out[start..], 0);
-                out.truncate(start);
-                self.core.held.message(other, BatchNumber::ZERO).bytes = out;
-            } else {
-                let now = self.core.held.message(other, BatchNumber::ZERO);
-                now.bytes = out;
-                now.note(request.address, start, 0);
+                Task::Next { has_room } => match allowance.next(&request.address, has_room) {
+                    NextCommand::Run(kept) => {
+                        let request = &kept.commands[0];
+                        let Task::Run(command) = request.task else { unreachable!("only these are put off") };
+                        *reply_bytes += self.run_remote(worker, other, &kept, request, command);
+                    }
+                    NextCommand::Later(address) => self.tell(other, address, Outcome::Deferred),
+                    NextCommand::None => self.tell(other, request.address, Outcome::Done),
+                },
+                Task::Forget => {
+                    allowance.forget(&request.address);
+                    self.tell(other, request.address, Outcome::Done);
+                }
             }
         }
         self.timing.end(&mut self.core.counters);
         next
     }
 
+    fn tell(&mut self, other: usize, address: Address, outcome: Outcome) {
+        self.core.held.message(other, BatchNumber::ZERO).push_outcome(address, outcome);
+    }
+
+    /// Runs a command of another worker's connection. Returns the size of its reply.
+    #[inline]
+    fn run_remote(
+        &mut self,
+        worker: &mut Worker<Service>,
+        other: usize,
+        requests: &Requests,
+        request: &RemoteCommand,
+        command: &'static Command,
+    ) -> usize {
+        if worker.shards.log().is_some_and(|log| refuses(log, command)) {
+            self.core.counters.note_rejected(command.id, DISK_FULL_REPLY);
+            let message = self.core.held.message(other, BatchNumber::ZERO);
+            let start = message.bytes.len();
+            ReplyWriter::new(&mut message.bytes, request.protocol).error(DISK_FULL);
+            message.note(request.address, start, 0);
+            return 0;
+        }
+        let args = requests.args(request);
+        let handler = match command.execution {
+            Execution::Key(handler)
+            | Execution::Keys { handler, .. }
+            | Execution::SameShard(handler)
+            | Execution::Everywhere { handler, .. }
+            | Execution::Configure { apply: handler, .. }
+            | Execution::Scan(handler) => handler,
+            Execution::Walk(_) | Execution::Sessions { .. } => {
+                let of = (request.db, request.protocol);
+                self.core.jobs.push_back(Job::of_parts(other, request.address, command, of, args));
+                return 0;
+            }
+            Execution::Connection(_) | Execution::Container => {
+                unreachable!("runs where its connection lives")
+            }
+        };
+        let now = self.core.held.message(other, BatchNumber::ZERO);
+        let mut out = std::mem::take(&mut now.bytes);
+        let start = out.len();
+        let barrier = self.core.run_for(worker, handler, request.db, request.protocol, args, &mut out);
+        self.core.counters.note_reply(command.id, &out[start..]);
+        if !request.is_part {
+            self.timing.ran(command.id);
+        }
+        let len = out.len() - start;
+        if barrier > worker.shards.released() {
+            let later = self.core.held.message(other, barrier);
+            later.push(request.address, &out[start..], 0);
+            out.truncate(start);
+            self.core.held.message(other, BatchNumber::ZERO).bytes = out;
+        } else {
+            let now = self.core.held.message(other, BatchNumber::ZERO);
+            now.bytes = out;
+            now.note(request.address, start, 0);
+        }
+        self.inboxes[other].allowance.note_made(request.address.connection, len);
+        len
+    }
+
     pub(super) fn send_mail(&mut self, worker: &mut Worker<Service>) {
+        self.core.send_forgotten(worker);
         for other in 0..worker.links.len() {
             self.core.post(worker, other);
         }

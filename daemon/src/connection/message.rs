@@ -15,15 +15,42 @@ pub(crate) struct Address {
     pub(crate) generation: u32,
     pub(crate) slot: u64,
     pub(crate) part: u16,
-    /// Bytes of the request: they count as under way until it is answered.
+    /// Bytes of the request: they count as under way until it is answered, or deferred.
     pub(crate) request_bytes: usize,
+    /// It was deferred, and asked for afterwards.
+    pub(crate) asked: bool,
+}
+
+/// What another worker is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Task {
+    /// Run a command.
+    Run(&'static Command),
+    /// Run the connection's next deferred command.
+    Next {
+        /// The connection has read what it had; else this is one more of those asked for together.
+        has_room: bool,
+    },
+    /// Drop the deferred commands of a connection that is gone.
+    Forget,
+}
+
+/// What came of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The reply.
+    Reply,
+    /// The command was put off: its worker has to ask for it ([`Task::Next`]).
+    Deferred,
+    /// Nothing to tell.
+    Done,
 }
 
 /// One command for another worker.
 #[derive(Debug)]
 pub(crate) struct RemoteCommand {
     pub(crate) address: Address,
-    pub(crate) command: &'static Command,
+    pub(crate) task: Task,
     pub(crate) db: Db,
     pub(crate) protocol: Protocol,
     /// Others make the rest of the reply; the connection's worker counts the command.
@@ -63,7 +90,7 @@ impl Requests {
         address.request_bytes = self.bytes.len() - first_byte;
         self.commands.push(RemoteCommand {
             address,
-            command,
+            task: Task::Run(command),
             db,
             protocol,
             is_part,
@@ -71,6 +98,31 @@ impl Requests {
             range_count,
         });
         address.request_bytes
+    }
+
+    /// Adds what has no arguments.
+    pub(crate) fn push_task(&mut self, address: Address, task: Task) {
+        let (db, protocol) = (Db(0), Protocol::Resp2);
+        let first_range = self.ranges.len();
+        self.commands.push(RemoteCommand {
+            address,
+            task,
+            db,
+            protocol,
+            is_part: true,
+            first_range,
+            range_count: 0,
+        });
+    }
+
+    /// A command out of a message, to be kept until it is asked for.
+    pub(crate) fn keep(&self, of: &RemoteCommand, command: &'static Command) -> Self {
+        let mut kept = Self::default();
+        kept.push(of.address, command, (of.db, of.protocol), of.is_part, self.args(of).iter());
+        // It counts as under way no longer: no more are sent while it waits.
+        kept.commands[0].address.request_bytes = 0;
+        kept.commands[0].address.asked = true;
+        kept
     }
 
     pub(crate) fn args(&self, command: &RemoteCommand) -> Args<'_> {
@@ -91,6 +143,7 @@ impl Requests {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RemoteReply {
     pub(crate) address: Address,
+    pub(crate) outcome: Outcome,
     start: usize,
     len: usize,
     /// Number of elements, where the part is elements.
@@ -107,13 +160,20 @@ pub struct Replies {
 impl Replies {
     /// Notes that what was appended to `bytes` from `start` on is a reply.
     pub(crate) fn note(&mut self, address: Address, start: usize, count: usize) {
-        self.replies.push(RemoteReply { address, start, len: self.bytes.len() - start, count });
+        let len = self.bytes.len() - start;
+        self.replies.push(RemoteReply { address, outcome: Outcome::Reply, start, len, count });
     }
 
     pub(crate) fn push(&mut self, address: Address, bytes: &[u8], count: usize) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         self.note(address, start, count);
+    }
+
+    /// Notes that there is no reply, or not yet.
+    pub(crate) fn push_outcome(&mut self, address: Address, outcome: Outcome) {
+        let start = self.bytes.len();
+        self.replies.push(RemoteReply { address, outcome, start, len: 0, count: 0 });
     }
 
     pub(crate) fn bytes_of(&self, reply: &RemoteReply) -> &[u8] {

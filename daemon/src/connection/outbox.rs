@@ -4,8 +4,10 @@ use engine::worker::Worker;
 
 use super::connection::Client;
 use super::core::Core;
-use super::limits::{KEPT_MESSAGES_MAX, MESSAGE_BYTES, REMOTE_BYTES_MAX, REPLY_SLOTS_MAX};
-use super::message::{Address, Requests};
+use super::limits::{
+    ASKED_MAX, KEPT_MESSAGES_MAX, MESSAGE_BYTES, OUTPUT_PAUSE_BYTES, REMOTE_BYTES_MAX, REPLY_SLOTS_MAX,
+};
+use super::message::{Address, Requests, Task};
 use super::reply_slots::Source;
 use super::service::Service;
 use crate::commands::{Command, Flags};
@@ -26,11 +28,58 @@ impl Core {
         other: usize,
         commands: usize,
     ) -> bool {
-        let queued = self.outboxes[other].as_ref().map_or(0, |outbox| outbox.commands.len());
-        let credits = worker.links[other].as_ref().map_or(0, engine::mailbox::Link::credits);
-        credits >= queued + commands
+        self.credits(worker, other) >= commands
+            // Behind what waits to be asked for nothing is sent: so little is put off at one time.
+            && client.deferred.is_empty()
             && client.slots.len() < REPLY_SLOTS_MAX
             && self.remote_bytes[other] <= REMOTE_BYTES_MAX
+    }
+
+    /// Answers that another worker can still be asked for.
+    fn credits(&self, worker: &Worker<Service>, other: usize) -> usize {
+        let queued = self.outboxes[other].as_ref().map_or(0, |outbox| outbox.commands.len());
+        let credits = worker.links[other].as_ref().map_or(0, engine::mailbox::Link::credits);
+        credits.saturating_sub(queued)
+    }
+
+    fn send_task(&mut self, other: usize, to: Address, task: Task) {
+        let spare = &mut self.spare_requests;
+        let outbox = self.outboxes[other].get_or_insert_with(|| spare.pop().unwrap_or_default());
+        outbox.push_task(to, task);
+    }
+
+    /// Asks for replies that were put off, when the client has read what it had, or can read nothing before the first
+    /// of them comes.
+    pub(super) fn ask_for_deferred(&mut self, worker: &Worker<Service>, client: &mut Client, me: (u32, u32)) {
+        let Some(&(slot, owner)) = client.deferred.first() else { return };
+        let has_room = client.unsent_bytes() <= OUTPUT_PAUSE_BYTES;
+        let is_stuck = client.output.is_empty() && client.in_flight == 0 && client.slots.is_first(slot);
+        if client.asked > 0 || !(has_room || is_stuck) {
+            return;
+        }
+        let most = if has_room { ASKED_MAX } else { 1 }.min(self.credits(worker, owner));
+        while client.asked < most
+            && let Some(&(slot, of)) = client.deferred.first()
+            && of == owner
+        {
+            client.deferred.remove(&(slot, of));
+            self.send_task(owner, address(me, slot, 0), Task::Next { has_room: client.asked == 0 });
+            client.asked += 1;
+        }
+        if client.asked == 0 {
+            self.askers.push(me);
+        }
+    }
+
+    /// Tells other workers which connections are gone that had commands put off there.
+    pub(super) fn send_forgotten(&mut self, worker: &Worker<Service>) {
+        for (other, me) in std::mem::take(&mut self.forgotten) {
+            if self.credits(worker, other) > 0 {
+                self.send_task(other, address(me, 0, 0), Task::Forget);
+            } else {
+                self.forgotten.push((other, me));
+            }
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is sent, for whom and to whom")]
@@ -76,5 +125,5 @@ pub(super) fn source(command: &Command) -> Source {
 }
 
 pub(super) fn address((connection, generation): (u32, u32), slot: u64, part: u16) -> Address {
-    Address { connection, generation, slot, part, request_bytes: 0 }
+    Address { connection, generation, slot, part, request_bytes: 0, asked: false }
 }

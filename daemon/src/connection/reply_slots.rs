@@ -78,6 +78,11 @@ impl ReplySlots {
         self.slots.is_empty()
     }
 
+    /// Whether this slot is the first that is open.
+    pub(crate) fn is_first(&self, slot: u64) -> bool {
+        slot == self.first
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }

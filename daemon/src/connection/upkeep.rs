@@ -6,6 +6,7 @@ use engine::worker::Worker;
 
 use super::connection::Life;
 use super::limits::SWEEP_NS;
+use super::mail::Inbox;
 use super::service::Service;
 use crate::server::ShutdownRequest;
 
@@ -76,8 +77,10 @@ impl Service {
         // Connections that were cut off may have requests under way: when all workers have said that they are drained,
         // none may be left that would write behind the clean-shutdown mark.
         let asked = self.core.remote_bytes.iter().any(|&bytes| bytes > 0);
-        let served =
-            !asked && self.core.held.is_empty() && self.inboxes.iter().all(|inbox| inbox.messages.is_empty());
+        let served = !asked
+            && self.core.held.is_empty()
+            && self.core.forgotten.is_empty()
+            && self.inboxes.iter().all(Inbox::is_empty);
         if self.connections.len() == 0 && served && !stopping.announced {
             stopping.announced = true;
             self.shared.drained.fetch_add(1, Ordering::AcqRel);

@@ -181,3 +181,64 @@ fn a_request_that_stays_half_sent_ends_its_connection_without_growth() {
     // Who waits between two requests is not meant.
     assert_eq!(idle.answer(&["DBSIZE"]), ":0");
 }
+
+#[test]
+fn large_values_of_another_worker_come_when_they_are_read_and_in_order() {
+    // Without a bound: 4 clients of up to 64 replies of 8 MiB each.
+    const LARGE: usize = 8 << 20;
+    const COUNT: usize = 64;
+    let server = Setup::memory().start();
+    let mut wire = server.connect();
+    for worker in 0..2 {
+        wire.send(&request(&[b"SET", key_of(worker, 0).as_bytes(), &vec![b'x'; LARGE]]));
+        wire.expect(b"+OK\r\n");
+        assert_eq!(wire.answer(&["SET", &key_of(worker, 1), "small"]), "+OK");
+    }
+    // Each client asks for values of one worker; of two clients in a row one lives on the other.
+    let mut clients: Vec<_> = (0..4)
+        .map(|number| {
+            let (worker, counter) = (number / 2, key_of(number / 2, 10 + number));
+            let (large, small) = (key_of(worker, 0), key_of(worker, 1));
+            let mut client = server.connect();
+            // Small replies for long: large ones are not expected.
+            client.send(&request(&[b"GET", small.as_bytes()]).repeat(300));
+            client.expect(&b"$5\r\nsmall\r\n".repeat(300));
+            let warm = key_of(worker, 20 + number);
+            client.send(&request(&[b"SETRANGE", warm.as_bytes(), b"0", b"x"]).repeat(300));
+            client.expect(&b":1\r\n".repeat(300));
+            for _ in 0..COUNT {
+                client.send(&request(&[b"GET", large.as_bytes()]));
+                client.send(&request(&[b"INCR", counter.as_bytes()]));
+                client.send(&request(&[b"GET", counter.as_bytes()]));
+            }
+            (client, counter)
+        })
+        .collect();
+    // Others are served meanwhile, by both workers.
+    for round in 0..200 {
+        for worker in 0..2 {
+            assert_eq!(wire.answer(&["SET", &key_of(worker, 2), &round.to_string()]), "+OK");
+            assert_eq!(wire.answer(&["GET", &key_of(worker, 2)]), round.to_string());
+        }
+    }
+    let peak = server.peak_mib();
+    assert!(peak < 250, "{} clients that have read nothing took {peak} MiB", clients.len());
+    // One leaves without a word; the others read everything.
+    let (gone, counter) = clients.pop().unwrap();
+    gone.abandon();
+    drop(gone);
+    for (client, _) in &mut clients {
+        for round in 1..=COUNT {
+            client.expect(format!("${LARGE}\r\n").as_bytes());
+            assert!(client.take(LARGE).iter().all(|&byte| byte == b'x'));
+            let text = round.to_string();
+            client.expect(format!("\r\n:{text}\r\n${}\r\n{text}\r\n", text.len()).as_bytes());
+        }
+    }
+    let peak = server.peak_mib();
+    assert!(peak < 250, "{peak} MiB");
+    // What the one that left had asked for and not read was not run, and its worker keeps nothing of it.
+    let done: usize = wire.answer(&["GET", &counter]).parse().unwrap_or(0);
+    assert!(done < COUNT, "{done}");
+    server.terminate();
+}
