@@ -9,6 +9,7 @@ mod connections;
 mod damage;
 mod foreign_client;
 mod full_disk;
+mod kills;
 mod options;
 mod pipelines;
 mod redis_tools;

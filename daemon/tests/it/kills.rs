@@ -1,6 +1,5 @@
-//! The short version of `kill_cycles`, which runs with all other tests.
+//! The short version of `kill_cycles` (in `benches/`), on the binary that cargo has built for these tests.
 
-use benches::binaries::Program;
 use benches::crash::cycles::{Cycles, Plan};
 use benches::machine::fresh_seed;
 use benches::progress::Progress;
@@ -10,13 +9,11 @@ use benches::server::{Durability, ServerKind, ServerSpec};
 fn what_was_acknowledged_or_read_survives_ten_kills_of_two_workers() {
     let dir = tempfile::tempdir().unwrap();
     let seed = fresh_seed();
-    println!("kill_cycles --cycles 10 --seed {seed}");
-    // ourod refuses more workers than it has processors.
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(2);
+    let workers = crate::server::workers(2);
     let plan = Plan {
         server: ServerSpec {
             kind: ServerKind::Ouro,
-            program: Program::Ourod.find(None).unwrap(),
+            program: env!("CARGO_BIN_EXE_ourod").into(),
             durability: Durability::Always,
             workers,
             cpus: Vec::new(),
@@ -35,7 +32,7 @@ fn what_was_acknowledged_or_read_survives_ten_kills_of_two_workers() {
         copy_store: false,
     };
     let (tally, violations) = Cycles::new(plan).unwrap().run(&mut Progress::new()).unwrap();
-    assert!(violations.is_empty(), "{tally:?}\n{}", violations[0]);
+    assert!(violations.is_empty(), "--cycles 10 --seed {seed}: {tally:?}\n{}", violations[0]);
     assert_eq!(tally.kills, 10);
     assert!(tally.operations_acknowledged > 1000 && tally.sightings > 100, "{tally:?}");
 }
