@@ -23,11 +23,10 @@
 //! | | 8 + 20n each | eras | era 4, state 1 (1 opening, 2 open, 3 final), reserved 1, log count n 2; then n logs |
 //! | | 20 | a log | id 4, first shard 2, shard count 2, final batch 8, final checksum 4; the last two 0 unless final |
 
-use crate::io::BLOCK_BYTES;
 use crate::limits::STORE_MANIFEST_BYTES_MAX;
 use crate::log::LogIdentity;
 use crate::log::fields::{FieldReader, FieldWriter};
-use crate::log::manifest::{ManifestRead, checked_manifest, count_u32};
+use crate::log::manifest::{ManifestRead, read_manifest, seal_manifest};
 use crate::types::{BatchNumber, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
 
 /// First bytes of a store manifest.
@@ -228,7 +227,7 @@ impl StoreManifest {
         self.eras.push(Era { era, state: EraState::Opening, logs });
     }
 
-    /// Its bytes: a multiple of [`BLOCK_BYTES`].
+    /// Its bytes: whole blocks.
     ///
     /// # Panics
     /// When it contradicts itself: what is asserted here is what [`Self::decode`] demands.
@@ -264,31 +263,17 @@ impl StoreManifest {
                 fields.u64(log.end.batch.0).u32(log.end.crc);
             }
         }
-        let mut bytes = fields.finish(BLOCK_BYTES);
+        let bytes = seal_manifest(fields);
         assert!(bytes.len() <= STORE_MANIFEST_BYTES_MAX, "a store manifest has a bound");
-        let len = count_u32(bytes.len());
-        bytes[36..40].copy_from_slice(&len.to_le_bytes());
-        let crc = crc32fast::hash(&bytes[12..]);
-        bytes[8..12].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     /// Reads one copy; `bytes` is the file from its start, it may be longer than the manifest.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> ManifestRead<Self> {
-        let Some(bytes) = checked_manifest(bytes, &STORE_MANIFEST_MAGIC, 36) else {
-            return ManifestRead::Invalid;
-        };
-        let mut fields = FieldReader::new(&bytes[12..]);
-        match fields.u32() {
-            Some(STORE_MANIFEST_FORMAT) => {}
-            Some(format) if format > STORE_MANIFEST_FORMAT => return ManifestRead::Newer(format),
-            _ => return ManifestRead::Invalid,
-        }
-        match Self::decode_fields(fields) {
-            Some(manifest) if manifest.is_consistent() => ManifestRead::Valid(manifest),
-            _ => ManifestRead::Invalid,
-        }
+        read_manifest(bytes, &STORE_MANIFEST_MAGIC, STORE_MANIFEST_FORMAT, |fields| {
+            Self::decode_fields(fields).filter(Self::is_consistent)
+        })
     }
 
     fn decode_fields(mut fields: FieldReader<'_>) -> Option<Self> {

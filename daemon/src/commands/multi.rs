@@ -5,6 +5,7 @@
 use resp::Args;
 
 use super::context::KeyContext;
+use super::string::value_of;
 
 /// MGET key [key ...]
 pub(super) fn mget(ctx: &mut KeyContext<'_>, args: Args<'_>) {
@@ -12,16 +13,7 @@ pub(super) fn mget(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     ctx.reply.array(keys.len());
     for bytes in keys.iter() {
         let key = ctx.store.key(bytes);
-        match ctx.store.lookup(ctx.db, &key, ctx.now) {
-            Some(found) => {
-                ctx.counters.note_lookup(true);
-                ctx.reply.bulk(found.value);
-            }
-            None => {
-                ctx.counters.note_lookup(false);
-                ctx.reply.null();
-            }
-        }
+        value_of(ctx, &key);
     }
 }
 

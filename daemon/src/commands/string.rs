@@ -1,6 +1,7 @@
 //! Strings, read and changed in part: GET STRLEN GETRANGE SUBSTR APPEND SETRANGE.
 
 use resp::Args;
+use shard::key::Key;
 
 use super::context::KeyContext;
 use super::error_text;
@@ -10,7 +11,13 @@ use super::integer::{integer, len_i64};
 #[inline]
 pub(super) fn get(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let key = ctx.first_key(args);
-    match ctx.store.lookup(ctx.db, &key, ctx.now) {
+    value_of(ctx, &key);
+}
+
+/// Answers a key's value, or that there is none.
+#[inline]
+pub(super) fn value_of(ctx: &mut KeyContext<'_>, key: &Key<'_>) {
+    match ctx.store.lookup(ctx.db, key, ctx.now) {
         Some(found) => {
             ctx.counters.note_lookup(true);
             ctx.reply.bulk(found.value);

@@ -179,31 +179,17 @@ impl LogManifest {
                 fields.u32(keyspace.0);
             }
         }
-        let mut bytes = fields.finish(BLOCK_BYTES);
+        let bytes = seal_manifest(fields);
         assert!(bytes.len() <= LOG_MANIFEST_BYTES_MAX, "a log manifest has a bound");
-        let len = count_u32(bytes.len());
-        bytes[36..40].copy_from_slice(&len.to_le_bytes());
-        let crc = crc32fast::hash(&bytes[12..]);
-        bytes[8..12].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     /// Reads one copy; `bytes` is the file from its start, it may be longer than the manifest.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> ManifestRead<Self> {
-        let Some(bytes) = checked_manifest(bytes, &LOG_MANIFEST_MAGIC, 36) else {
-            return ManifestRead::Invalid;
-        };
-        let mut fields = FieldReader::new(&bytes[12..]);
-        match fields.u32() {
-            Some(LOG_MANIFEST_FORMAT) => {}
-            Some(format) if format > LOG_MANIFEST_FORMAT => return ManifestRead::Newer(format),
-            _ => return ManifestRead::Invalid,
-        }
-        match Self::decode_fields(fields) {
-            Some(manifest) if manifest.is_consistent() => ManifestRead::Valid(manifest),
-            _ => ManifestRead::Invalid,
-        }
+        read_manifest(bytes, &LOG_MANIFEST_MAGIC, LOG_MANIFEST_FORMAT, |fields| {
+            Self::decode_fields(fields).filter(Self::is_consistent)
+        })
     }
 
     fn decode_fields(mut fields: FieldReader<'_>) -> Option<Self> {
@@ -276,15 +262,49 @@ impl LogManifest {
     }
 }
 
-/// The manifest's own bytes out of a file's, when magic, length (at offset `len_at`) and checksum agree.
-pub(crate) fn checked_manifest<'a>(bytes: &'a [u8], magic: &[u8; 8], len_at: usize) -> Option<&'a [u8]> {
-    let len = u32::from_le_bytes(*bytes.get(len_at..)?.first_chunk()?) as usize;
+// Every manifest begins alike: magic 8, checksum 4 of all that follows it, format version 4, store 16, 4 of its own,
+// byte length 4 with the padding.
+const CHECKSUM_AT: usize = 8;
+const FORMAT_AT: usize = 12;
+const LEN_AT: usize = 36;
+
+/// Pads a manifest's fields to whole blocks and fills in its length and checksum, which were written as 0.
+pub(crate) fn seal_manifest(fields: FieldWriter) -> Vec<u8> {
+    let mut bytes = fields.finish(BLOCK_BYTES);
+    let len = count_u32(bytes.len());
+    bytes[LEN_AT..LEN_AT + 4].copy_from_slice(&len.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[FORMAT_AT..]);
+    bytes[CHECKSUM_AT..FORMAT_AT].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+/// Reads a manifest: `decode` gets the fields behind the format version, and gives `None` for what was never written.
+pub(crate) fn read_manifest<M>(
+    bytes: &[u8],
+    magic: &[u8; 8],
+    newest_format: u32,
+    decode: impl FnOnce(FieldReader<'_>) -> Option<M>,
+) -> ManifestRead<M> {
+    let Some(bytes) = checked_manifest(bytes, magic) else { return ManifestRead::Invalid };
+    let mut fields = FieldReader::new(&bytes[FORMAT_AT..]);
+    match fields.u32() {
+        Some(format) if format > newest_format => ManifestRead::Newer(format),
+        Some(format) if format == newest_format => {
+            decode(fields).map_or(ManifestRead::Invalid, ManifestRead::Valid)
+        }
+        _ => ManifestRead::Invalid,
+    }
+}
+
+/// The manifest's own bytes out of a file's, when magic, length and checksum agree.
+fn checked_manifest<'a>(bytes: &'a [u8], magic: &[u8; 8]) -> Option<&'a [u8]> {
+    let len = u32::from_le_bytes(*bytes.get(LEN_AT..)?.first_chunk()?) as usize;
     if bytes.get(..8)? != magic || !len.is_multiple_of(BLOCK_BYTES) || len < HEAD_BYTES {
         return None;
     }
     let bytes = bytes.get(..len)?;
-    let crc = u32::from_le_bytes(*bytes.get(8..)?.first_chunk()?);
-    (crc == crc32fast::hash(&bytes[12..])).then_some(bytes)
+    let crc = u32::from_le_bytes(*bytes.get(CHECKSUM_AT..)?.first_chunk()?);
+    (crc == crc32fast::hash(&bytes[FORMAT_AT..])).then_some(bytes)
 }
 
 /// A count that a bound elsewhere keeps far below 2^32.
