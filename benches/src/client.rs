@@ -80,7 +80,7 @@ impl Client {
         self.input.drain(..self.taken);
         self.taken = 0;
         let mut chunk = [0; 64 << 10];
-        match self.stream.read(&mut chunk)? {
+        match uninterrupted(|| self.stream.read(&mut chunk))? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             count => {
                 self.input.extend_from_slice(&chunk[..count]);
@@ -126,5 +126,30 @@ impl Client {
             Reply::Integer(count) => u64::try_from(count).ok(),
             _ => None,
         })
+    }
+}
+
+/// Reads again when nothing happened but a pause of this process: a socket with a timeout is not restarted behind a
+/// SIGCONT, even where no signal is handled (signal(7)).
+fn uninterrupted(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_of_the_process_is_no_answer() {
+        let mut answers =
+            vec![Ok(3), Err(io::ErrorKind::Interrupted.into()), Err(io::ErrorKind::Interrupted.into())];
+        assert_eq!(uninterrupted(|| answers.pop().unwrap()).unwrap(), 3);
+        let mut answers = vec![Ok(3), Err(io::ErrorKind::WouldBlock.into())];
+        assert_eq!(uninterrupted(|| answers.pop().unwrap()).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 }

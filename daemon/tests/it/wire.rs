@@ -60,10 +60,17 @@ impl Wire {
 
     fn receive(&mut self) -> std::io::Result<usize> {
         let mut chunk = [0; 1 << 16];
-        let count = match &mut self.stream {
-            Stream::Unix(stream) => stream.read(&mut chunk),
-            Stream::Tcp(stream) => stream.read(&mut chunk),
-        }?;
+        let count = loop {
+            let read = match &mut self.stream {
+                Stream::Unix(stream) => stream.read(&mut chunk),
+                Stream::Tcp(stream) => stream.read(&mut chunk),
+            };
+            match read {
+                // This process was paused: a socket with a timeout is not restarted behind a SIGCONT (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         self.received.extend_from_slice(&chunk[..count]);
         Ok(count)
     }
