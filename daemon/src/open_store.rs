@@ -6,6 +6,7 @@ use engine::store::{OpenStore, open_in_memory};
 use engine::sync_probe::SyncProbe;
 use shard::log::recovery::RecoveryReport;
 use shard::log::{LogConfig, SyncMethod, SyncPolicy};
+use shard::shard_set::StorageConfig;
 
 use crate::control::ExitCode;
 use crate::options::{AppendFsync, Options, Storage, WalSync};
@@ -48,6 +49,11 @@ pub fn open_store(server: &Server) -> Result<ServedStore, (ExitCode, String)> {
             sync,
             policy: policy(options.append_fsync),
             ..LogConfig::default()
+        },
+        storage: StorageConfig {
+            memory_bytes_max: (options.max_memory > 0).then(|| options.max_memory / u64::from(workers)),
+            log_bytes_max: options.checkpoint_log_bytes,
+            ..StorageConfig::default()
         },
     };
     let store = disk_store::open(&config, &lock).map_err(|error| (code_of(&error), error.to_string()))?;
@@ -125,6 +131,8 @@ fn code_of(error: &OpenError) -> ExitCode {
         | OpenError::ManifestMissing { .. }
         | OpenError::Refused { .. }
         | OpenError::Records { .. }
+        | OpenError::Shard { .. }
+        | OpenError::ColdRead { .. }
         | OpenError::Write { .. }
         | OpenError::Io { .. } => ExitCode::Storage,
     }

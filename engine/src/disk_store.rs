@@ -13,25 +13,29 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use shard::cold::ColdReadError;
 use shard::io::{Fatal, FileId, IoRequest};
 use shard::key::KeyHasher;
 use shard::log::recovery::{LogRecovery, RecoveryMode, RecoveryReport, RecoveryStart, RefuseToStart};
 use shard::log::{Log, LogConfig};
 use shard::shard::ApplyError;
-use shard::shard_set::ShardSet;
+use shard::shard_manifest::ShardManifest;
+use shard::shard_open::{ShardOpenError, check_reached};
+use shard::shard_set::{ShardSet, StorageConfig, first_request_id};
 use shard::store_files::{StoreManifestError, StoreManifestFound, StoreManifestLoad, StoreManifestWrite};
 use shard::store_manifest::{EraState, LogEntry, StoreManifest};
-use shard::types::{ShardId, Term};
+use shard::types::Term;
 
-use crate::Shard;
 use crate::blocking_io::perform;
 use crate::clock::{Clock, unix_ms};
 use crate::files::{Files, StoreLock};
 use crate::limits::BATCH_BUFFER_COUNT;
+use crate::open_shards::{create_manifests, open_shards, remove_obsolete};
 use crate::pool::Pool;
-use crate::replay::Replay;
+use crate::replay::{Replay, ReplayError};
 use crate::start::WorkerSeed;
-use crate::store::{OpenStore, random_bytes, slots_of};
+use crate::store::{OpenStore, random_bytes};
+use crate::{Shard, ShardFiles};
 
 /// How to open a store directory.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub struct DiskStoreConfig {
     pub shards_given: bool,
     /// How the logs work.
     pub log: LogConfig,
+    /// When each worker makes checkpoints, and how much memory it may take.
+    pub storage: StorageConfig,
 }
 
 /// Why a store directory is not opened.
@@ -111,6 +117,22 @@ pub enum OpenError {
         /// The reason.
         source: ApplyError,
     },
+    /// A shard's own files say no.
+    #[error("{directory}: {source}")]
+    Shard {
+        /// The directory.
+        directory: PathBuf,
+        /// The reason.
+        source: Box<ShardOpenError>,
+    },
+    /// A record on disk that the log's replay needs cannot be read back.
+    #[error("{directory}: {source}; nothing was changed; restore the directory from a copy")]
+    ColdRead {
+        /// The directory.
+        directory: PathBuf,
+        /// The reason.
+        source: ColdReadError,
+    },
     /// Writing failed.
     #[error("{directory}: {source}")]
     Write {
@@ -150,6 +172,16 @@ struct RecoveredLog {
     report: RecoveryReport,
 }
 
+/// All logs recovered.
+struct RecoveredLogs {
+    /// Those of the era in force.
+    logs: Vec<RecoveredLog>,
+    /// What recovery of each found, earlier eras included.
+    reports: Vec<RecoveryReport>,
+    /// The manifest of each shard; `None`: it has none yet.
+    shard_manifests: Vec<Option<ShardManifest>>,
+}
+
 /// Opens, or creates, the store of a directory that is locked: `_lock` shows it.
 ///
 /// # Errors
@@ -167,7 +199,13 @@ pub fn open(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<DiskStore, Op
         let directory = config.directory.clone();
         return Err(OpenError::TooManyWorkers { directory, workers: config.workers, shards: shard_count });
     }
-    let (mut logs, reports) = opener.recover_all(&mut manifest)?;
+    let RecoveredLogs { mut logs, reports, mut shard_manifests } = opener.recover_all(&mut manifest)?;
+    if !manifest.shard_manifests {
+        create_manifests(&config.directory, &manifest, &mut shard_manifests)?;
+        manifest.note_shard_manifests();
+        opener.write_manifest(&manifest, false)?;
+    }
+    remove_obsolete(&config.directory, &shard_manifests).map_err(|error| opener.io(error))?;
     if logs.len() != usize::from(config.workers) {
         logs = opener.begin_era(&mut manifest, logs)?;
     }
@@ -175,11 +213,17 @@ pub fn open(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<DiskStore, Op
     let seeds = logs
         .into_iter()
         .enumerate()
-        .map(|(index, recovered)| WorkerSeed {
-            shards: ShardSet::new(recovered.shards, hasher, recovered.pool.clone(), recovered.log),
-            files: Some(recovered.files),
-            pool: recovered.pool,
-            cpu: config.cpus.get(index).copied(),
+        .map(|(index, recovered)| {
+            let RecoveredLog { shards, log, files, pool, .. } = recovered;
+            let shard_files = shards.iter().enumerate().map(|(position, shard)| {
+                let own = shard_manifests[usize::from(shard.id().0)].take();
+                let own = own.expect("every shard has a manifest by now");
+                ShardFiles::new(own, manifest.extent_seal(shard.id()), first_request_id(position))
+            });
+            let shard_files = shard_files.collect();
+            let mut shards = ShardSet::new(shards, hasher, pool.clone(), log);
+            shards.keep_files(shard_files, config.storage);
+            WorkerSeed { shards, files: Some(files), pool, cpu: config.cpus.get(index).copied() }
         })
         .collect();
     Ok(DiskStore { open: OpenStore { manifest, seeds }, created, reports, recovery: began.elapsed() })
@@ -269,13 +313,10 @@ impl Opener<'_> {
     }
 
     /// Recovers era after era, the logs of each in parallel, and opens the last.
-    fn recover_all(
-        &self,
-        manifest: &mut StoreManifest,
-    ) -> Result<(Vec<RecoveredLog>, Vec<RecoveryReport>), OpenError> {
-        let count = manifest.shard_count();
-        let new = |id| Shard::new(ShardId(id), slots_of(manifest, ShardId(id)), Term(1), unix_ms());
-        let mut shards: Vec<Shard> = (0..count).map(new).collect();
+    fn recover_all(&self, manifest: &mut StoreManifest) -> Result<RecoveredLogs, OpenError> {
+        let opened = open_shards(self.directory, manifest, &Progress::default())?;
+        let (mut shards, shard_manifests): (Vec<Shard>, Vec<_>) =
+            opened.into_iter().map(|opened| (opened.shard, opened.manifest)).unzip();
         let (mut term, mut reports) = (Term(1), Vec::new());
         let mut logs = Vec::new();
         for era in &manifest.eras {
@@ -288,11 +329,22 @@ impl Opener<'_> {
                 shards = logs.iter_mut().flat_map(|log| log.shards.drain(..)).collect();
             }
         }
+        for log in &logs {
+            let end = log.log.as_ref().map(|log| (log.identity().log, log.appended()));
+            let end = end.expect("the era in force is open");
+            for shard in &log.shards {
+                let of = shard_manifests[usize::from(shard.id().0)].as_ref();
+                of.map_or(Ok(()), |of| check_reached(shard, of, end)).map_err(|source| OpenError::Shard {
+                    directory: self.directory.to_path_buf(),
+                    source: Box::new(source),
+                })?;
+            }
+        }
         if manifest.current_era().state == EraState::Opening {
             manifest.mark_open();
             self.write_manifest(manifest, false)?;
         }
-        Ok((logs, reports))
+        Ok(RecoveredLogs { logs, reports, shard_manifests })
     }
 
     /// Recovers the logs of one era in parallel. `shards` are all shards, in order; each log takes its own.
@@ -328,7 +380,9 @@ impl Opener<'_> {
                     })
                 })
                 .collect();
-            progress.report_until(|| threads.iter().all(std::thread::ScopedJoinHandle::is_finished));
+            progress.report_until("replaying the log", || {
+                threads.iter().all(std::thread::ScopedJoinHandle::is_finished)
+            });
         });
         let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         results
@@ -349,9 +403,17 @@ impl Opener<'_> {
         let first = start.identity.first_shard;
         let is_final = matches!(start.mode, RecoveryMode::Final(_));
         let mut recovery = LogRecovery::new(start, self.config.log, pool.clone());
-        let mut replay = Replay::new(first);
+        let mut replay = Replay::new(first, self.directory);
         let mut seen = (0, 0);
-        let failed = |source| OpenError::Records { directory: self.directory.to_path_buf(), source };
+        let failed = |source| match source {
+            ReplayError::Apply(source) => {
+                OpenError::Records { directory: self.directory.to_path_buf(), source }
+            }
+            ReplayError::Read(source) => {
+                OpenError::ColdRead { directory: self.directory.to_path_buf(), source }
+            }
+            ReplayError::Open(source) => self.io(source),
+        };
         // Reads go on in a thread of their own while what they brought is applied.
         std::thread::scope(|scope| {
             let (requests, to_perform) = channel::<IoRequest<Pool>>();
@@ -441,21 +503,21 @@ impl Opener<'_> {
 
 /// Bytes of logs replayed and to be replayed, over all threads.
 #[derive(Debug, Default)]
-struct Progress {
+pub(crate) struct Progress {
     done: AtomicU64,
     total: AtomicU64,
     shown: AtomicBool,
 }
 
 impl Progress {
-    fn advance(&self, seen: &mut (u64, u64), now: (u64, u64)) {
+    pub(crate) fn advance(&self, seen: &mut (u64, u64), now: (u64, u64)) {
         self.done.fetch_add(now.0.saturating_sub(seen.0), Ordering::Relaxed);
         self.total.fetch_add(now.1.saturating_sub(seen.1), Ordering::Relaxed);
         *seen = now;
     }
 
     /// A line a second while it goes on.
-    fn report_until(&self, finished: impl Fn() -> bool) {
+    pub(crate) fn report_until(&self, what: &str, finished: impl Fn() -> bool) {
         let mut next = Instant::now() + Duration::from_secs(1);
         while !finished() {
             std::thread::sleep(Duration::from_millis(2));
@@ -465,7 +527,7 @@ impl Progress {
                 let done = self.done.load(Ordering::Relaxed);
                 let total = self.total.load(Ordering::Relaxed).max(1);
                 tracing::info!(
-                    "replaying the log: {} of {} MiB, {} %",
+                    "{what}: {} of {} MiB, {} %",
                     done >> 20,
                     total >> 20,
                     (done * 100 / total).min(100)

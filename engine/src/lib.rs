@@ -9,6 +9,7 @@ pub mod disk_store;
 pub mod files;
 pub mod limits;
 pub mod mailbox;
+mod open_shards;
 pub mod pool;
 mod replay;
 pub mod ring_io;
@@ -20,4 +21,6 @@ pub mod worker;
 /// The shards of one worker, with their log, over this crate's buffers.
 pub type Shards = shard::shard_set::ShardSet<pool::Pool>;
 /// One shard over this crate's buffers.
-pub type Shard = shard::shard::Shard<pool::Buffer>;
+pub type Shard = shard::shard::Shard<pool::Pool>;
+/// What one shard of a worker keeps on disk.
+pub type ShardFiles = shard::checkpoint::ShardFiles<pool::Pool>;

@@ -242,7 +242,7 @@ impl<S: Service> Worker<S> {
             self.more = self.shards.tick(self.clock.now, now_ns, EXPIRE_BUDGET_PER_TURN);
             self.next_housekeeping_ns = now_ns + HOUSEKEEPING_NS;
         }
-        self.shards.close_batch(now_ns);
+        self.more |= self.shards.end_turn(self.clock.now, now_ns);
         let Some(io) = &mut self.io else { return };
         while let Some(request) = self.shards.next_io() {
             io.start(request, &mut self.ring);
@@ -259,16 +259,13 @@ impl<S: Service> Worker<S> {
     fn advance_stop(&mut self, service: &S) -> bool {
         if self.stage == Stage::Draining && service.is_finished() {
             self.stage = Stage::Closing;
-            if let Some(log) = self.shards.log_mut() {
-                log.begin_shutdown();
-            }
+            self.shards.begin_close();
         }
         if self.stage != Stage::Closing {
             return false;
         }
         // Without a new completion the next turn goes on with what the shutdown asks for.
         self.next_housekeeping_ns = 0;
-        let log_closed = self.shards.log().is_none_or(|log| log.is_shut_down());
-        log_closed && self.io.as_ref().is_none_or(|io| io.in_flight() == 0)
+        self.shards.is_closed() && self.io.as_ref().is_none_or(|io| io.in_flight() == 0)
     }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::types::LogId;
+use crate::types::{LogId, ShardId};
 
 /// Unit of direct I/O: alignment of buffers, offsets and lengths.
 pub const BLOCK_BYTES: usize = 4096;
@@ -82,6 +82,25 @@ pub enum FileId {
         /// Number of the file in its log, from 1, never reused for another file while the log names it.
         file: u32,
     },
+    /// What one shard consists of (`shard_manifest.rs`).
+    ShardManifest {
+        /// The shard.
+        shard: ShardId,
+        /// Which of the two copies.
+        copy: ManifestCopy,
+    },
+    /// A snapshot of a shard's index (`snapshot/`).
+    ShardSnapshot {
+        /// The shard.
+        shard: ShardId,
+        /// Its number, from 1, rising.
+        number: u32,
+    },
+    /// The sealed extents of a shard (`extent/`).
+    ShardData {
+        /// The shard.
+        shard: ShardId,
+    },
 }
 
 impl fmt::Display for FileId {
@@ -91,6 +110,16 @@ impl fmt::Display for FileId {
             Self::StoreManifest(ManifestCopy::B) => write!(f, "store.manifest-b"),
             Self::LogManifest { log, copy: ManifestCopy::A } => write!(f, "log-{:05}.manifest-a", log.0),
             Self::LogManifest { log, copy: ManifestCopy::B } => write!(f, "log-{:05}.manifest-b", log.0),
+            Self::ShardManifest { shard, copy: ManifestCopy::A } => {
+                write!(f, "shard-{:05}.manifest-a", shard.0)
+            }
+            Self::ShardManifest { shard, copy: ManifestCopy::B } => {
+                write!(f, "shard-{:05}.manifest-b", shard.0)
+            }
+            Self::ShardSnapshot { shard, number } => {
+                write!(f, "shard-{:05}.snapshot-{number:06}", shard.0)
+            }
+            Self::ShardData { shard } => write!(f, "shard-{:05}.data", shard.0),
             Self::Segment { log, file } => write!(f, "log-{:05}.segment-{file:06}", log.0),
         }
     }
@@ -108,6 +137,17 @@ impl FromStr for FileId {
         };
         let file = match (stem, copy) {
             ("store", Some(copy)) => Self::StoreManifest(copy),
+            (stem, copy) if stem.starts_with("shard-") => {
+                let shard = ShardId(stem.strip_prefix("shard-").ok_or(())?.parse().map_err(|_| ())?);
+                match (copy, kind) {
+                    (Some(copy), _) => Self::ShardManifest { shard, copy },
+                    (None, "data") => Self::ShardData { shard },
+                    (None, _) => {
+                        let number = kind.strip_prefix("snapshot-").ok_or(())?;
+                        Self::ShardSnapshot { shard, number: number.parse().map_err(|_| ())? }
+                    }
+                }
+            }
             (stem, copy) => {
                 let log = LogId(stem.strip_prefix("log-").ok_or(())?.parse().map_err(|_| ())?);
                 match copy {
@@ -287,6 +327,10 @@ mod tests {
             FileId::LogManifest { log, copy: ManifestCopy::B },
             FileId::Segment { log, file: 1 },
             FileId::Segment { log: LogId(u32::MAX), file: u32::MAX },
+            FileId::ShardManifest { shard: ShardId(3), copy: ManifestCopy::A },
+            FileId::ShardManifest { shard: ShardId(3), copy: ManifestCopy::B },
+            FileId::ShardData { shard: ShardId(u16::MAX) },
+            FileId::ShardSnapshot { shard: ShardId(0), number: 12 },
         ] {
             assert_eq!(file.to_string().parse(), Ok(file));
         }
@@ -301,6 +345,9 @@ mod tests {
             "log-1.segment-1",
             "log-00001.segment-1",
             "log-00001.segment-+00001",
+            "shard-1.data",
+            "shard-00001.datax",
+            "shard-00001.snapshot-1",
         ] {
             assert_eq!(name.parse::<FileId>(), Err(()), "{name}");
         }

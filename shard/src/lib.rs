@@ -9,6 +9,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
+pub mod cold;
 pub mod extent;
 pub mod index;
 pub mod io;
@@ -17,10 +19,14 @@ pub mod limits;
 pub mod log;
 pub mod record;
 pub mod shard;
+pub mod shard_copy;
+pub mod shard_manifest;
+pub mod shard_open;
 pub mod shard_set;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod slot;
+pub mod snapshot;
 pub mod store_files;
 pub mod store_manifest;
 pub mod testing;

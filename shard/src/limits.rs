@@ -18,6 +18,20 @@ pub const DROP_TABLES_PER_STEP: usize = 16;
 /// Empty slots that one SCAN call passes over at most.
 pub const SCAN_SLOTS_PER_CALL: usize = 4096;
 
+/// Bytes of one write to a data file at most: larger ones hold up the log's writes on the same drive for longer.
+pub const DATA_WRITE_BYTES_MAX: usize = 256 << 10;
+/// Writes to one data file that fly at once at most.
+pub const DATA_WRITES_IN_FLIGHT_MAX: usize = 4;
+/// Extent numbers that a start, or a checkpoint, sets aside: so many may be used before the next checkpoint is
+/// published, which is asked for in time.
+pub const EXTENT_NUMBERS_AHEAD: u32 = 4096;
+/// Index tables that one step of a checkpoint copies at most.
+pub const COPY_TABLES_PER_STEP: usize = 8;
+/// Commands of one worker that may wait for records on disk; more are held back at their connections.
+pub const COLD_TICKETS_MAX: usize = 4096;
+/// Reads of records from disk that one worker has in flight at most: about where drives stop gaining.
+pub const COLD_READS_IN_FLIGHT_MAX: usize = 256;
+
 /// Entries of the timing wheel above twice the keys with a deadline at which it is rebuilt: they are out of date.
 pub const WHEEL_SLACK: usize = 4096;
 /// Index slots that one step of a wheel rebuild visits at most.
@@ -33,6 +47,8 @@ pub const LOG_SEGMENT_BYTES_MIN: u64 = 64 << 10;
 pub const LOG_SEGMENT_BYTES_MAX: u64 = 64 << 30;
 /// Largest log manifest: room for more than 40,000 segments.
 pub const LOG_MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// Largest shard manifest.
+pub const SHARD_MANIFEST_BYTES_MAX: usize = 64 << 10;
 /// Largest store manifest.
 pub const STORE_MANIFEST_BYTES_MAX: usize = 1 << 20;
 /// Free segment files a log keeps for reuse; more are deleted.

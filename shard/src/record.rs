@@ -436,6 +436,13 @@ fn stored_checksum(record: &[u8]) -> u32 {
     u32::from_le_bytes([record[0], record[1], record[2], record[3]])
 }
 
+/// Mixes a place into the checksum of a record of at least four bytes, or takes it out again.
+#[inline]
+pub fn mix_checksum(record: &mut [u8], mask: u32) {
+    let mixed = stored_checksum(record) ^ mask;
+    record[..4].copy_from_slice(&mixed.to_le_bytes());
+}
+
 /// LEB128 of `value` at `at`.
 #[inline]
 fn put_var(out: &mut [u8; HEAD_BYTES_MAX], at: &mut usize, mut value: u64) {

@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::extent::Extents;
-use crate::index::{Entry, Location, SlotIndex, Table};
-use crate::io::{BlockBuffer, BlockPool};
+use crate::extent::{ColdPlace, ExtentSeal, Extents, Stream};
+use crate::index::{Entry, LengthClass, Location, SlotIndex, Table};
+use crate::io::BlockPool;
 use crate::key::{Key, KeyHasher};
 use crate::limits::{DATABASE_COUNT, DROP_TABLES_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SLACK};
-use crate::record::{Effect, Head, KeyspaceChanges, Record};
+use crate::record::{self, Effect, Head, KeyspaceChanges, Record};
 use crate::types::{BatchNumber, Db, KeyspaceId, Lsn, SLOT_COUNT, ShardId, Slot, Term, UnixMs};
 use crate::wheel::{Wheel, WheelEntry};
 
@@ -38,6 +38,18 @@ pub enum ApplyError {
         /// LSN of the record.
         lsn: Lsn,
     },
+    /// The log holds records only from a later state on than the shard's snapshot is.
+    #[error(
+        "shard {shard}: its snapshot is the state at record {found}, and the log goes back only to record {floor}:          an older copy of the shard's files is mixed in"
+    )]
+    SnapshotOlder {
+        /// The shard.
+        shard: ShardId,
+        /// LSN that the log goes back to.
+        floor: Lsn,
+        /// LSN that the snapshot starts at.
+        found: Lsn,
+    },
     /// The record belongs elsewhere or names what does not exist.
     #[error("shard {shard}: record {lsn} does not belong here")]
     Foreign {
@@ -48,12 +60,23 @@ pub enum ApplyError {
     },
 }
 
+/// What stands for the records before a floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloorKind {
+    /// Nothing: the state at the floor is its keyspaces, all empty.
+    Empty,
+    /// The snapshot that the shard's manifest names, which starts at this floor or later.
+    Snapshot,
+}
+
 /// Where a shard's history starts when its earlier records are no longer needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardFloor {
+    /// What stands for the records before it.
+    pub kind: FloorKind,
     /// The shard.
     pub shard: ShardId,
-    /// Records up to this one are not needed: the state after it is the keyspaces below, all empty.
+    /// Records up to this one are not needed.
     pub lsn: Lsn,
     /// Term of that record.
     pub term: Term,
@@ -92,6 +115,21 @@ pub struct Found<'a> {
     pub lsn: Lsn,
 }
 
+/// A record just placed, its checksum still that of a log.
+#[must_use = "the checksum is to be settled"]
+pub(crate) struct Placed<'a> {
+    pub(crate) bytes: &'a mut [u8],
+    mask: u32,
+}
+
+impl Placed<'_> {
+    /// Mixes the record's place into its checksum.
+    #[inline]
+    pub(crate) fn settle(self) {
+        record::mix_checksum(self.bytes, self.mask);
+    }
+}
+
 /// What a look-up met.
 pub(crate) enum Lookup {
     /// A record that has not ended: where it is, and its head.
@@ -118,7 +156,7 @@ struct WheelRebuild {
 
 /// One hash shard of the store.
 #[derive(Debug)]
-pub struct Shard<B> {
+pub struct Shard<P: BlockPool> {
     id: ShardId,
     term: Term,
     lsn: Lsn,
@@ -129,13 +167,13 @@ pub struct Shard<B> {
     slot_count: u16,
     databases: Vec<Database>,
     next_keyspace: u32,
-    extents: Extents<B>,
+    extents: Extents<P>,
     wheel: Wheel,
     rebuild: Option<WheelRebuild>,
     dropping: Vec<Vec<SlotIndex>>,
 }
 
-impl<B: BlockBuffer> Shard<B> {
+impl<P: BlockPool> Shard<P> {
     /// An empty shard of these slots, at time `now`, whose first record will be written under `term`.
     #[must_use]
     pub fn new(id: ShardId, slots: Range<u16>, term: Term, now: UnixMs) -> Self {
@@ -152,16 +190,25 @@ impl<B: BlockBuffer> Shard<B> {
                 .map(|db| Database::new(KeyspaceId(u32::from(db)), Lsn::ZERO))
                 .collect(),
             next_keyspace: u32::from(DATABASE_COUNT),
-            extents: Extents::default(),
+            extents: Extents::new(None, 0),
             wheel: Wheel::new(now),
             rebuild: None,
             dropping: Vec::new(),
         }
     }
 
-    /// Starts the empty shard's history at a floor instead of at its beginning.
+    /// Goes on at a floor: all that was here before is gone, in one step. For a start, where nobody waits.
+    ///
+    /// # Panics
+    /// When the floor is another shard's, or lies behind.
     pub fn start_at(&mut self, floor: &ShardFloor) {
-        assert!(self.lsn == Lsn::ZERO && floor.shard == self.id, "a floor is where an empty shard starts");
+        assert!(self.lsn <= floor.lsn && floor.shard == self.id, "a floor lies ahead");
+        for database in &mut self.databases {
+            for entry in database.slots.iter().flat_map(SlotIndex::tables).flat_map(Table::iter) {
+                self.extents.release(entry.location(), entry.length_class());
+            }
+            database.slots = Box::default();
+        }
         (self.lsn, self.released_lsn, self.term) = (floor.lsn, floor.lsn, floor.term);
         self.next_keyspace = floor.next_keyspace;
         for (database, &keyspace) in self.databases.iter_mut().zip(&floor.keyspaces) {
@@ -169,10 +216,48 @@ impl<B: BlockBuffer> Shard<B> {
         }
     }
 
+    /// Makes the empty shard one whose extents go to disk. `salt`: drawn at random at each start.
+    pub fn keep_on_disk(&mut self, seal: ExtentSeal, salt: u32) {
+        assert!(
+            self.extents.count() == 0 && seal.shard == self.id,
+            "a shard has its home before its first record"
+        );
+        self.extents = Extents::new(Some(seal), salt);
+    }
+
+    /// Takes a floor of a log: what the log does not hold must be there, or be nothing.
+    ///
+    /// # Errors
+    /// [`ApplyError::SnapshotOlder`].
+    pub fn take_floor(&mut self, floor: &ShardFloor) -> Result<(), ApplyError> {
+        if floor.lsn <= self.lsn {
+            return Ok(());
+        }
+        match floor.kind {
+            FloorKind::Empty => {
+                self.start_at(floor);
+                Ok(())
+            }
+            FloorKind::Snapshot => {
+                Err(ApplyError::SnapshotOlder { shard: self.id, floor: floor.lsn, found: self.lsn })
+            }
+        }
+    }
+
+    /// Goes on at the start of a snapshot, which is loaded next.
+    ///
+    /// # Panics
+    /// When the shard is not fresh.
+    pub fn start_snapshot(&mut self, start: &ShardFloor) {
+        assert_eq!(self.lsn, Lsn::ZERO, "a snapshot is loaded into a fresh shard");
+        self.start_at(start);
+    }
+
     /// The floor at which this shard could start again: its present LSN, when it holds no key at all.
     #[must_use]
     pub fn empty_floor(&self) -> Option<ShardFloor> {
         self.databases.iter().all(|database| database.key_count == 0).then(|| ShardFloor {
+            kind: FloorKind::Empty,
             shard: self.id,
             lsn: self.lsn,
             term: self.term,
@@ -233,6 +318,12 @@ impl<B: BlockBuffer> Shard<B> {
         self.databases[usize::from(db.0)].deadline_count
     }
 
+    /// Keys of all databases.
+    #[must_use]
+    pub fn entry_count(&self) -> u64 {
+        self.databases.iter().map(|database| database.key_count).sum()
+    }
+
     /// Entries of the timing wheel, those out of date included.
     #[must_use]
     pub fn wheel_len(&self) -> usize {
@@ -241,7 +332,7 @@ impl<B: BlockBuffer> Shard<B> {
 
     /// The extents, for their figures.
     #[must_use]
-    pub fn extents(&self) -> &Extents<B> {
+    pub fn extents(&self) -> &Extents<P> {
         &self.extents
     }
 
@@ -348,6 +439,46 @@ impl<B: BlockBuffer> Shard<B> {
         table.find(hash, |_| true).map(Entry::location)
     }
 
+    /// Calls `visit` for every record that a look-up of these hash bits would look at and that is on disk only.
+    pub(crate) fn for_cold(
+        &self,
+        db: Db,
+        slot: Slot,
+        hash: u32,
+        mut visit: impl FnMut(Location, LengthClass, ColdPlace),
+    ) {
+        let database = &self.databases[usize::from(db.0)];
+        let Some(table) = database.slots.get(self.local(slot)).and_then(|slot| slot.table(hash)) else {
+            return;
+        };
+        table.find(hash, |entry| {
+            if let Some(place) = self.cold_record(entry.location(), entry.length_class()) {
+                visit(entry.location(), entry.length_class(), place);
+            }
+            false
+        });
+    }
+
+    /// The database that shows a keyspace.
+    pub(crate) fn db_of(&self, keyspace: KeyspaceId) -> Option<Db> {
+        (0u8..).zip(&self.databases).find(|(_, database)| database.keyspace == keyspace).map(|(db, _)| Db(db))
+    }
+
+    /// Whether a slot is one of this shard's.
+    pub(crate) fn holds(&self, slot: Slot) -> bool {
+        slot.0 >= self.first_slot && slot.0 - self.first_slot < self.slot_count
+    }
+
+    /// The read that brings back a record which is on disk only.
+    pub(crate) fn cold_record(&self, location: Location, class: LengthClass) -> Option<ColdPlace> {
+        self.extents.cold_place(location, class)
+    }
+
+    /// Keeps a record that was read from disk.
+    pub(crate) fn remember(&mut self, location: Location, record: &[u8]) {
+        self.extents.remember(location, record);
+    }
+
     /// Brings the index entry of a key that is about to be applied into the cache. The number means nothing: it makes
     /// the reads happen.
     pub fn warm(&self, keyspace: KeyspaceId, slot: Slot, hash: u32) -> u32 {
@@ -362,7 +493,7 @@ impl<B: BlockBuffer> Shard<B> {
     #[inline]
     pub(crate) fn touch(&self, location: Location) -> u8 {
         const LINE: usize = 64;
-        let bytes = self.extents.bytes_at(location);
+        let bytes = self.extents.find(location).unwrap_or_default();
         bytes.first().copied().unwrap_or(0) ^ bytes.get(LINE).copied().unwrap_or(0)
     }
 
@@ -375,9 +506,10 @@ impl<B: BlockBuffer> Shard<B> {
 
     // ---- changing ---------------------------------------------------------------------------------------------
 
-    /// Places a whole record and points the index at it. Returns its bytes, for the log.
+    /// Places a whole record and points the index at it. Returns its bytes, for the log, as `write` left them; they
+    /// are to be settled.
     #[inline]
-    pub(crate) fn place<P: BlockPool<Buffer = B>>(
+    pub(crate) fn place(
         &mut self,
         db: usize,
         key: &Key<'_>,
@@ -385,7 +517,7 @@ impl<B: BlockBuffer> Shard<B> {
         deadline: Option<UnixMs>,
         pool: &mut P,
         write: impl FnOnce(&mut [u8]),
-    ) -> &[u8] {
+    ) -> Placed<'_> {
         let local = self.local(key.slot);
         let Self { databases, extents, wheel, .. } = self;
         let database = &mut databases[db];
@@ -407,20 +539,21 @@ impl<B: BlockBuffer> Shard<B> {
         });
         let location;
         if let (Some(entry), Some((old_len, old_deadline))) = (entry, old) {
-            if old_len == len {
+            if old_len == len && extents.is_writable(entry.location()) {
                 location = entry.location();
                 write(extents.bytes_at_mut(location, len));
             } else {
                 // The old bytes are released last: `write` may read from them no longer, but a run's memory is
                 // given back only now.
                 let bytes;
-                (location, bytes) = extents.allocate(len, pool);
+                (location, bytes) = extents.allocate(Stream::Fresh, len, pool);
                 write(bytes);
-                extents.release(entry.location(), old_len);
+                extents.release(entry.location(), entry.length_class());
                 entry.move_to(location, len);
             }
-            database.deadline_count -= u64::from(old_deadline.is_some());
+            database.deadline_count -= u64::from(entry.has_deadline());
             database.deadline_count += u64::from(deadline.is_some());
+            entry.set_has_deadline(deadline.is_some());
             if let Some(deadline) = deadline
                 && (!entry.in_wheel() || old_deadline.is_none_or(|old| deadline < old))
             {
@@ -429,18 +562,20 @@ impl<B: BlockBuffer> Shard<B> {
             }
         } else {
             let bytes;
-            (location, bytes) = extents.allocate(len, pool);
+            (location, bytes) = extents.allocate(Stream::Fresh, len, pool);
             write(bytes);
             let mut entry = Entry::new(key.hash, location, len);
             if let Some(deadline) = deadline {
                 wheel.insert(key.hash, key.slot, low_bits(database.keyspace), deadline);
                 entry.set_in_wheel(true);
+                entry.set_has_deadline(true);
                 database.deadline_count += 1;
             }
             slot.insert(entry);
             database.key_count += 1;
         }
-        &self.extents.bytes_at(location)[..len]
+        let mask = self.extents.mask(location);
+        Placed { bytes: self.extents.bytes_at_mut(location, len), mask }
     }
 
     /// Takes a key out of the index at `lsn`. Returns whether it was there.
@@ -451,21 +586,15 @@ impl<B: BlockBuffer> Shard<B> {
         let Some(table) = database.slots.get_mut(local).and_then(|slot| slot.table_mut(key.hash)) else {
             return false;
         };
-        let mut old = None;
         let entry = table.remove(key.hash, |entry| {
             let bytes = extents.bytes_at(entry.location());
-            let head = head_in_memory(bytes);
-            let same = head.key(bytes) == Some(key.bytes);
-            if same {
-                old = Some((head.record_len(), head.deadline));
-            }
-            same
+            head_in_memory(bytes).key(bytes) == Some(key.bytes)
         });
-        let (Some(entry), Some((len, deadline))) = (entry, old) else { return false };
+        let Some(entry) = entry else { return false };
         table.note_delete(lsn);
-        extents.release(entry.location(), len);
+        extents.release(entry.location(), entry.length_class());
         database.key_count -= 1;
-        database.deadline_count -= u64::from(deadline.is_some());
+        database.deadline_count -= u64::from(entry.has_deadline());
         true
     }
 
@@ -516,7 +645,7 @@ impl<B: BlockBuffer> Shard<B> {
     ///
     /// # Errors
     /// When the record cannot be the next one.
-    pub fn apply<P: BlockPool<Buffer = B>>(
+    pub fn apply(
         &mut self,
         record: &Record<'_>,
         raw: &[u8],
@@ -564,7 +693,7 @@ impl<B: BlockBuffer> Shard<B> {
         Ok(())
     }
 
-    fn apply_to_key<P: BlockPool<Buffer = B>>(
+    fn apply_to_key(
         &mut self,
         db: usize,
         key: &Key<'_>,
@@ -575,7 +704,7 @@ impl<B: BlockBuffer> Shard<B> {
     ) {
         match record.effect {
             Effect::Put { deadline, .. } => {
-                self.place(db, key, raw.len(), deadline, pool, |bytes| bytes.copy_from_slice(raw));
+                self.place(db, key, raw.len(), deadline, pool, |bytes| bytes.copy_from_slice(raw)).settle();
             }
             Effect::Delete => {
                 self.remove(db, key, record.lsn);
@@ -600,7 +729,7 @@ impl<B: BlockBuffer> Shard<B> {
     }
 
     /// Places a record that holds `value` whole, under the identity of a record that changed only part of it.
-    pub(crate) fn place_value<P: BlockPool<Buffer = B>>(
+    pub(crate) fn place_value(
         &mut self,
         db: usize,
         key: &Key<'_>,
@@ -611,7 +740,7 @@ impl<B: BlockBuffer> Shard<B> {
     ) {
         let whole = Record { effect: Effect::Put { value, deadline }, ..*identity };
         let encoder = whole.encoder();
-        self.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write(bytes));
+        self.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write(bytes)).settle();
     }
 
     /// Keyspace that a database shows.
@@ -622,21 +751,19 @@ impl<B: BlockBuffer> Shard<B> {
 
     // ---- walking ----------------------------------------------------------------------------------------------
 
-    /// Visits live records of one slot from a hash on, at most about `count` (all of one hash together). Returns
-    /// where to go on in this slot, or `None` when it is done.
-    pub(crate) fn walk_slot(
+    /// Entries of one slot from a hash on, at most about `count` (all of one hash together), and where to go on in
+    /// this slot; `None` when it is done.
+    pub(crate) fn walk_entries(
         &self,
         db: Db,
         place: WalkPlace,
         count: usize,
-        now: UnixMs,
-        visit: &mut dyn FnMut(&[u8], &Found<'_>),
-    ) -> (usize, Option<WalkPlace>) {
+    ) -> (Vec<Entry>, Option<WalkPlace>) {
         let slots = &self.databases[usize::from(db.0)].slots;
         let Some((table, end)) =
             slots.get(usize::from(place.slot)).and_then(|slot| slot.table_at(place.hash))
         else {
-            return (0, None);
+            return (Vec::new(), None);
         };
         let mut entries: Vec<Entry> =
             table.iter().filter(|entry| entry.hash() >= place.hash).copied().collect();
@@ -649,6 +776,20 @@ impl<B: BlockBuffer> Shard<B> {
                 next = Some(after);
             }
         }
+        (entries, next.map(|hash| WalkPlace { slot: place.slot, hash }))
+    }
+
+    /// Visits live records of one slot from a hash on, as [`Self::walk_entries`] finds them. Returns how many entries
+    /// there were, and where to go on.
+    pub(crate) fn walk_slot(
+        &self,
+        db: Db,
+        place: WalkPlace,
+        count: usize,
+        now: UnixMs,
+        visit: &mut dyn FnMut(&[u8], &Found<'_>),
+    ) -> (usize, Option<WalkPlace>) {
+        let (entries, next) = self.walk_entries(db, place, count);
         for entry in &entries {
             let bytes = self.extents.bytes_at(entry.location());
             let head = head_in_memory(bytes);
@@ -658,21 +799,75 @@ impl<B: BlockBuffer> Shard<B> {
                 visit(key, &Found { value, deadline: head.deadline, lsn: head.lsn });
             }
         }
-        (entries.len(), next.map(|hash| WalkPlace { slot: place.slot, hash }))
+        (entries.len(), next)
     }
 
-    /// The key that is `nth` of a database in the order of its tables, live or not.
-    pub(crate) fn nth_key(&self, db: Db, nth: u64) -> Option<(&[u8], Head)> {
+    /// The entry that is `nth` of a database in the order of its tables, its key live or not.
+    pub(crate) fn nth_entry(&self, db: Db, nth: u64) -> Option<Entry> {
         let mut left = usize::try_from(nth).ok()?;
         for table in self.databases[usize::from(db.0)].slots.iter().flat_map(SlotIndex::tables) {
             if left < table.len() {
-                let bytes = self.extents.bytes_at(table.iter().nth(left)?.location());
-                let head = head_in_memory(bytes);
-                return head.key(bytes).map(|key| (key, head));
+                return table.iter().nth(left).copied();
             }
             left -= table.len();
         }
         None
+    }
+
+    /// Copies the key of the record at a location, when that is in memory and has not ended.
+    pub(crate) fn key_at(&self, location: Location, now: UnixMs, key: &mut Vec<u8>) -> bool {
+        if !self.extents.contains(location.extent) {
+            return false;
+        }
+        let Some(bytes) = self.extents.find(location) else { return false };
+        let head = head_in_memory(bytes);
+        let live = head.deadline.is_none_or(|deadline| deadline > now);
+        if let (true, Some(found)) = (live, head.key(bytes)) {
+            key.clear();
+            key.extend_from_slice(found);
+            return true;
+        }
+        false
+    }
+
+    // ---- for copies of the index, see shard_copy.rs -----------------------------------------------------------
+
+    pub(crate) fn extents_mut(&mut self) -> &mut Extents<P> {
+        &mut self.extents
+    }
+
+    pub(crate) fn next_keyspace(&self) -> u32 {
+        self.next_keyspace
+    }
+
+    /// The index of a database by slot of the shard; `None` when it never had a key.
+    pub(crate) fn slot_indexes(&self, db: Db) -> Option<&[SlotIndex]> {
+        let slots = &self.databases[usize::from(db.0)].slots;
+        (!slots.is_empty()).then_some(slots)
+    }
+
+    pub(crate) fn place_loaded(
+        &mut self,
+        keyspace: KeyspaceId,
+        slot: Slot,
+        entries: impl Iterator<Item = Entry>,
+    ) {
+        let local = self.local(slot);
+        let Self { databases, extents, .. } = self;
+        let Some(database) = databases.iter_mut().find(|database| database.keyspace == keyspace) else {
+            return;
+        };
+        if database.slots.is_empty() {
+            database.slots = (0..self.slot_count).map(|_| SlotIndex::default()).collect();
+        }
+        for mut entry in entries {
+            extents.count_live(entry.location(), entry.length_class());
+            // No wheel holds an entry for it yet.
+            database.deadline_count += u64::from(entry.has_deadline());
+            entry.set_in_wheel(false);
+            database.slots[local].insert(entry);
+            database.key_count += 1;
+        }
     }
 
     // ---- work in the background -------------------------------------------------------------------------------
@@ -705,7 +900,8 @@ impl<B: BlockBuffer> Shard<B> {
                 if !entry.in_wheel() {
                     return false;
                 }
-                let bytes = extents.bytes_at(entry.location());
+                // What is on disk only is looked after by extent.
+                let Some(bytes) = extents.find(entry.location()) else { return false };
                 let head = head_in_memory(bytes);
                 expired = head.deadline.is_some_and(|deadline| deadline <= now);
                 if expired {
@@ -752,8 +948,7 @@ impl<B: BlockBuffer> Shard<B> {
                 continue;
             };
             for entry in table.iter() {
-                let len = head_in_memory(self.extents.bytes_at(entry.location())).record_len();
-                self.extents.release(entry.location(), len);
+                self.extents.release(entry.location(), entry.length_class());
             }
             budget -= 1;
         }
@@ -790,7 +985,8 @@ impl<B: BlockBuffer> Shard<B> {
                 if !entry.in_wheel() {
                     continue;
                 }
-                if let Some(deadline) = head_in_memory(self.extents.bytes_at(entry.location())).deadline {
+                let Some(bytes) = self.extents.find(entry.location()) else { continue };
+                if let Some(deadline) = head_in_memory(bytes).deadline {
                     let number = u16::try_from(rebuild.slot).unwrap_or(0);
                     let slot = Slot(self.first_slot + number);
                     self.wheel.insert(entry.hash(), slot, low_bits(database.keyspace), deadline);

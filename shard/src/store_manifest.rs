@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `OUROSTOR` |
 //! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
-//! | 12 | 4 | format version | 1 |
+//! | 12 | 4 | format version | 2 (1: no flags, all are 0) |
 //! | 16 | 16 | store | uuid, random at creation |
 //! | 32 | 4 | reserved | 0 |
 //! | 36 | 4 | byte length | with padding |
@@ -18,11 +18,12 @@
 //! | 56 | 16 | seed | secret: key hash, and checksum seed of batches |
 //! | 72 | 2 | shard count | |
 //! | 74 | 2 | era count | |
-//! | 76 | 4 | reserved | 0 |
+//! | 76 | 4 | flags | 1: every shard has a manifest of its own, and its files |
 //! | 80 | 2 each | first slots | of each shard; a shard ends where the next begins, the last at 16384 |
 //! | | 8 + 20n each | eras | era 4, state 1 (1 opening, 2 open, 3 final), reserved 1, log count n 2; then n logs |
 //! | | 20 | a log | id 4, first shard 2, shard count 2, final batch 8, final checksum 4; the last two 0 unless final |
 
+use crate::extent::ExtentSeal;
 use crate::limits::STORE_MANIFEST_BYTES_MAX;
 use crate::log::LogIdentity;
 use crate::log::fields::{FieldReader, FieldWriter};
@@ -32,7 +33,10 @@ use crate::types::{BatchNumber, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
 /// First bytes of a store manifest.
 pub const STORE_MANIFEST_MAGIC: [u8; 8] = *b"OUROSTOR";
 /// Version of the layout that this program writes, and the newest it reads.
-pub const STORE_MANIFEST_FORMAT: u32 = 1;
+pub const STORE_MANIFEST_FORMAT: u32 = 2;
+
+/// Every shard has a manifest of its own.
+const FLAG_SHARD_MANIFESTS: u32 = 1;
 
 /// How far an era has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +93,8 @@ pub struct StoreManifest {
     pub created: UnixMs,
     /// Secret seed of the key hash and of batch checksums, random at creation.
     pub seed: [u8; 16],
+    /// Whether every shard has a manifest of its own (`shard_manifest.rs`): from then on it must be there.
+    pub shard_manifests: bool,
     /// First slot of each shard.
     pub first_slots: Vec<Slot>,
     /// Eras, oldest first.
@@ -124,7 +130,9 @@ impl StoreManifest {
     ) -> Self {
         assert!(shard_count > 0 && shard_count <= SLOT_COUNT, "a shard has a slot");
         let first_slots = ranges(SLOT_COUNT, shard_count).map(|(first, _)| Slot(first)).collect();
-        let mut manifest = Self { uuid, sequence: 1, created, seed, first_slots, eras: Vec::new() };
+        let shard_manifests = false;
+        let mut manifest =
+            Self { uuid, sequence: 1, created, seed, shard_manifests, first_slots, eras: Vec::new() };
         manifest.push_era(worker_count);
         manifest
     }
@@ -171,6 +179,19 @@ impl StoreManifest {
         assert_eq!(era.state, EraState::Opening, "an era opens once");
         era.state = EraState::Open;
         self.sequence += 1;
+    }
+
+    /// Declares that every shard has a manifest of its own. The caller writes both copies before any of them is
+    /// changed.
+    pub fn note_shard_manifests(&mut self) {
+        self.shard_manifests = true;
+        self.sequence += 1;
+    }
+
+    /// What extents of a shard are recognised by.
+    #[must_use]
+    pub fn extent_seal(&self, shard: ShardId) -> ExtentSeal {
+        ExtentSeal { store: self.checksum_seed(), shard }
     }
 
     /// Ends the era in force, whose logs were shut down cleanly at `ends` (in the order of its logs), and begins
@@ -247,7 +268,7 @@ impl StoreManifest {
             .bytes(&self.seed)
             .u16(self.shard_count())
             .u16(count_u16(self.eras.len()))
-            .u32(0);
+            .u32(if self.shard_manifests { FLAG_SHARD_MANIFESTS } else { 0 });
         for slot in &self.first_slots {
             fields.u16(slot.0);
         }
@@ -271,19 +292,24 @@ impl StoreManifest {
     /// Reads one copy; `bytes` is the file from its start, it may be longer than the manifest.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> ManifestRead<Self> {
-        read_manifest(bytes, &STORE_MANIFEST_MAGIC, STORE_MANIFEST_FORMAT, |fields| {
-            Self::decode_fields(fields).filter(Self::is_consistent)
+        read_manifest(bytes, &STORE_MANIFEST_MAGIC, STORE_MANIFEST_FORMAT, |format, fields| {
+            let flags_known = if format == 1 { 0 } else { FLAG_SHARD_MANIFESTS };
+            Self::decode_fields(fields, flags_known).filter(Self::is_consistent)
         })
     }
 
-    fn decode_fields(mut fields: FieldReader<'_>) -> Option<Self> {
+    fn decode_fields(mut fields: FieldReader<'_>, flags_known: u32) -> Option<Self> {
         let uuid = fields.array()?;
         fields.u64()?;
         let sequence = fields.u64()?;
         let created = UnixMs(fields.u64()?);
         let seed = fields.array()?;
         let (shard_count, era_count) = (fields.u16()?, fields.u16()?);
-        fields.u32()?;
+        let flags = fields.u32()?;
+        if flags & !flags_known != 0 {
+            return None;
+        }
+        let shard_manifests = flags & FLAG_SHARD_MANIFESTS != 0;
         let mut first_slots = Vec::new();
         for _ in 0..shard_count {
             first_slots.push(Slot(fields.u16()?));
@@ -309,7 +335,15 @@ impl StoreManifest {
             }
             eras.push(Era { era, state, logs });
         }
-        fields.rest_is_zero().then_some(Self { uuid, sequence, created, seed, first_slots, eras })
+        fields.rest_is_zero().then_some(Self {
+            uuid,
+            sequence,
+            created,
+            seed,
+            shard_manifests,
+            first_slots,
+            eras,
+        })
     }
 
     /// What every manifest ever written fulfils.
@@ -366,12 +400,12 @@ mod tests {
     fn golden_bytes_of_a_store_manifest() {
         let mut expected = b"OUROSTOR".to_vec();
         expected.extend([0; 4]);
-        expected.extend([1, 0, 0, 0]);
+        expected.extend([2, 0, 0, 0]);
         expected.extend(b"0123456789abcdef");
         expected.extend([0, 0, 0, 0, 0, 0x10, 0, 0]); // reserved, byte length 4096
-        expected.extend([1, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]); // sequence, created
+        expected.extend([2, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]); // sequence, created
         expected.extend(b"ABCDEFGHIJKLMNOP");
-        expected.extend([3, 0, 1, 0, 0, 0, 0, 0]); // shards, eras, reserved
+        expected.extend([3, 0, 1, 0, 1, 0, 0, 0]); // shards, eras, flags
         expected.extend([0, 0, 0x56, 0x15, 0xab, 0x2a]); // slots 0, 5462, 10923
         expected.extend([1, 0, 0, 0, 1, 0, 2, 0]); // era 1, opening, two logs
         expected.extend([1, 0, 0, 0, 0, 0, 2, 0]); // log 1: shards 0 and 1
@@ -381,7 +415,9 @@ mod tests {
         expected.resize(4096, 0);
         let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
         expected[8..12].copy_from_slice(&crc);
-        assert_eq!(manifest().encode(), expected);
+        let mut manifest = manifest();
+        manifest.note_shard_manifests();
+        assert_eq!(manifest.encode(), expected);
     }
 
     #[test]

@@ -17,7 +17,7 @@ const NOW: UnixMs = UnixMs(1_700_000_000_000);
 const DB: Db = Db(0);
 
 /// The default shards of a store, empty.
-pub(crate) fn empty_shards() -> Vec<Shard<Vec<u8>>> {
+pub(crate) fn empty_shards() -> Vec<Shard<HeapPool>> {
     let slots = SLOT_COUNT / SHARDS;
     (0..SHARDS)
         .map(|number| Shard::new(ShardId(number), number * slots..(number + 1) * slots, Term(1), NOW))

@@ -12,7 +12,7 @@ use super::{error_text, glob};
 /// Keys a call visits when COUNT does not say.
 const COUNT_DEFAULT: usize = 10;
 /// Keys that one step of KEYS visits, about.
-const WALK_COUNT: usize = 512;
+pub const WALK_COUNT: usize = 512;
 
 /// The cursor of a SCAN request; none when it is no number or was never given out. The router sends the request to
 /// the owner of its slot, and one without a cursor to any worker, which refuses it.
@@ -20,6 +20,25 @@ const WALK_COUNT: usize = 512;
 pub fn cursor_of(args: Args<'_>) -> Option<ScanCursor> {
     let cursor = ScanCursor(parse_u64_strict(args.get(1)?)?);
     cursor.slot().map(|_| cursor)
+}
+
+/// Keys that a SCAN request asks to visit; the default where it does not say, or not rightly.
+#[must_use]
+pub fn count_of(args: Args<'_>) -> usize {
+    let words = || args.iter().skip(2);
+    let count = words().zip(words().skip(1)).find(|(word, _)| word.eq_ignore_ascii_case(b"COUNT"));
+    let count = count.and_then(|(_, count)| parse_u64_strict(count));
+    count.and_then(|count| usize::try_from(count).ok()).map_or(COUNT_DEFAULT, |count| count.max(1))
+}
+
+/// Where the next step of KEYS goes on; none when this worker has no slots.
+#[must_use]
+pub fn walk_from<P: shard::io::BlockPool>(
+    shards: &shard::shard_set::ShardSet<P>,
+    state: &WalkState,
+) -> Option<ScanCursor> {
+    let first = || shards.shards().iter().map(|shard| shard.slots().0.0).min().map(ScanCursor::at_slot);
+    state.cursor.or_else(first)
 }
 
 /// What SCAN returns of what it visits.
@@ -89,13 +108,7 @@ pub(super) fn scan(ctx: &mut KeyContext<'_>, args: Args<'_>) {
 /// KEYS pattern: one step of it; true when this worker has no more keys
 pub(super) fn keys(ctx: &mut KeyContext<'_>, args: Args<'_>, state: &mut WalkState) -> bool {
     let pattern = args.at(1);
-    let first = match state.cursor {
-        Some(cursor) => cursor,
-        None => match ctx.store.shards().iter().map(|shard| shard.slots().0.0).min() {
-            Some(slot) => ScanCursor::at_slot(slot),
-            None => return true,
-        },
-    };
+    let Some(first) = walk_from(ctx.store, state) else { return true };
     let WalkState { count, out, .. } = state;
     let next = ctx.store.scan(ctx.db, first, WALK_COUNT, ctx.now, &mut |key, _| {
         if pattern == b"*" || glob::matches(pattern, key) {

@@ -15,6 +15,7 @@ use super::held_replies::HeldReplies;
 use super::job::Job;
 use super::limits::{FIGURES_NS, KEPT_BUFFER_BYTES, KEPT_BUFFERS_MAX, PUBLISH_TURNS};
 use super::message::{Peer, Requests};
+use super::parked::Parked;
 use super::service::Service;
 use super::waiting::Waiting;
 use crate::server::{Counter, Server, WorkerCounters};
@@ -49,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) forgotten: Vec<(usize, (u32, u32))>,
     pub(crate) held: HeldReplies,
     pub(crate) jobs: VecDeque<Job>,
+    /// Commands that wait for records on disk.
+    pub(crate) parked: Parked,
     /// Connections whose replies wait for the log.
     pub(crate) waiting: Waiting,
     pub(crate) spare_buffers: Vec<Vec<u8>>,
@@ -73,6 +76,7 @@ impl Core {
             forgotten: Vec::new(),
             held: HeldReplies::default(),
             jobs: VecDeque::new(),
+            parked: Parked::default(),
             waiting: Waiting::default(),
             spare_buffers: Vec::new(),
             scratch: Vec::new(),

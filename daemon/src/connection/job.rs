@@ -72,30 +72,35 @@ impl Service {
     /// One step of each request that goes over all keys or sessions.
     pub(super) fn run_jobs(&mut self, worker: &mut Worker<Service>) {
         for _ in 0..self.core.jobs.len() {
-            let Some(mut job) = self.core.jobs.pop_front() else { break };
-            let (done, barrier) = match job.command.execution {
-                Execution::Walk(step) => self.core.walk_step(worker, step, &mut job),
-                Execution::Sessions { list, .. } => {
-                    let mut out = std::mem::take(&mut job.state.out);
-                    let args = job.args();
-                    for (_, connection) in self.connections.iter() {
-                        list(&connection.client.session, args, worker.clock.now, &mut out);
+            let Some(job) = self.core.jobs.pop_front() else { break };
+            match job.command.execution {
+                Execution::Walk(_) => {
+                    if let Some(job) = self.core.park_walk(worker, job) {
+                        self.walk_on(worker, job);
                     }
-                    job.state.out = out;
-                    (true, BatchNumber::ZERO)
+                }
+                Execution::Sessions { list, .. } => {
+                    let mut out = Vec::new();
+                    for (_, connection) in self.connections.iter() {
+                        list(&connection.client.session, job.args(), worker.clock.now, &mut out);
+                    }
+                    self.answer_job(worker, &job, &out, job.state.count, BatchNumber::ZERO);
                 }
                 _ => unreachable!("only these become jobs"),
-            };
-            job.barrier = job.barrier.max(barrier);
-            if !done {
-                self.core.jobs.push_back(job);
-            } else if job.origin == worker.index {
-                self.deliver(worker, job.address, &job.state.out, job.state.count, job.barrier);
-            } else {
-                let batch =
-                    if job.barrier > worker.shards.released() { job.barrier } else { BatchNumber::ZERO };
-                self.core.held.message(job.origin, batch).push(job.address, &job.state.out, job.state.count);
             }
+        }
+    }
+
+    /// One step of a walk, whose records are in memory; the last one answers.
+    pub(super) fn walk_on(&mut self, worker: &mut Worker<Service>, mut job: Job) {
+        let Execution::Walk(step) = job.command.execution else { unreachable!("the caller knows") };
+        let (done, barrier) = self.core.walk_step(worker, step, &mut job);
+        job.barrier = job.barrier.max(barrier);
+        if done {
+            let out = std::mem::take(&mut job.state.out);
+            self.answer_job(worker, &job, &out, job.state.count, job.barrier);
+        } else {
+            self.core.jobs.push_back(job);
         }
     }
 }

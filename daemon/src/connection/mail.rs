@@ -23,7 +23,7 @@ pub(super) struct Inbox {
     /// Commands of the first message that have run.
     next: usize,
     /// What its connections may still get.
-    allowance: Allowance,
+    pub(super) allowance: Allowance,
 }
 
 impl Inbox {
@@ -139,6 +139,10 @@ impl Service {
                 self.log_is_full = true;
                 break;
             }
+            if worker.shards.is_waiting_room_full() {
+                self.log_is_full = true;
+                break;
+            }
             next += 1;
             let allowance = &mut self.inboxes[other].allowance;
             match request.task {
@@ -207,6 +211,10 @@ impl Service {
                 unreachable!("runs where its connection lives")
             }
         };
+        let of = (request.db, request.protocol);
+        if self.core.park_part(worker, (other, request.address), command, of, args) {
+            return 0;
+        }
         let now = self.core.held.message(other, BatchNumber::ZERO);
         let mut out = std::mem::take(&mut now.bytes);
         let start = out.len();

@@ -21,6 +21,7 @@ mod mail;
 pub mod message;
 mod outbox;
 mod output;
+mod parked;
 mod plan;
 mod replies;
 mod reply_slots;

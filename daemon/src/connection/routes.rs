@@ -42,6 +42,11 @@ pub(crate) struct Request<'a> {
     pub(crate) args: Args<'a>,
 }
 
+/// Whether a command looks at keys that it does not name.
+const fn is_about_all_keys(command: &Command) -> bool {
+    matches!(command.execution, Execution::Everywhere { .. } | Execution::Walk(_) | Execution::Scan(_))
+}
+
 impl Core {
     /// Runs one request of a connection, or sends it to where it runs.
     #[inline]
@@ -82,6 +87,10 @@ impl Core {
         }
         client.session.last_command = Some(command.id);
         let request = Request { me, command, args };
+        if worker.shards.may_wait() && !client.slots.is_empty() && is_about_all_keys(command) {
+            // What was asked before may wait for records on disk: it comes first.
+            return (Flow::Stall, None);
+        }
         let flow = match command.execution {
             Execution::Key(handler) => self.key(worker, client, request, handler, planned.key),
             Execution::Keys { handler, merge } => self.keys(worker, client, request, (handler, merge)),
@@ -131,6 +140,11 @@ impl Core {
         if !worker.shards.owns(key.slot) {
             let owner = usize::from(self.owners[usize::from(key.slot.0)]);
             return self.forward(worker, client, request, owner);
+        }
+        if worker.shards.may_wait()
+            && let Some(flow) = self.park(worker, client, request)
+        {
+            return flow;
         }
         let (db, protocol) = (client.session.db, client.session.protocol);
         let direct = client.slots.is_empty();
@@ -185,8 +199,7 @@ impl Core {
         let first = owners.next().unwrap_or(worker.index);
         if owners.all(|owner| owner == first) {
             if first == worker.index {
-                self.run_here(worker, client, request, handler);
-                return Flow::Continue;
+                return self.run_here(worker, client, request, handler);
             }
             return self.forward(worker, client, request, first);
         }
@@ -219,8 +232,14 @@ impl Core {
                 parts[usize::from(part)].1.extend(args.get(at + offset));
             }
         }
-        if parts.iter().any(|(owner, _)| *owner != worker.index && !self.has_room(worker, client, *owner, 1))
-        {
+        let full = |owner| {
+            if owner == worker.index {
+                worker.shards.is_waiting_room_full()
+            } else {
+                !self.has_room(worker, client, owner, 1)
+            }
+        };
+        if parts.iter().any(|(owner, _)| full(*owner)) {
             return Flow::Stall;
         }
         let mut gather = Gather::new(GatherKind::Replies(merge), client.session.protocol, parts.len(), 0);
@@ -235,9 +254,13 @@ impl Core {
             let mut joined = Requests::default();
             let session = &client.session;
             joined.push(to, command, (session.db, session.protocol), true, part_args.into_iter());
+            let part_args = joined.args(&joined.commands[0]);
+            let of = (session.db, session.protocol);
+            if self.park_part(worker, (worker.index, to), command, of, part_args) {
+                continue;
+            }
             let mut out = Vec::new();
-            let barrier =
-                self.run(worker, handler, &client.session, joined.args(&joined.commands[0]), &mut out);
+            let barrier = self.run(worker, handler, &client.session, part_args, &mut out);
             client.slots.fill(slot, part, &out, 0, barrier);
         }
         self.drain_slots(worker, client, me);
@@ -257,8 +280,7 @@ impl Core {
         let whole = (args.len() - 1).is_multiple_of(step);
         let mut slots = command.key_positions(args.len()).map(|at| worker.shards.key(args.at(at)).slot);
         let Some(first) = slots.next() else {
-            self.run_here(worker, client, request, handler);
-            return Flow::Continue;
+            return self.run_here(worker, client, request, handler);
         };
         let shard_of = |slot: Slot| self.shard_of[usize::from(slot.0)];
         if whole && slots.any(|slot| shard_of(slot) != shard_of(first)) {
@@ -273,8 +295,7 @@ impl Core {
         if owner != worker.index {
             return self.forward(worker, client, request, owner);
         }
-        self.run_here(worker, client, request, handler);
-        Flow::Continue
+        self.run_here(worker, client, request, handler)
     }
 
     fn scan(
@@ -290,8 +311,7 @@ impl Core {
         if owner != worker.index {
             return self.forward(worker, client, request, owner);
         }
-        self.run_here(worker, client, request, handler);
-        Flow::Continue
+        self.run_here(worker, client, request, handler)
     }
 
     /// Every worker makes a part: with its handler at once, without one as a job of later turns.
@@ -319,6 +339,10 @@ impl Core {
             }
             match handler {
                 Some(handler) => {
+                    let of = (client.session.db, client.session.protocol);
+                    if self.park_part(worker, (worker.index, to), command, of, args) {
+                        continue;
+                    }
                     let mut out = Vec::new();
                     let barrier = self.run(worker, handler, &client.session, args, &mut out);
                     client.slots.fill(slot, part, &out, 0, barrier);

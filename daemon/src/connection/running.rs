@@ -6,7 +6,7 @@ use shard::types::{BatchNumber, Db};
 
 use super::connection::Client;
 use super::core::Core;
-use super::routes::Request;
+use super::routes::{Flow, Request};
 use super::service::Service;
 use crate::commands::{KeyContext, KeyHandler};
 use crate::session::Session;
@@ -49,13 +49,19 @@ impl Core {
         worker.shards.take_barrier()
     }
 
+    /// Runs a request here, or puts it aside until what it looks at is in memory.
     pub(super) fn run_here(
         &mut self,
         worker: &mut Worker<Service>,
         client: &mut Client,
         request: Request<'_>,
         handler: KeyHandler,
-    ) {
+    ) -> Flow {
+        if worker.shards.may_wait()
+            && let Some(flow) = self.park(worker, client, request)
+        {
+            return flow;
+        }
         let Request { me, command, args } = request;
         let mut out = std::mem::take(&mut self.scratch);
         let barrier = self.run(worker, handler, &client.session, args, &mut out);
@@ -68,5 +74,6 @@ impl Core {
         } else {
             self.written(worker, client, me, 0, barrier);
         }
+        Flow::Continue
     }
 }

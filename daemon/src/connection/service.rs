@@ -152,6 +152,7 @@ impl EngineService for Service {
         if self.stopping.is_none() && self.accept_again_ns.is_some_and(|at| at <= worker.clock.now_ns) {
             self.accept_all(worker);
         }
+        self.run_called(worker);
         self.run_ready(worker);
         self.serve_mail(worker);
         self.run_jobs(worker);

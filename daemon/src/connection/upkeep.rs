@@ -78,6 +78,7 @@ impl Service {
         // none may be left that would write behind the clean-shutdown mark.
         let asked = self.core.remote_bytes.iter().any(|&bytes| bytes > 0);
         let served = !asked
+            && self.core.parked.is_empty()
             && self.core.held.is_empty()
             && self.core.forgotten.is_empty()
             && self.inboxes.iter().all(Inbox::is_empty);

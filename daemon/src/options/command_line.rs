@@ -119,6 +119,13 @@ pub(super) struct CommandLine {
     /// Size of a log segment file, in bytes
     #[arg(long, value_name = "SIZE", default_value = "64mb", value_parser = parse_size, help_heading = "Storage")]
     wal_segment_bytes: u64,
+    /// Log bytes of one worker above which a checkpoint is made, so that the log can be reused; more where the store is
+    /// large, so that checkpoints stay a small part of what is written
+    #[arg(long, value_name = "SIZE", default_value = "256mb", value_parser = parse_size, help_heading = "Storage")]
+    checkpoint_log_bytes: u64,
+    /// Memory for data and index, over all workers; 0: no limit. On disk, records beyond it are read back when asked for
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size, help_heading = "Storage")]
+    maxmemory: u64,
     /// How the log is made durable
     #[arg(
         long,
@@ -232,6 +239,8 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         storage: line.storage,
         wal,
         wal_segment_bytes: line.wal_segment_bytes,
+        checkpoint_log_bytes: line.checkpoint_log_bytes,
+        max_memory: line.maxmemory,
         wal_sync: line.wal_sync,
         admin: line.admin,
         bulk_bytes_max: line.proto_max_bulk_len,

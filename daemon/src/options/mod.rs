@@ -68,6 +68,10 @@ pub struct Options {
     pub wal: bool,
     /// Size of a log segment file in bytes.
     pub wal_segment_bytes: u64,
+    /// Log bytes of one worker above which a checkpoint is made.
+    pub checkpoint_log_bytes: u64,
+    /// Bytes of memory for data and index over all workers; 0: no limit.
+    pub max_memory: u64,
     /// How the log is made durable.
     pub wal_sync: WalSync,
     /// Where health and metrics are served; none when they are not.

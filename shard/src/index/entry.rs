@@ -5,7 +5,7 @@
 pub struct ExtentNumber(pub u32);
 
 /// Where a record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Location {
     /// The extent that holds it.
     pub extent: ExtentNumber,
@@ -18,12 +18,14 @@ const OFFSET_BITS: u32 = 20;
 const OFFSET_MASK: u32 = (1 << OFFSET_BITS) - 1;
 const CLASS_BITS: u32 = 8;
 const FLAG_IN_WHEEL: u32 = 1 << (OFFSET_BITS + CLASS_BITS);
+const FLAG_HAS_DEADLINE: u32 = FLAG_IN_WHEEL << 1;
+const FLAGS: u32 = FLAG_IN_WHEEL | FLAG_HAS_DEADLINE;
 
 const _: () = assert!(crate::limits::EXTENT_BYTES == 1 << OFFSET_BITS);
 const _: () = assert!(size_of::<Entry>() == 12);
 
 /// An upper bound of a record's length in 8 bits, within 1/8 of it: what one read must cover.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LengthClass(pub u8);
 
 impl LengthClass {
@@ -73,13 +75,25 @@ impl Entry {
         entry
     }
 
+    /// The entry as it stands in a snapshot.
+    #[must_use]
+    pub const fn to_words(self) -> [u32; 3] {
+        [self.hash, self.extent, self.packed]
+    }
+
+    /// The entry that stands in a snapshot as these words.
+    #[must_use]
+    pub const fn from_words([hash, extent, packed]: [u32; 3]) -> Self {
+        Self { hash, extent, packed }
+    }
+
     /// Points the entry at another place; the flags stay.
     #[inline]
     pub fn move_to(&mut self, location: Location, record_len: usize) {
         assert!(location.offset <= OFFSET_MASK, "offset within an extent");
         let class = u32::from(LengthClass::of(record_len).0);
         self.extent = location.extent.0;
-        self.packed = (self.packed & FLAG_IN_WHEEL) | (class << OFFSET_BITS) | location.offset;
+        self.packed = (self.packed & FLAGS) | (class << OFFSET_BITS) | location.offset;
     }
 
     /// The stored hash bits.
@@ -101,6 +115,23 @@ impl Entry {
     pub fn length_class(&self) -> LengthClass {
         let class = (self.packed >> OFFSET_BITS) & 0xff;
         LengthClass(u8::try_from(class).unwrap_or(u8::MAX))
+    }
+
+    /// Whether the key has a deadline.
+    #[must_use]
+    #[inline]
+    pub fn has_deadline(&self) -> bool {
+        self.packed & FLAG_HAS_DEADLINE != 0
+    }
+
+    /// Notes whether the key has a deadline.
+    #[inline]
+    pub fn set_has_deadline(&mut self, has_deadline: bool) {
+        if has_deadline {
+            self.packed |= FLAG_HAS_DEADLINE;
+        } else {
+            self.packed &= !FLAG_HAS_DEADLINE;
+        }
     }
 
     /// Whether the timing wheel holds an entry for this key, no later than its deadline.
@@ -141,8 +172,11 @@ mod tests {
         let mut entry = Entry::new(0xdead_beef, place, 513);
         assert_eq!((entry.hash(), entry.location(), entry.in_wheel()), (0xdead_beef, place, false));
         entry.set_in_wheel(true);
+        entry.set_has_deadline(true);
         let other = Location { extent: ExtentNumber(1), offset: 0 };
         entry.move_to(other, 7);
         assert_eq!((entry.location(), entry.in_wheel(), entry.length_class()), (other, true, LengthClass(7)));
+        entry.set_in_wheel(false);
+        assert_eq!((entry.has_deadline(), entry.in_wheel(), entry.hash()), (true, false, 0xdead_beef));
     }
 }

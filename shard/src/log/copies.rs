@@ -10,6 +10,7 @@ use crate::io::{
 };
 use crate::log::manifest::{LogManifest, ManifestRead};
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
+use crate::shard_manifest::ShardManifest;
 use crate::store_manifest::StoreManifest;
 
 /// Bytes of one read of a manifest.
@@ -37,6 +38,20 @@ impl TwoCopies for LogManifest {
 }
 
 impl TwoCopies for StoreManifest {
+    fn decode(bytes: &[u8]) -> ManifestRead<Self> {
+        Self::decode(bytes)
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        self.encode()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+impl TwoCopies for ShardManifest {
     fn decode(bytes: &[u8]) -> ManifestRead<Self> {
         Self::decode(bytes)
     }

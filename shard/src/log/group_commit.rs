@@ -55,6 +55,8 @@ pub struct Log<P: BlockPool> {
     pub(super) last_crc: u32,
     pub(super) last_kind: BatchKind,
     pub(super) last_sync_ns: u64,
+    /// Batches up to this one are to be made durable at once, whatever the policy.
+    pub(super) wanted_durable: BatchNumber,
     // segments, see rotation.rs
     pub(super) current: CurrentSegment,
     pub(super) closed: VecDeque<ClosedSegment>,
@@ -106,6 +108,7 @@ impl<P: BlockPool> Log<P> {
             last_crc: from.end.crc,
             last_kind: from.last_kind,
             last_sync_ns: 0,
+            wanted_durable: BatchNumber::ZERO,
             current: from.current,
             closed: from.closed,
             rotation: Rotation::None,
@@ -219,7 +222,8 @@ impl<P: BlockPool> Log<P> {
             SyncPolicy::Never => false,
         };
         let forced = drained && (self.rotation.is_under_way() || self.shutdown != Shutdown::Running);
-        if due || forced {
+        let wanted = self.flights.durable() < self.wanted_durable;
+        if due || forced || wanted {
             let id = self.ids.next();
             self.flights.start_sync(id, self.now_ns);
             self.last_sync_ns = self.now_ns;

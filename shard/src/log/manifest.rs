@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `OUROLOGM` |
 //! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
-//! | 12 | 4 | format version | 1 |
+//! | 12 | 4 | format version | 2 (1: floors have no kind, all are 0) |
 //! | 16 | 16 | store | uuid |
 //! | 32 | 4 | log | id of the worker log |
 //! | 36 | 4 | byte length | with padding |
@@ -18,7 +18,7 @@
 //! | 68 | 4 | reserved | 0 |
 //! | 72 | 24 each | segments | generation 8, file bytes 8, file number 4, reserved 4; in order of generation |
 //! | | 16 each | free files | file bytes 8, file number 4, reserved 4 |
-//! | | 32 + 4n each | floors | shard 2, database count n 2, term 4, LSN 8, batch 8, next keyspace 4, reserved 4; then the keyspace 4 of each database |
+//! | | 32 + 4n each | floors | shard 2, database count n 2, term 4, LSN 8, batch 8, next keyspace 4, kind 4 (0 empty, 1 snapshot); then the keyspace 4 of each database |
 //!
 //! Generations of the segments are contiguous. All but the last are in use; the last may be a standby.
 
@@ -26,13 +26,13 @@ use crate::io::BLOCK_BYTES;
 use crate::limits::{LOG_MANIFEST_BYTES_MAX, LOG_SEGMENT_BYTES_MIN};
 use crate::log::LogIdentity;
 use crate::log::fields::{FieldReader, FieldWriter};
-use crate::shard::ShardFloor;
+use crate::shard::{FloorKind, ShardFloor};
 use crate::types::{BatchNumber, KeyspaceId, LogId, Lsn, ShardId, Term};
 
 /// First bytes of a log manifest.
 pub const LOG_MANIFEST_MAGIC: [u8; 8] = *b"OUROLOGM";
 /// Version of the layout that this program writes, and the newest it reads.
-pub const LOG_MANIFEST_FORMAT: u32 = 1;
+pub const LOG_MANIFEST_FORMAT: u32 = 2;
 
 const HEAD_BYTES: usize = 72;
 
@@ -174,7 +174,11 @@ impl LogManifest {
         for FloorEntry { floor, batch } in &self.floors {
             let Ok(count) = u16::try_from(floor.keyspaces.len()) else { unreachable!("databases are u8") };
             fields.u16(floor.shard.0).u16(count).u32(floor.term.0).u64(floor.lsn.0).u64(batch.0);
-            fields.u32(floor.next_keyspace).u32(0);
+            let kind = match floor.kind {
+                FloorKind::Empty => 0,
+                FloorKind::Snapshot => 1,
+            };
+            fields.u32(floor.next_keyspace).u32(kind);
             for keyspace in &floor.keyspaces {
                 fields.u32(keyspace.0);
             }
@@ -187,12 +191,12 @@ impl LogManifest {
     /// Reads one copy; `bytes` is the file from its start, it may be longer than the manifest.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> ManifestRead<Self> {
-        read_manifest(bytes, &LOG_MANIFEST_MAGIC, LOG_MANIFEST_FORMAT, |fields| {
-            Self::decode_fields(fields).filter(Self::is_consistent)
+        read_manifest(bytes, &LOG_MANIFEST_MAGIC, LOG_MANIFEST_FORMAT, |format, fields| {
+            Self::decode_fields(fields, format).filter(Self::is_consistent)
         })
     }
 
-    fn decode_fields(mut fields: FieldReader<'_>) -> Option<Self> {
+    fn decode_fields(mut fields: FieldReader<'_>, format: u32) -> Option<Self> {
         let uuid = fields.array()?;
         let log = LogId(fields.u32()?);
         fields.u32()?;
@@ -220,13 +224,19 @@ impl LogManifest {
             let (shard, database_count, term) = (ShardId(fields.u16()?), fields.u16()?, Term(fields.u32()?));
             let (lsn, batch) = (Lsn(fields.u64()?), BatchNumber(fields.u64()?));
             let next_keyspace = fields.u32()?;
-            fields.u32()?;
+            let kind = match fields.u32()? {
+                0 => FloorKind::Empty,
+                1 if format > 1 => FloorKind::Snapshot,
+                _ => return None,
+            };
             let mut keyspaces = Vec::new();
             for _ in 0..database_count {
                 keyspaces.push(KeyspaceId(fields.u32()?));
             }
-            floors
-                .push(FloorEntry { floor: ShardFloor { shard, lsn, term, next_keyspace, keyspaces }, batch });
+            floors.push(FloorEntry {
+                floor: ShardFloor { kind, shard, lsn, term, next_keyspace, keyspaces },
+                batch,
+            });
         }
         fields.rest_is_zero().then_some(Self {
             uuid,
@@ -278,19 +288,19 @@ pub(crate) fn seal_manifest(fields: FieldWriter) -> Vec<u8> {
     bytes
 }
 
-/// Reads a manifest: `decode` gets the fields behind the format version, and gives `None` for what was never written.
+/// Reads a manifest: `decode` gets the format version and the fields behind it, and gives `None` for what was never written.
 pub(crate) fn read_manifest<M>(
     bytes: &[u8],
     magic: &[u8; 8],
     newest_format: u32,
-    decode: impl FnOnce(FieldReader<'_>) -> Option<M>,
+    decode: impl FnOnce(u32, FieldReader<'_>) -> Option<M>,
 ) -> ManifestRead<M> {
     let Some(bytes) = checked_manifest(bytes, magic) else { return ManifestRead::Invalid };
     let mut fields = FieldReader::new(&bytes[FORMAT_AT..]);
     match fields.u32() {
         Some(format) if format > newest_format => ManifestRead::Newer(format),
-        Some(format) if format == newest_format => {
-            decode(fields).map_or(ManifestRead::Invalid, ManifestRead::Valid)
+        Some(format) if format > 0 => {
+            decode(format, fields).map_or(ManifestRead::Invalid, ManifestRead::Valid)
         }
         _ => ManifestRead::Invalid,
     }
@@ -333,6 +343,7 @@ mod tests {
             free: vec![FreeFile { file: 1, file_bytes: 0x0010_0000 }],
             floors: vec![FloorEntry {
                 floor: ShardFloor {
+                    kind: FloorKind::Snapshot,
                     shard: ShardId(5),
                     lsn: Lsn(99),
                     term: Term(2),
@@ -349,7 +360,7 @@ mod tests {
         let bytes = manifest().encode();
         let mut expected = b"OUROLOGM".to_vec();
         expected.extend([0; 4]);
-        expected.extend([1, 0, 0, 0]);
+        expected.extend([2, 0, 0, 0]);
         expected.extend(b"0123456789abcdef");
         expected.extend([2, 0, 0, 0, 0, 0x10, 0, 0]); // log, byte length 4096
         expected.extend([5, 0, 0, 0, 0, 0, 0, 0]); // sequence
@@ -360,7 +371,7 @@ mod tests {
         expected.extend([0, 0, 0x10, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]); // free file 1
         expected.extend([5, 0, 1, 0, 2, 0, 0, 0]); // floor: shard, keyspaces, term
         expected.extend([99, 0, 0, 0, 0, 0, 0, 0, 44, 0, 0, 0, 0, 0, 0, 0]); // LSN, batch
-        expected.extend([6, 0, 0, 0, 0, 0, 0, 0]); // next keyspace, reserved
+        expected.extend([6, 0, 0, 0, 1, 0, 0, 0]); // next keyspace, kind
         expected.extend([5, 0, 0, 0]); // database 0 shows keyspace 5
         expected.resize(4096, 0);
         let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
@@ -388,6 +399,22 @@ mod tests {
         let crc = crc32fast::hash(&bytes[12..]).to_le_bytes();
         bytes[8..12].copy_from_slice(&crc);
         assert_eq!(LogManifest::decode(&bytes), ManifestRead::Newer(9));
+    }
+
+    #[test]
+    fn format_1_had_floors_of_one_kind() {
+        let mut old = manifest();
+        old.floors[0].floor.kind = FloorKind::Empty;
+        let mut bytes = old.encode();
+        bytes[12] = 1;
+        let crc = crc32fast::hash(&bytes[12..]).to_le_bytes();
+        bytes[8..12].copy_from_slice(&crc);
+        assert_eq!(LogManifest::decode(&bytes), ManifestRead::Valid(old));
+        let mut bytes = manifest().encode();
+        bytes[12] = 1;
+        let crc = crc32fast::hash(&bytes[12..]).to_le_bytes();
+        bytes[8..12].copy_from_slice(&crc);
+        assert_eq!(LogManifest::decode(&bytes), ManifestRead::Invalid);
     }
 
     #[test]

@@ -16,6 +16,11 @@ impl RequestIds {
         Self(1)
     }
 
+    /// Ids from `first` on: each machine that shares a performer with others has a range of its own.
+    pub(crate) const fn starting_at(first: u64) -> Self {
+        Self(first)
+    }
+
     pub(crate) fn next(&mut self) -> RequestId {
         let id = RequestId(self.0);
         self.0 += 1;

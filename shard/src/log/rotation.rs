@@ -280,6 +280,12 @@ impl<P: BlockPool> Log<P> {
         self.closed.len() + 1
     }
 
+    /// Bytes that a start would read: those of the segments in use up to their ends.
+    #[must_use]
+    pub fn bytes_to_replay(&self) -> u64 {
+        self.closed.iter().map(|closed| closed.entry.file_bytes).sum::<u64>() + self.current.offset
+    }
+
     /// Bytes of all files of the log: segments, the one ahead, free ones.
     #[must_use]
     pub fn bytes_in_use(&self) -> u64 {
@@ -289,12 +295,17 @@ impl<P: BlockPool> Log<P> {
     }
 }
 
-/// Puts a floor into the manifest, in order of shards; a floor never goes back.
+/// Puts a floor into the manifest, in order of shards; a floor never goes back, neither in the shard's history nor in the
+/// log: what lies before it may be gone already.
 fn set_floor(manifest: &mut LogManifest, entry: FloorEntry) {
     let shard = entry.floor.shard;
     match manifest.floors.binary_search_by_key(&shard, |entry| entry.floor.shard) {
-        Ok(at) if manifest.floors[at].floor.lsn <= entry.floor.lsn => manifest.floors[at] = entry,
-        Ok(_) => {}
+        Ok(at) => {
+            let old = &mut manifest.floors[at];
+            if old.floor.lsn <= entry.floor.lsn && old.batch <= entry.batch {
+                *old = entry;
+            }
+        }
         Err(at) => manifest.floors.insert(at, entry),
     }
 }

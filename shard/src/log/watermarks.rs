@@ -80,6 +80,15 @@ impl<P: BlockPool> Log<P> {
         self.pump();
     }
 
+    /// Makes all batches up to this one durable soon, whatever the policy: a checkpoint waits for it.
+    pub fn want_durable(&mut self, batch: BatchNumber) {
+        if batch > self.wanted_durable {
+            assert!(batch <= self.appended, "only what was begun becomes durable");
+            self.wanted_durable = batch;
+            self.pump();
+        }
+    }
+
     /// Whether the next segment is there.
     #[must_use]
     pub fn space(&self) -> LogSpace {

@@ -1,14 +1,22 @@
 //! Brings a store up, as the engine does: store manifest, logs of all eras, a new era when the number of workers
 //! changed. May be cut short by a crash after any completion.
 
-use crate::io::{Fatal, FileId, IoDone, IoRequest, ManifestCopy};
+use crate::checkpoint::ShardFiles;
+use crate::cold::ColdReadProblem;
+use crate::io::{
+    BLOCK_BYTES, Fatal, FileId, IoBuffer, IoDone, IoOperation, IoRequest, ManifestCopy, RequestId,
+};
 use crate::key::KeyHasher;
 use crate::log::recovery::{LogRecovery, RecoveryEvent, RecoveryMode, RecoveryStart, RefuseToStart};
 use crate::log::{Log, LogConfig};
+use crate::record::Record;
 use crate::shard::Shard;
-use crate::shard_set::ShardSet;
+use crate::shard_manifest::ShardManifest;
+use crate::shard_open::{ShardManifestWrite, ShardOpen, ShardOpenError, check_reached};
+use crate::shard_set::{ShardSet, StorageConfig, first_request_id};
 use crate::sim::disk::SimDisk;
 use crate::sim::report::SimReport;
+use crate::snapshot::SnapshotError;
 use crate::store_files::{StoreManifestError, StoreManifestFound, StoreManifestLoad, StoreManifestWrite};
 use crate::store_manifest::{EraState, StoreManifest};
 use crate::testing::HeapPool;
@@ -56,9 +64,13 @@ pub struct Boot<'a> {
     pub shard_count: u16,
     /// The time.
     pub now: UnixMs,
+    /// When storage does things of its own accord.
+    pub storage: StorageConfig,
+    /// Salt of the extents that this run makes.
+    pub salt: u32,
 }
 
-type ShardOf = Shard<Vec<u8>>;
+type ShardOf = Shard<HeapPool>;
 
 impl Boot<'_> {
     /// Checksum seed of the simulated stores' batches.
@@ -74,7 +86,7 @@ impl Boot<'_> {
     /// It is down.
     pub fn run(mut self) -> Result<Up, Down> {
         let mut manifest = self.load_manifest()?;
-        let mut shards = self.empty_shards(&manifest);
+        let (mut shards, mut shard_manifests) = self.open_shards(&manifest)?;
         let mut logs = Vec::new();
         let mut term = Term(0);
         for era in manifest.eras.clone() {
@@ -87,10 +99,27 @@ impl Boot<'_> {
                 logs.extend(log);
             }
         }
+        for (entry, log) in manifest.current_era().logs.iter().zip(&logs) {
+            let own = usize::from(entry.first_shard.0)..usize::from(entry.first_shard.0 + entry.shard_count);
+            for (shard, of) in shards[own.clone()].iter().zip(&shard_manifests[own]) {
+                check_reached(shard, of, (entry.log, log.appended())).map_err(|error| {
+                    self.report.count_shard_refusal(&error);
+                    refused(error.to_string())
+                })?;
+            }
+        }
+        let before = manifest.sequence;
+        if !manifest.shard_manifests {
+            self.create_shard_manifests(&manifest, &mut shard_manifests)?;
+            manifest.note_shard_manifests();
+        }
         if manifest.current_era().state == EraState::Opening {
             manifest.mark_open();
+        }
+        if manifest.sequence > before {
             self.write_manifest(&manifest, false)?;
         }
+        self.disk.remove_obsolete_snapshots(&shard_manifests);
         if logs.len() != usize::from(self.worker_count) {
             logs = self.change_workers(logs, &mut manifest, &mut shards, &mut term)?;
         }
@@ -100,9 +129,16 @@ impl Boot<'_> {
         for (entry, log) in manifest.current_era().logs.iter().zip(logs) {
             let mut own: Vec<ShardOf> = shards.by_ref().take(usize::from(entry.shard_count)).collect();
             for shard in &mut own {
-                shard.set_term(log.term());
+                shard.set_term(log.term().max(shard.term()));
             }
-            workers.push(ShardSet::new(own, hasher, HeapPool, Some(log)));
+            let files = own.iter().enumerate().map(|(position, shard)| {
+                let own = shard_manifests[usize::from(shard.id().0)].clone();
+                ShardFiles::new(own, manifest.extent_seal(shard.id()), first_request_id(position))
+            });
+            let files = files.collect();
+            let mut set = ShardSet::new(own, hasher, HeapPool, Some(log));
+            set.keep_files(files, self.storage);
+            workers.push(set);
         }
         Ok(Up { workers, manifest })
     }
@@ -114,6 +150,103 @@ impl Boot<'_> {
             .zip(firsts.zip(ends))
             .map(|(id, (first, end))| Shard::new(ShardId(id), first..end, Term(1), self.now))
             .collect()
+    }
+
+    /// Opens every shard as of its snapshot.
+    fn open_shards(&mut self, manifest: &StoreManifest) -> Result<(Vec<ShardOf>, Vec<ShardManifest>), Down> {
+        let mut shards = self.empty_shards(manifest);
+        let mut manifests = Vec::new();
+        for shard in &mut shards {
+            let seal = manifest.extent_seal(shard.id());
+            shard.keep_on_disk(seal, self.salt);
+            let mut open = ShardOpen::new(manifest.uuid, seal, !manifest.shard_manifests, HeapPool);
+            let opened = loop {
+                let done = self.step(|| open.next_io())?;
+                match open.on_io(done, shard) {
+                    Ok(None) => {}
+                    Ok(Some(opened)) => break opened,
+                    Err(error) => {
+                        self.report.count_shard_refusal(&error);
+                        let by_error = matches!(
+                            error,
+                            ShardOpenError::Io(_) | ShardOpenError::Snapshot(SnapshotError::Io { .. })
+                        );
+                        return Err(Down::Refused { why: error.to_string(), by_error });
+                    }
+                }
+            };
+            if opened.repaired {
+                self.report.count("rule ShardManifestRepaired");
+            }
+            if shard.extents().last_byte_on_disk()
+                > self.disk.file_len(FileId::ShardData { shard: shard.id() })
+            {
+                self.report.count("refused DataFileShort");
+                return Err(refused("a data file is missing or too short".into()));
+            }
+            let own = opened.manifest.unwrap_or_else(|| ShardManifest::create(manifest.uuid, shard.id()));
+            manifests.push(own);
+        }
+        Ok((shards, manifests))
+    }
+
+    fn create_shard_manifests(
+        &mut self,
+        manifest: &StoreManifest,
+        manifests: &mut [ShardManifest],
+    ) -> Result<(), Down> {
+        for own in manifests {
+            *own = ShardManifest::create(manifest.uuid, own.shard);
+            let mut write = ShardManifestWrite::new(own, HeapPool);
+            loop {
+                let done = self.step(|| write.next_io())?;
+                if write.on_io(done).map_err(failed)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads back what applying a record needs.
+    fn read_back(
+        &mut self,
+        record: &Record<'_>,
+        hasher: &KeyHasher,
+        shard: &mut ShardOf,
+    ) -> Result<(), Down> {
+        let mut reads = Vec::new();
+        shard.replay_needs(record, &hasher.key(record.key), |read| reads.push(read));
+        for read in reads {
+            self.report.count("records read back in a replay");
+            let file = FileId::ShardData { shard: shard.id() };
+            let mut bytes = Vec::new();
+            let result = loop {
+                // The log's own reads are in flight meanwhile: this one is waited for.
+                let len = read.place.len - bytes.len();
+                let offset = read.place.offset + bytes.len() as u64;
+                let operation = IoOperation::Read { file, offset, buffer: vec![0; len], len };
+                let request = IoRequest { id: RequestId(1), operation };
+                let done = self.disk.perform_at_once(request, self.report);
+                let IoBuffer::Owned(buffer) = done.buffer else { unreachable!("a read's buffer comes back") };
+                match done.result {
+                    Err(error) => break Err(error),
+                    Ok(len) => {
+                        let whole = len - len % BLOCK_BYTES;
+                        bytes.extend_from_slice(&buffer[..whole]);
+                        if whole == 0 || bytes.len() == read.place.len {
+                            break Ok(bytes.len());
+                        }
+                    }
+                }
+            };
+            shard.replay_take(read, &mut bytes, result).map_err(|error| {
+                self.report.count("refused ReplayRead");
+                let by_error = !matches!(error.problem, ColdReadProblem::Damaged);
+                Down::Refused { why: error.to_string(), by_error }
+            })?;
+        }
+        Ok(())
     }
 
     fn load_manifest(&mut self) -> Result<StoreManifest, Down> {
@@ -178,23 +311,19 @@ impl Boot<'_> {
         let hasher = KeyHasher::new(SEED);
         let mut scratch = Vec::new();
         let mut recovery = LogRecovery::new(start, self.config, HeapPool);
-        let now = self.now;
         loop {
             while let Some(event) = recovery.next_event() {
                 match event {
                     RecoveryEvent::Floor(floor) => {
-                        let shard = &mut shards[usize::from(floor.shard.0)];
-                        // A floor of a later era is behind all that the earlier ones hold.
-                        if shard.lsn() < floor.lsn {
-                            let (first, count) = shard.slots();
-                            *shard = Shard::new(floor.shard, first.0..first.0 + count, Term(1), now);
-                            shard.start_at(floor);
-                        }
+                        shards[usize::from(floor.shard.0)]
+                            .take_floor(floor)
+                            .map_err(|error| refused(error.to_string()))?;
                     }
                     RecoveryEvent::Record { record, bytes } => {
                         let Some(shard) = shards.get_mut(usize::from(record.shard.0)) else {
                             return Err(refused("a record of a shard that is none".into()));
                         };
+                        self.read_back(&record, &hasher, shard)?;
                         shard
                             .apply(&record, bytes, &hasher, &mut HeapPool, &mut scratch)
                             .map_err(|error| refused(error.to_string()))?;

@@ -76,6 +76,9 @@ fn damage_both_copies(
         FileId::LogManifest { log, .. } => FileId::LogManifest { log, copy },
         // A segment has its two copies in one file; see `damage_block`.
         FileId::StoreManifest(_) | FileId::Segment { .. } => FileId::StoreManifest(copy),
+        FileId::ShardManifest { shard, .. }
+        | FileId::ShardData { shard }
+        | FileId::ShardSnapshot { shard, .. } => FileId::ShardManifest { shard, copy },
     });
     report.count("fault both manifests rotten");
     for name in both {

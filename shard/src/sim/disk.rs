@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::io::{BLOCK_BYTES, FileId, IoBuffer, IoDone, IoError, IoOperation, IoRequest, RequestId};
+use crate::shard_manifest::ShardManifest;
 use crate::sim::options::Rates;
 use crate::sim::report::SimReport;
 use crate::sim::rng::Rng;
@@ -160,6 +161,28 @@ impl SimDisk {
         Self { files, ..Self::new(seed, Rates { crash_in_boot: 0, ..Rates::default() }) }
     }
 
+    /// A salt for the extents of a run.
+    pub fn draw_salt(&mut self) -> u32 {
+        u32::try_from(self.rng.draw() >> 32).unwrap_or(0)
+    }
+
+    /// Length of a file, if it is there.
+    #[must_use]
+    pub fn file_len(&self, file: FileId) -> Option<u64> {
+        self.files.get(&file).map(|file| file.current.len() as u64)
+    }
+
+    /// Removes snapshots that no manifest names, as a start does.
+    pub fn remove_obsolete_snapshots(&mut self, manifests: &[ShardManifest]) {
+        self.files.retain(|file, _| match file {
+            FileId::ShardSnapshot { shard, number } => manifests.iter().any(|manifest| {
+                let named = manifest.snapshot.as_ref().map(|snapshot| snapshot.number);
+                manifest.shard == *shard && named == Some(*number)
+            }),
+            _ => true,
+        });
+    }
+
     /// The files as they would be had no write been lost or gone astray.
     #[must_use]
     pub fn true_files(&self) -> Files {
@@ -211,6 +234,16 @@ impl SimDisk {
         let IoRequest { id, operation } = request;
         let done = self.perform(id, operation, submitted, report);
         Some((owner, done))
+    }
+
+    /// Performs a request that is waited for, past all that is in flight.
+    pub fn perform_at_once(
+        &mut self,
+        request: IoRequest<HeapPool>,
+        report: &mut SimReport,
+    ) -> IoDone<HeapPool> {
+        self.time += 1;
+        self.perform(request.id, request.operation, self.time, report)
     }
 
     fn fault(&mut self, per_mille: u64) -> bool {

@@ -45,6 +45,10 @@ pub struct Driver {
     pub(super) now: UnixMs,
     pub(super) now_ns: u64,
     pub(super) value_counter: u64,
+    /// The ticket of the operation at hand, to be finished when it has run.
+    pub(super) ticket: Option<(usize, u32)>,
+    /// A write failed in the middle of an operation.
+    pub(super) must_abort: bool,
     pub(super) report: SimReport,
 }
 
@@ -86,6 +90,8 @@ impl Driver {
             now: UnixMs(1_700_000_000_000),
             now_ns: 1_000_000_000,
             value_counter: 0,
+            ticket: None,
+            must_abort: false,
             report: SimReport::default(),
             options,
         }
@@ -116,6 +122,9 @@ impl Driver {
         self.now_ns += pause * 1_000_000;
         for _ in 0..=self.rng.below(self.options.turn_max) {
             self.operation()?;
+            if std::mem::take(&mut self.must_abort) {
+                return self.abort();
+            }
         }
         if self.rng.chance(self.options.flush) {
             self.flush();
@@ -125,6 +134,10 @@ impl Driver {
             if let Some(log) = self.workers[at].log_mut() {
                 log.rotate();
             }
+        }
+        if self.rng.chance(self.options.checkpoints) {
+            let at = self.rng.position(self.workers.len());
+            self.workers[at].checkpoint();
         }
         if self.rng.chance(3) {
             self.change_policy();
@@ -143,7 +156,7 @@ impl Driver {
                 self.workers[at].tick(self.now, self.now_ns, 4);
                 self.follow(at);
             }
-            self.workers[at].close_batch(self.now_ns);
+            self.workers[at].end_turn(self.now, self.now_ns);
         }
         self.submit_all();
         for _ in 0..self.rng.below(self.options.completions_max + 1) {

@@ -8,6 +8,7 @@
 //! or that the store refuses for a reason. A seed replays a run exactly.
 
 pub mod boot;
+mod cold;
 pub mod damage;
 pub mod disk;
 pub mod driver;

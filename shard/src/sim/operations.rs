@@ -46,13 +46,16 @@ impl Driver {
     pub(super) fn operation(&mut self) -> Result<(), String> {
         self.report.operations += 1;
         match self.rng.below(100) {
-            0..45 => self.set(),
+            0..45 => self.set()?,
             45..70 => self.get()?,
             70..78 => self.delete()?,
             78..84 => self.expire()?,
             84..92 => self.append()?,
-            92..98 => self.group(),
+            92..98 => self.group()?,
             _ => self.count_keys(),
+        }
+        if let Some((worker, ticket)) = self.ticket.take() {
+            self.workers[worker].finish(ticket);
         }
         Ok(())
     }
@@ -65,22 +68,29 @@ impl Driver {
         self.replies[worker].push_back(Reply { barrier, tells, strict });
     }
 
-    pub(super) fn set(&mut self) {
+    pub(super) fn set(&mut self) -> Result<(), String> {
         let key = self.any_key();
         let deadline = self.any_deadline();
         let value = self.any_value(deadline);
         let (worker, shard) = self.place(&key);
+        if !self.bring(worker, &[&key])? {
+            return Ok(());
+        }
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
         set.put(Db(key.0), &full, &value.value, deadline);
         let after = self.lsn_of(worker, shard);
         self.models[usize::from(shard.0)].change(after, false, vec![(key, Some(value))]);
         self.reply(worker, vec![(shard, after)]);
+        Ok(())
     }
 
     pub(super) fn get(&mut self) -> Result<(), String> {
         let key = self.any_key();
         let (worker, shard) = self.place(&key);
+        if !self.bring(worker, &[&key])? {
+            return Ok(());
+        }
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
         let found = set.lookup(Db(key.0), &full, self.now);
@@ -137,6 +147,9 @@ impl Driver {
     pub(super) fn delete(&mut self) -> Result<(), String> {
         let key = self.any_key();
         let (worker, _) = self.place(&key);
+        if !self.bring(worker, &[&key])? {
+            return Ok(());
+        }
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
         let there = set.delete(Db(key.0), &full, self.now);
@@ -147,6 +160,9 @@ impl Driver {
         let key = self.any_key();
         let deadline = self.any_deadline();
         let (worker, _) = self.place(&key);
+        if !self.bring(worker, &[&key])? {
+            return Ok(());
+        }
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
         let there = set.set_deadline(Db(key.0), &full, deadline, self.now);
@@ -164,6 +180,9 @@ impl Driver {
         self.value_counter += 1;
         let bytes = self.value_counter.to_le_bytes();
         let gap = usize::try_from(self.rng.below(20)).unwrap_or(0);
+        if !self.bring(worker, &[&key])? {
+            return Ok(());
+        }
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
         let offset = u32::try_from(len + gap).unwrap_or(u32::MAX);
@@ -182,19 +201,25 @@ impl Driver {
     }
 
     /// Several writes that count together per shard, on one worker.
-    pub(super) fn group(&mut self) {
+    pub(super) fn group(&mut self) -> Result<(), String> {
         let (worker, _) = {
             let key = self.any_key();
             self.place(&key)
         };
         let mut effects: Vec<(ShardId, ModelKey, Option<ModelValue>)> = Vec::new();
-        self.workers[worker].begin_group();
+        let mut keys: Vec<ModelKey> = Vec::new();
         for _ in 0..2 + self.rng.below(6) {
             let key = self.any_key();
-            let (own, shard) = self.place(&key);
-            if own != worker || effects.iter().any(|(_, of, _)| *of == key) {
-                continue;
+            if self.place(&key).0 == worker && !keys.contains(&key) {
+                keys.push(key);
             }
+        }
+        if !self.bring(worker, &keys.iter().collect::<Vec<_>>())? {
+            return Ok(());
+        }
+        self.workers[worker].begin_group();
+        for key in keys {
+            let (_, shard) = self.place(&key);
             let deletes = self.rng.chance(200);
             let value = self.any_value(None);
             let set = &mut self.workers[worker];
@@ -221,6 +246,7 @@ impl Driver {
             self.models[usize::from(shard.0)].change(after, true, own);
         }
         self.reply(worker, tells);
+        Ok(())
     }
 
     pub(super) fn count_keys(&mut self) {

@@ -2,6 +2,7 @@
 //! of faults reaches states that a run with all of them never does).
 
 use crate::log::{LogConfig, PlantedBug, SyncMethod, SyncPolicy};
+use crate::shard_set::StorageConfig;
 use crate::sim::rng::Rng;
 
 /// Faults per 1000 chances; 0: never.
@@ -58,6 +59,10 @@ pub struct Options {
     pub rates: Rates,
     /// Per 1000 rounds: FLUSHALL.
     pub flush: u64,
+    /// When storage does things of its own accord.
+    pub storage: StorageConfig,
+    /// Per 1000 rounds: a checkpoint is asked for.
+    pub checkpoints: u64,
     /// Operations per turn at most.
     pub turn_max: u64,
     /// Completions per round at most.
@@ -127,6 +132,12 @@ impl Options {
             value_bytes: rng.pick(&sizes).to_vec(),
             rates,
             flush: rng.pick(&[2, 10, 30]),
+            storage: StorageConfig {
+                memory_bytes_max: rng.pick(&[None, Some(0), Some(0), Some(4 << 20)]),
+                log_bytes_max: rng.pick(&[64 << 10, 256 << 10, 1 << 20]),
+                emptied_bytes_max: rng.pick(&[1 << 20, 8 << 20]),
+            },
+            checkpoints: rng.pick(&[0, 5, 50]),
             turn_max: rng.pick(&[1, 4, 16]),
             completions_max: rng.pick(&[2, 6, 12]),
             planted,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::log::recovery::{Proof, RecoveryReport, RecoveryRule, RefuseToStart};
+use crate::shard_open::ShardOpenError;
+use crate::snapshot::SnapshotError;
 use crate::store_files::StoreManifestError;
 
 /// All that [`kind_of`], [`kind_of_store`] and a start without a store manifest can answer.
@@ -100,6 +102,28 @@ impl SimReport {
     /// Counts a refusal by its kind.
     pub fn count_refusal(&mut self, refused: &RefuseToStart) {
         self.count(format!("refused {}", kind_of(refused)));
+    }
+
+    /// Counts a refusal of a shard's files by its kind.
+    pub fn count_shard_refusal(&mut self, refused: &ShardOpenError) {
+        let kind = match refused {
+            ShardOpenError::Missing(_) => "ShardManifestMissing",
+            ShardOpenError::Damaged(_) => "ShardManifestDamaged",
+            ShardOpenError::Contradiction(_) => "ShardManifestContradiction",
+            ShardOpenError::Newer { .. } => "ShardManifestNewer",
+            ShardOpenError::Foreign(_) => "ShardManifestForeign",
+            ShardOpenError::LogBehind { .. } => "LogBehindSnapshot",
+            ShardOpenError::Io(_) => "ShardManifestIo",
+            ShardOpenError::Content { .. } => "SnapshotContent",
+            ShardOpenError::Snapshot(error) => match error {
+                SnapshotError::Missing(_) => "SnapshotMissing",
+                SnapshotError::Io { .. } => "SnapshotIo",
+                SnapshotError::Short { .. } => "SnapshotShort",
+                SnapshotError::Damaged { .. } => "SnapshotDamaged",
+                SnapshotError::Newer { .. } => "SnapshotNewer",
+            },
+        };
+        self.count(format!("refused {kind}"));
     }
 
     /// Counts a refusal of the store manifest by its kind.

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use crate::checkpoint::ShardFiles;
+use crate::cold::Need;
 use crate::log::Log;
 use crate::shard_set::{ScanCursor, ShardSet};
 use crate::sim::boot::{Boot, Down, Up};
+use crate::sim::cold::{bring_needs, bring_scan};
 use crate::sim::damage::{damage, is_followed, loss_is_excusable, mix_up};
 use crate::sim::disk::{Files, SimDisk};
 use crate::sim::driver::{DB_COUNT, Driver};
@@ -56,15 +59,13 @@ impl Driver {
     pub(super) fn shut_down(&mut self) -> Result<(), String> {
         self.disk.make_room();
         for worker in &mut self.workers {
-            if let Some(log) = worker.log_mut() {
-                log.begin_shutdown();
-            }
+            worker.begin_close();
         }
         self.submit_all();
         let crash_at = if self.rng.chance(300) { self.rng.below(20) } else { u64::MAX };
         let mut waits = 0;
         for step in 0..REST_STEPS_MAX {
-            let is_down = |worker: &ShardSet<HeapPool>| worker.log().is_none_or(Log::is_shut_down);
+            let is_down = ShardSet::is_closed;
             if self.workers.iter().all(is_down) {
                 self.report.count("clean shutdowns");
                 self.models.iter_mut().for_each(ShardModel::all_is_durable);
@@ -75,13 +76,26 @@ impl Driver {
             if step == crash_at {
                 return self.crash();
             }
+            let mut more = false;
+            for worker in &mut self.workers {
+                more |= worker.end_turn(self.now, self.now_ns);
+            }
+            self.submit_all();
             match self.complete_one() {
+                Ok(false) if more => {}
                 Ok(true) => self.deliver(),
                 Ok(false) if waits < WAITS_MAX => {
                     waits += 1;
                     self.wait_for_deadlines();
                 }
-                Ok(false) => return Err("a shutdown hangs: it waits and nothing is in flight".into()),
+                Ok(false) => {
+                    let files = self.workers.iter().flat_map(ShardSet::files).map(ShardFiles::describe);
+                    let files: Vec<String> = files.collect();
+                    return Err(format!(
+                        "a shutdown hangs: it waits and nothing is in flight: {}",
+                        files.join("; ")
+                    ));
+                }
                 Err(_) => return self.abort(),
             }
         }
@@ -156,8 +170,9 @@ impl Driver {
         disk: &mut SimDisk,
         report: &mut SimReport,
     ) -> Result<Up, Down> {
-        let (config, shard_count) = (options.log, options.shard_count);
-        Boot { disk, report, config, crash_after, worker_count, shard_count, now }.run()
+        let (config, shard_count, storage) = (options.log, options.shard_count, options.storage);
+        let salt = disk.draw_salt();
+        Boot { disk, report, config, crash_after, worker_count, shard_count, now, storage, salt }.run()
     }
 
     /// What a shard may not be behind.
@@ -167,8 +182,11 @@ impl Driver {
 
     pub(super) fn install(&mut self, mut up: Up, power: bool) -> Result<(), String> {
         self.report.checks += 1;
-        for worker in &mut up.workers {
-            check(worker, &mut self.models, self.now, |model| Self::floor(model, power))?;
+        self.disk.quiet = true;
+        for (owner, worker) in up.workers.iter_mut().enumerate() {
+            let Self { disk, report, models, now, .. } = self;
+            let floor = |model: &ShardModel| Self::floor(model, power);
+            check((worker, owner), models, *now, (disk, report), floor)?;
             if let Some(log) = worker.log_mut() {
                 log.set_policy(self.policy);
             }
@@ -240,19 +258,21 @@ impl Driver {
             for (owner, worker) in up.workers.iter_mut().enumerate() {
                 let key = worker.key(name.as_bytes());
                 if worker.owns(key.slot) {
+                    let need = Need::Key { db: Db(0), slot: key.slot, hash: key.hash };
+                    if bring_needs(worker, owner, &mut disk, &mut self.report, &[need]).is_err() {
+                        return;
+                    }
                     worker.put(Db(0), &key, &value, None);
                 }
-                worker.close_batch(self.now_ns);
-                while let Some(request) = worker.next_io() {
-                    disk.submit(owner, request);
-                }
-            }
-            while let Some((owner, done)) = disk.complete_one(&mut self.report) {
-                if up.workers[owner].on_io(done).is_err() {
-                    return;
-                }
-                while let Some(request) = up.workers[owner].next_io() {
-                    disk.submit(owner, request);
+                worker.end_turn(self.now, self.now_ns);
+                loop {
+                    while let Some(request) = worker.next_io() {
+                        disk.submit(owner, request);
+                    }
+                    let Some((_, done)) = disk.complete_one(&mut self.report) else { break };
+                    if worker.on_io(done).is_err() {
+                        return;
+                    }
                 }
             }
         }
@@ -272,11 +292,15 @@ impl Driver {
         match Self::boot(&self.options, workers, self.now, None, &mut disk, &mut self.report) {
             Ok(mut up) => {
                 let mut models = self.models.clone();
-                for worker in &mut up.workers {
+                for (owner, worker) in up.workers.iter_mut().enumerate() {
                     let floor = |model: &ShardModel| {
                         if excusable { model.base_lsn() } else { Self::floor(model, power) }
                     };
-                    match check(worker, &mut models, self.now, floor) {
+                    match check((worker, owner), &mut models, self.now, (&mut disk, &mut self.report), floor)
+                    {
+                        Err(broken) if broken.starts_with(UNREADABLE) => {
+                            self.report.count(format!("{what}: noticed when read"));
+                        }
                         Err(_) if excusable => {
                             self.report.count(format!("{what}: of the unproved end, lost"))
                         }
@@ -292,11 +316,15 @@ impl Driver {
     }
 }
 
+/// What a check says first when a record cannot be read back.
+const UNREADABLE: &str = "unreadable";
+
 /// Compares the shards of a worker that has just come up with their models, which take it as their new beginning.
 fn check(
-    worker: &mut ShardSet<HeapPool>,
+    (worker, owner): (&mut ShardSet<HeapPool>, usize),
     models: &mut [ShardModel],
     now: UnixMs,
+    (disk, report): (&mut SimDisk, &mut SimReport),
     floor: impl Fn(&ShardModel) -> Lsn,
 ) -> Result<(), String> {
     let mut expected = BTreeMap::new();
@@ -315,6 +343,8 @@ fn check(
         while let Some(slot) = cursor.slot()
             && worker.owns(slot)
         {
+            bring_scan(worker, owner, disk, report, (Db(db), cursor, 1000))
+                .map_err(|error| format!("{UNREADABLE}: {error}"))?;
             cursor = worker.scan(Db(db), cursor, 1000, now, &mut |key, seen| {
                 let value = ModelValue { value: Rc::new(seen.value.to_vec()), deadline: seen.deadline };
                 found.insert((db, key.to_vec()), value);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use shard::log::LogConfig;
-use shard::shard_set::{ScanCursor, ShardSet};
+use shard::shard_set::{ScanCursor, ShardSet, StorageConfig};
 use shard::sim::boot::{Boot, Up};
 use shard::sim::damage::loss_is_excusable;
 use shard::sim::disk::{Files, SimDisk};
@@ -31,6 +31,8 @@ fn boot(disk: &mut SimDisk) -> Option<Up> {
         worker_count: 1,
         shard_count: 2,
         now: NOW,
+        storage: StorageConfig::default(),
+        salt: 7,
     };
     boot.run().ok()
 }
@@ -43,7 +45,7 @@ fn perform(disk: &mut SimDisk, set: &mut ShardSet<HeapPool>) {
         }
         let Some((_, done)) = disk.complete_one(&mut report) else { return };
         set.on_io(done).expect("a quiet disk does not fail");
-        set.close_batch(0);
+        set.end_turn(NOW, 0);
     }
 }
 
@@ -70,7 +72,7 @@ fn small_store() -> (Files, BTreeMap<Vec<u8>, Vec<u8>>) {
             let len = if at == 3 { 20_000 } else { 50 };
             set.put(Db(0), &key, &vec![round + 1; len], None);
         }
-        set.close_batch(u64::from(round));
+        set.end_turn(NOW, u64::from(round));
         perform(&mut disk, &mut set);
         if round == 2 {
             set.log_mut().expect("there is a log").rotate();

@@ -6,37 +6,30 @@
 //! would be in, whole-shard commands with everything appended. So no reply can show what a crash could undo, and
 //! no handler has to think of it.
 
+mod cold;
+mod storage;
+mod walk;
+
+use crate::checkpoint::ShardFiles;
+use crate::cold::ColdReads;
+use crate::index::Location;
 use crate::io::{BlockPool, Fatal, IoDone, IoRequest};
 use crate::key::{Key, KeyHasher};
-use crate::limits::{DATABASE_COUNT, SCAN_SLOTS_PER_CALL};
+use crate::limits::DATABASE_COUNT;
 use crate::log::{Log, SyncPolicy};
 use crate::record::{Effect, KeyspaceChanges, Record};
-use crate::shard::{Found, Lookup, Shard, ShardFloor, WalkPlace, patch};
+use crate::shard::{Found, Lookup, Shard, ShardFloor, patch};
 use crate::types::{BatchNumber, Db, Lsn, SLOT_COUNT, Slot, UnixMs};
 use crate::wheel::WheelEntry;
 
-/// Where a SCAN goes on: slot and next hash prefix, within 46 bits. 0 is the start, and the end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScanCursor(pub u64);
+use storage::{Closing, FILES_IDS, Storage, position_of_id};
+pub use storage::{StorageConfig, first_request_id};
+pub use walk::ScanCursor;
 
-impl ScanCursor {
-    /// The slot the cursor stands in; `None` when no cursor has this value.
-    #[must_use]
-    pub fn slot(self) -> Option<Slot> {
-        let slot = u16::try_from(self.0 >> 32).ok()?;
-        (slot < SLOT_COUNT).then_some(Slot(slot))
-    }
-
-    /// A cursor at the start of a slot; the end when there is no such slot.
-    #[must_use]
-    pub fn at_slot(slot: u16) -> Self {
-        if slot < SLOT_COUNT { Self(u64::from(slot) << 32) } else { Self(0) }
-    }
-
-    fn hash(self) -> u32 {
-        u32::try_from(self.0 & u64::from(u32::MAX)).unwrap_or(0)
-    }
-}
+/// The bits of a request id that tell whose it is: those of the log are clear.
+const OWNER_MASK: u64 = 0x7f << 56;
+/// Requests of cold reads.
+const COLD_IDS: u64 = 1 << 56;
 
 /// Counters of one set of shards, ever growing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +40,7 @@ pub struct ShardSetStats {
 
 /// The shards of one worker and their log.
 pub struct ShardSet<P: BlockPool> {
-    shards: Vec<Shard<P::Buffer>>,
+    shards: Vec<Shard<P>>,
     /// Position in `shards` by slot; `u16::MAX` where the slot belongs to another worker.
     by_slot: Box<[u16]>,
     hasher: KeyHasher,
@@ -55,6 +48,14 @@ pub struct ShardSet<P: BlockPool> {
     log: Option<Log<P>>,
     /// What the reply to the command at hand must wait for.
     barrier: BatchNumber,
+    /// Commands that wait for records on disk.
+    cold: ColdReads<P>,
+    /// Whether a record may be on disk only, or a command waits for one.
+    any_cold: bool,
+    /// What is on disk beside the log; `None` when storage is memory-only.
+    storage: Option<Storage<P>>,
+    /// The record that RANDOMKEY was admitted for.
+    drawn: Option<(usize, Location)>,
     in_group: bool,
     /// Shards written to by the group at hand.
     group: Vec<usize>,
@@ -67,7 +68,7 @@ pub struct ShardSet<P: BlockPool> {
 impl<P: BlockPool> ShardSet<P> {
     /// A worker's set. Without a log nothing survives the process.
     #[must_use]
-    pub fn new(shards: Vec<Shard<P::Buffer>>, hasher: KeyHasher, pool: P, log: Option<Log<P>>) -> Self {
+    pub fn new(shards: Vec<Shard<P>>, hasher: KeyHasher, pool: P, log: Option<Log<P>>) -> Self {
         let mut by_slot = vec![u16::MAX; usize::from(SLOT_COUNT)].into_boxed_slice();
         for (position, shard) in shards.iter().enumerate() {
             let position = u16::try_from(position).expect("a store has at most 2^14 shards");
@@ -82,6 +83,10 @@ impl<P: BlockPool> ShardSet<P> {
             pool,
             log,
             barrier: BatchNumber::ZERO,
+            cold: ColdReads::new(COLD_IDS),
+            any_cold: false,
+            storage: None,
+            drawn: None,
             in_group: false,
             group: Vec::new(),
             scratch: Vec::new(),
@@ -93,7 +98,7 @@ impl<P: BlockPool> ShardSet<P> {
 
     /// Takes the set apart, to hand its shards to other workers.
     #[must_use]
-    pub fn into_parts(self) -> (Vec<Shard<P::Buffer>>, Option<Log<P>>) {
+    pub fn into_parts(self) -> (Vec<Shard<P>>, Option<Log<P>>) {
         (self.shards, self.log)
     }
 
@@ -119,7 +124,7 @@ impl<P: BlockPool> ShardSet<P> {
 
     /// The shards, for their figures.
     #[must_use]
-    pub fn shards(&self) -> &[Shard<P::Buffer>] {
+    pub fn shards(&self) -> &[Shard<P>] {
         &self.shards
     }
 
@@ -235,73 +240,6 @@ impl<P: BlockPool> ShardSet<P> {
         self.shards.iter().map(|shard| shard.key_count(db)).sum()
     }
 
-    /// Visits live keys from `cursor` on, about `count` of them, within this worker's slots. Returns where to go
-    /// on: a cursor in the next slot that is not this worker's, or 0 at the end of all slots. A key that is there
-    /// from the first call to the last is visited at least once.
-    pub fn scan(
-        &mut self,
-        db: Db,
-        cursor: ScanCursor,
-        count: usize,
-        now: UnixMs,
-        visit: &mut dyn FnMut(&[u8], &Found<'_>),
-    ) -> ScanCursor {
-        let Some(mut slot) = cursor.slot() else { return ScanCursor(0) };
-        let mut hash = cursor.hash();
-        let mut left = count.max(1);
-        for _ in 0..SCAN_SLOTS_PER_CALL {
-            if slot.0 >= SLOT_COUNT || !self.owns(slot) || left == 0 {
-                break;
-            }
-            let position = self.position(slot);
-            self.raise_to(position, self.shards[position].lsn());
-            let shard = &self.shards[position];
-            let place = WalkPlace { slot: slot.0 - shard.slots().0.0, hash };
-            let (visited, next) = shard.walk_slot(db, place, left, now, visit);
-            left = left.saturating_sub(visited);
-            match next {
-                Some(next) => hash = next.hash,
-                None => (slot, hash) = (Slot(slot.0 + 1), 0),
-            }
-        }
-        if slot.0 >= SLOT_COUNT {
-            ScanCursor(0)
-        } else {
-            ScanCursor((u64::from(slot.0) << 32) | u64::from(hash))
-        }
-    }
-
-    /// A live key of a database, all equally likely, drawn by `random`; copied to `key`. The reply waits for all
-    /// that is appended.
-    pub fn random_key(&mut self, db: Db, random: u64, now: UnixMs, key: &mut Vec<u8>) -> bool {
-        const TRIES: u64 = 32;
-        let count = self.key_count(db);
-        for attempt in 0..TRIES {
-            if count == 0 {
-                return false;
-            }
-            let spread =
-                random.rotate_left(u32::try_from(attempt).unwrap_or(0)) ^ attempt.wrapping_mul(0x9e37_79b9);
-            let mut nth = spread % count;
-            for shard in &self.shards {
-                let here = shard.key_count(db);
-                if nth >= here {
-                    nth -= here;
-                    continue;
-                }
-                if let Some((found, head)) = shard.nth_key(db, nth)
-                    && head.deadline.is_none_or(|deadline| deadline > now)
-                {
-                    key.clear();
-                    key.extend_from_slice(found);
-                    return true;
-                }
-                break;
-            }
-        }
-        false
-    }
-
     // ---- writing ----------------------------------------------------------------------------------------------
 
     /// Sets a key to a value and a deadline (`None`: it never ends).
@@ -322,12 +260,14 @@ impl<P: BlockPool> ShardSet<P> {
         let encoder = record.encoder();
         let db = usize::from(db.0);
         let Some(log) = log else {
-            shard.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write_unsummed(bytes));
+            let _ =
+                shard.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write_unsummed(bytes));
             shard.note_volatile();
             return;
         };
-        let bytes = shard.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write(bytes));
-        let batch = log.append(bytes);
+        let placed = shard.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write(bytes));
+        let batch = log.append(placed.bytes);
+        placed.settle();
         self.appended(position, batch);
     }
 
@@ -535,16 +475,26 @@ impl<P: BlockPool> ShardSet<P> {
 
     // ---- the turn ---------------------------------------------------------------------------------------------
 
-    /// Ends a turn: closes the log's batch when the log is ready to fly another.
-    pub fn close_batch(&mut self, now_ns: u64) {
+    /// Ends a turn: goes on with checkpoints, closes the log's batch when the log is ready to fly another. Returns
+    /// whether there is more to do at once.
+    pub fn end_turn(&mut self, now: UnixMs, now_ns: u64) -> bool {
+        let more = self.storage_step(now);
         if let Some(log) = &mut self.log {
             log.close_batch(now_ns);
         }
+        more
     }
 
     /// The next I/O to perform, if any.
     pub fn next_io(&mut self) -> Option<IoRequest<P>> {
-        self.log.as_mut().and_then(Log::next_io)
+        if let Some(request) = self.log.as_mut().and_then(Log::next_io) {
+            return Some(request);
+        }
+        let Self { shards, cold, pool, storage, .. } = self;
+        if let Some(request) = cold.next_io(shards, pool) {
+            return Some(request);
+        }
+        storage.as_mut()?.files.iter_mut().find_map(ShardFiles::next_io)
     }
 
     /// A completion. Afterwards [`Self::released`] may be higher.
@@ -552,6 +502,18 @@ impl<P: BlockPool> ShardSet<P> {
     /// # Errors
     /// What was written may not survive: the process must stop and let recovery decide.
     pub fn on_io(&mut self, done: IoDone<P>) -> Result<(), Fatal> {
+        if done.id.0 & OWNER_MASK == COLD_IDS {
+            let Self { shards, by_slot, cold, pool, .. } = self;
+            cold.on_io(done, shards, pool, |slot| usize::from(by_slot[usize::from(slot.0)]));
+            return Ok(());
+        }
+        if done.id.0 & OWNER_MASK == FILES_IDS {
+            let position = position_of_id(done.id.0);
+            let Self { shards, storage: Some(storage), pool, .. } = self else {
+                unreachable!("only files ask under these ids")
+            };
+            return storage.files[position].on_io(done, &mut shards[position], pool);
+        }
         let Some(log) = &mut self.log else { return Ok(()) };
         let before = log.acknowledgeable();
         log.on_io(done)?;
@@ -569,12 +531,13 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn tick(&mut self, now: UnixMs, now_ns: u64, budget: usize) -> bool {
         if let Some(log) = &mut self.log {
             log.tick(now_ns);
-            if log.is_shutting_down() {
+            if log.is_shutting_down() || self.storage.as_ref().is_some_and(|it| it.closing != Closing::No) {
                 // Expiry logs deletes, and nothing is appended after the clean-shutdown mark: it goes on after the
                 // next start.
                 return false;
             }
         }
+        self.storage_tick();
         let mut more = false;
         for position in 0..self.shards.len() {
             more |= self.expire_step(position, now, budget);

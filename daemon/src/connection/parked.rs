@@ -1,0 +1,234 @@
+//! Commands that wait for records on disk: put aside when they come, run when what they look at is in memory.
+//!
+//! A parked command is a [`Job`]: it owns its arguments, and its reply goes into the slot that was opened for it, so
+//! that the connection goes on with what follows and replies keep their order. Commands on the same key keep theirs
+//! (`shard/src/cold/`); a command over all keys waits at its connection until everything before it is answered.
+
+use engine::worker::Worker;
+use resp::{Args, Protocol, ReplyWriter};
+use shard::cold::{Admission, ColdReadError, Need};
+use shard::types::{BatchNumber, Db};
+
+use super::connection::Client;
+use super::core::Core;
+use super::job::Job;
+use super::limits::REPLY_SLOTS_MAX;
+use super::message::Address;
+use super::outbox::{address, source};
+use super::routes::{Flow, Request};
+use super::service::Service;
+use crate::commands::{Command, Execution, Merge, scan};
+
+/// Commands put aside, by token.
+#[derive(Debug, Default)]
+pub(crate) struct Parked {
+    jobs: Vec<Option<Job>>,
+    free: Vec<u64>,
+}
+
+impl Parked {
+    /// The token that the next command put aside will have.
+    fn next_token(&self) -> u64 {
+        self.free.last().copied().unwrap_or(self.jobs.len() as u64)
+    }
+
+    fn put(&mut self, job: Job) {
+        match self.free.pop() {
+            Some(token) => self.jobs[usize::try_from(token).unwrap_or(usize::MAX)] = Some(job),
+            None => self.jobs.push(Some(job)),
+        }
+    }
+
+    fn take(&mut self, token: u64) -> Job {
+        let place = usize::try_from(token).unwrap_or(usize::MAX);
+        self.free.push(token);
+        self.jobs[place].take().expect("a token is called once")
+    }
+
+    fn len(&self) -> usize {
+        self.jobs.len() - self.free.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Core {
+    /// Whether a command may run now on this worker's shards. [`Admission::Parked`]: the caller puts it aside at once.
+    fn admit(
+        &mut self,
+        worker: &mut Worker<Service>,
+        command: &'static Command,
+        db: Db,
+        args: Args<'_>,
+    ) -> Admission {
+        let shards = &mut worker.shards;
+        let needs: Vec<Need> = match command.execution {
+            Execution::Key(_) | Execution::Keys { .. } | Execution::SameShard(_) => command
+                .key_positions(args.len())
+                .filter_map(|at| args.get(at))
+                .map(|bytes| shards.key(bytes))
+                .map(|key| Need::Key { db, slot: key.slot, hash: key.hash })
+                .collect(),
+            Execution::Scan(_) => match scan::cursor_of(args) {
+                Some(cursor) => shards.scan_needs(db, cursor, scan::count_of(args)),
+                None => return Admission::Run,
+            },
+            Execution::Everywhere { merge: Merge::WeightedPick, .. } => {
+                shards.draw(db, self.draw()).into_iter().collect()
+            }
+            _ => return Admission::Run,
+        };
+        worker.shards.admit(self.parked.next_token(), needs.iter().copied())
+    }
+
+    /// Puts a request of this worker's connection aside, into a slot of its own, when it cannot run now.
+    /// `None`: it can.
+    #[cold]
+    pub(super) fn park(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+    ) -> Option<Flow> {
+        let Request { me, command, args } = request;
+        if client.slots.len() >= REPLY_SLOTS_MAX || worker.shards.is_waiting_room_full() {
+            return Some(Flow::Stall);
+        }
+        match self.admit(worker, command, client.session.db, args) {
+            Admission::Run => None,
+            Admission::Parked => {
+                let slot = client.slots.open_waiting(source(command));
+                let to = address(me, slot, 0);
+                self.parked.put(Job::new(worker.index, to, command, &client.session, args));
+                Some(Flow::Forwarded)
+            }
+        }
+    }
+
+    /// As [`Self::park`], for a part whose slot is open already, or a command of another worker. Whether it was put aside.
+    pub(super) fn park_part(
+        &mut self,
+        worker: &mut Worker<Service>,
+        (origin, to): (usize, Address),
+        command: &'static Command,
+        of: (Db, Protocol),
+        args: Args<'_>,
+    ) -> bool {
+        let parks = worker.shards.may_wait() && self.admit(worker, command, of.0, args) == Admission::Parked;
+        if parks {
+            self.parked.put(Job::of_parts(origin, to, command, of, args));
+        }
+        parks
+    }
+
+    /// Whether a step of a walk may be done now; if not it is put aside.
+    pub(super) fn park_walk(&mut self, worker: &mut Worker<Service>, job: Job) -> Option<Job> {
+        if !worker.shards.may_wait() {
+            return Some(job);
+        }
+        if worker.shards.is_waiting_room_full() {
+            self.jobs.push_back(job);
+            return None;
+        }
+        let needs = match scan::walk_from(&worker.shards, &job.state) {
+            Some(cursor) => worker.shards.scan_needs(job.db, cursor, scan::WALK_COUNT),
+            None => Vec::new(),
+        };
+        match worker.shards.admit(self.parked.next_token(), needs.iter().copied()) {
+            Admission::Run => Some(job),
+            Admission::Parked => {
+                self.parked.put(job);
+                None
+            }
+        }
+    }
+}
+
+impl Service {
+    /// Runs the parked commands whose records have come.
+    pub(super) fn run_called(&mut self, worker: &mut Worker<Service>) {
+        if !worker.shards.may_wait() {
+            return;
+        }
+        while let Some((ticket, token, result)) = worker.shards.next_called() {
+            let job = self.core.parked.take(token);
+            match result {
+                Ok(()) => self.run_parked(worker, job),
+                Err(error) => self.refuse_parked(worker, &job, error),
+            }
+            worker.shards.finish(ticket);
+        }
+    }
+
+    fn run_parked(&mut self, worker: &mut Worker<Service>, job: Job) {
+        // What a walk comes by may have changed since it was put aside: it is asked again for what it lacks now.
+        let job = match job.command.execution {
+            Execution::Walk(_) => match self.core.park_walk(worker, job) {
+                Some(job) => job,
+                None => return,
+            },
+            Execution::Scan(_) => {
+                let of = (job.db, job.protocol);
+                let to = (job.origin, job.address);
+                if self.core.park_part(worker, to, job.command, of, job.args()) {
+                    return;
+                }
+                job
+            }
+            _ => job,
+        };
+        let handler = match job.command.execution {
+            Execution::Key(handler)
+            | Execution::Keys { handler, .. }
+            | Execution::SameShard(handler)
+            | Execution::Everywhere { handler, .. }
+            | Execution::Scan(handler) => handler,
+            Execution::Walk(_) => {
+                self.walk_on(worker, job);
+                return;
+            }
+            Execution::Sessions { .. }
+            | Execution::Connection(_)
+            | Execution::Configure { .. }
+            | Execution::Container => {
+                unreachable!("looks at no record")
+            }
+        };
+        let mut out = Vec::new();
+        let barrier = self.core.run_for(worker, handler, job.db, job.protocol, job.args(), &mut out);
+        self.core.counters.note_reply(job.command.id, &out);
+        self.answer_job(worker, &job, &out, 0, barrier);
+    }
+
+    fn refuse_parked(&mut self, worker: &mut Worker<Service>, job: &Job, error: ColdReadError) {
+        tracing::error!(
+            command = job.command.name,
+            %error,
+            "a record cannot be read back; the command got an error, nothing was changed"
+        );
+        let mut out = Vec::new();
+        ReplyWriter::new(&mut out, job.protocol).error(&format!("ERR storage error: {error}"));
+        self.core.counters.note_reply(job.command.id, &out);
+        self.answer_job(worker, job, &out, 0, BatchNumber::ZERO);
+    }
+
+    /// Delivers a job's reply to the connection that asked, here or at another worker.
+    pub(super) fn answer_job(
+        &mut self,
+        worker: &mut Worker<Service>,
+        job: &Job,
+        out: &[u8],
+        count: usize,
+        barrier: BatchNumber,
+    ) {
+        if job.origin == worker.index {
+            self.deliver(worker, job.address, out, count, barrier);
+        } else {
+            let batch = if barrier > worker.shards.released() { barrier } else { BatchNumber::ZERO };
+            self.core.held.message(job.origin, batch).push(job.address, out, count);
+            self.inboxes[job.origin].allowance.note_made(job.address.connection, out.len());
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Opens the shards of a store before their logs are replayed: manifests and snapshots, all in parallel.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use shard::io::FileId;
+use shard::shard_manifest::ShardManifest;
+use shard::shard_open::{OpenedShard, ShardManifestWrite, ShardOpen, ShardOpenError};
+use shard::store_manifest::StoreManifest;
+use shard::types::{ShardId, Term};
+
+use crate::Shard;
+use crate::blocking_io::perform;
+use crate::clock::unix_ms;
+use crate::disk_store::{OpenError, Progress};
+use crate::files::Files;
+use crate::pool::Pool;
+use crate::store::{random_bytes, slots_of};
+
+/// A shard as of its snapshot.
+pub(crate) struct Opened {
+    pub(crate) shard: Shard,
+    /// `None`: it has none yet.
+    pub(crate) manifest: Option<ShardManifest>,
+}
+
+/// Opens all shards of a store, in their order.
+///
+/// # Errors
+/// When one of them is not whole.
+pub(crate) fn open_shards(
+    directory: &Path,
+    manifest: &StoreManifest,
+    progress: &Progress,
+) -> Result<Vec<Opened>, OpenError> {
+    let count = usize::from(manifest.shard_count());
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new((0..count).map(|_| None).collect::<Vec<_>>());
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(count);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(id) = u16::try_from(at).ok().filter(|_| at < count) else { return };
+                        let result = open_shard(directory, manifest, ShardId(id), progress);
+                        if let Ok(mut results) = results.lock() {
+                            results[at] = Some(result);
+                        }
+                    }
+                })
+            })
+            .collect();
+        progress.report_until("loading snapshots", || {
+            running.iter().all(std::thread::ScopedJoinHandle::is_finished)
+        });
+    });
+    let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    results
+        .into_iter()
+        .map(|result| result.expect("a thread that ended without a panic has a result"))
+        .collect()
+}
+
+fn open_shard(
+    directory: &Path,
+    manifest: &StoreManifest,
+    id: ShardId,
+    progress: &Progress,
+) -> Result<Opened, OpenError> {
+    let io = |source| OpenError::Io { directory: directory.to_path_buf(), source };
+    let mut files = Files::new(directory).map_err(io)?;
+    let seal = manifest.extent_seal(id);
+    let mut shard = Shard::new(id, slots_of(manifest, id), Term(1), unix_ms());
+    let salt = u32::from_le_bytes(random_bytes().map_err(io)?);
+    shard.keep_on_disk(seal, salt);
+    let pool = Pool::new(0, 0).map_err(io)?;
+    let mut open = ShardOpen::new(manifest.uuid, seal, !manifest.shard_manifests, pool);
+    let refused = |source: ShardOpenError| OpenError::Shard {
+        directory: directory.to_path_buf(),
+        source: Box::new(source),
+    };
+    let mut seen = (0, 0);
+    let opened: OpenedShard = loop {
+        let request = open.next_io().expect("opening goes on until it has a result");
+        let done = perform(&mut files, request);
+        if let Some(opened) = open.on_io(done, &mut shard).map_err(refused)? {
+            break opened;
+        }
+        progress.advance(&mut seen, open.progress());
+    };
+    if opened.repaired {
+        tracing::warn!(
+            shard = id.0,
+            "one copy of the shard's manifest was bad and was rewritten from the other"
+        );
+    }
+    if let Some(snapshot) = opened.manifest.as_ref().and_then(|manifest| manifest.snapshot.as_ref()) {
+        check_data_file(&mut files, &shard, snapshot.place_count).map_err(io)?;
+    }
+    Ok(Opened { shard, manifest: opened.manifest })
+}
+
+/// The data file is there, and as long as the extents that the snapshot names need.
+fn check_data_file(files: &mut Files, shard: &Shard, places: u32) -> std::io::Result<()> {
+    let Some(end) = shard.extents().last_byte_on_disk() else { return Ok(()) };
+    let id = FileId::ShardData { shard: shard.id() };
+    let path = files.path_of(id);
+    let describe = |what: String| std::io::Error::other(format!("{}: {what}", path.display()));
+    let file = files.get(id).map_err(|error| {
+        describe(format!(
+            "{error}; the shard's snapshot points into it; restore it from a copy of the directory"
+        ))
+    })?;
+    let len = file.metadata()?.len();
+    if len < end {
+        return Err(describe(format!(
+            "ends at {len} bytes, and the shard's snapshot points into it up to {end} (of {places} places); restore it \
+             from a copy of the directory"
+        )));
+    }
+    Ok(())
+}
+
+/// Writes the first manifest of each shard that has none.
+///
+/// # Errors
+/// When that fails.
+pub(crate) fn create_manifests(
+    directory: &Path,
+    manifest: &StoreManifest,
+    shards: &mut [Option<ShardManifest>],
+) -> Result<(), OpenError> {
+    let io = |source| OpenError::Io { directory: directory.to_path_buf(), source };
+    let mut files = Files::new(directory).map_err(io)?;
+    for (id, of) in (0u16..).zip(shards) {
+        if of.is_some() {
+            continue;
+        }
+        let created = ShardManifest::create(manifest.uuid, ShardId(id));
+        let mut write = ShardManifestWrite::new(&created, Pool::new(0, 0).map_err(io)?);
+        loop {
+            let request = write.next_io().expect("writing goes on until both copies are durable");
+            let done = perform(&mut files, request);
+            let failed = |source| OpenError::Write { directory: directory.to_path_buf(), source };
+            if write.on_io(done).map_err(failed)? {
+                break;
+            }
+        }
+        *of = Some(created);
+    }
+    Ok(())
+}
+
+/// Removes snapshots that no manifest names: one that was being made when the process ended, or that was replaced.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn remove_obsolete(directory: &Path, manifests: &[Option<ShardManifest>]) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let Ok(FileId::ShardSnapshot { shard, number }) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
+        let manifest = manifests.get(usize::from(shard.0)).and_then(Option::as_ref);
+        let named = manifest.and_then(|manifest| manifest.snapshot.as_ref()).map(|snapshot| snapshot.number);
+        if manifest.is_some() && named != Some(number) {
+            tracing::info!(file = %entry.file_name().to_string_lossy(), "a snapshot that nothing names is removed");
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Checkpoints: a shard's state on disk without its log, made while it serves.
+//!
+//! `data_file.rs` writes sealed extents to their places; `checkpoint.rs` takes a shard from one published snapshot to
+//! the next, step by step; `shard_files.rs` is all that a shard keeps on disk, and what asks for a checkpoint.
+
+#[expect(clippy::module_inception, reason = "the folder is about checkpoints, the file is one")]
+mod checkpoint;
+mod data_file;
+mod shard_files;
+
+pub(crate) use checkpoint::LogState;
+pub use shard_files::{CheckpointFigures, ShardFiles};

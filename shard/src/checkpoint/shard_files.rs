@@ -1,0 +1,344 @@
+//! All that one shard keeps on disk beside the log: manifest, data file, snapshot; and what asks for a checkpoint.
+
+use std::collections::VecDeque;
+
+use super::checkpoint::{Checkpoint, LogState, Step, Tools};
+use super::data_file::DataFile;
+use crate::extent::ExtentSeal;
+use crate::index::ExtentNumber;
+use crate::io::{BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest, RequestId};
+use crate::limits::EXTENT_NUMBERS_AHEAD;
+use crate::log::copies::CopiesWrite;
+use crate::log::pending_write::RequestIds;
+use crate::shard::{Shard, ShardFloor};
+use crate::shard_manifest::{PublishedSnapshot, ShardManifest};
+use crate::snapshot::{SnapshotIdentity, SnapshotWriter};
+use crate::types::{BatchNumber, Lsn, UnixMs};
+
+/// A checkpoint that has just been published: what the log need not keep any more.
+pub(crate) struct Published {
+    pub(crate) floor: ShardFloor,
+    /// Highest batch number given out when it began.
+    pub(crate) batch: BatchNumber,
+}
+
+/// Figures of the checkpoints of one shard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointFigures {
+    /// Checkpoints published since the start.
+    pub published: u64,
+    /// Whether one is under way.
+    pub running: bool,
+    /// When the last one was published, in Unix ms; 0: none since the start.
+    pub last_ms: u64,
+    /// Bytes written to the data file since the start.
+    pub data_written_bytes: u64,
+    /// Entries that the last one copied.
+    pub entries: u64,
+}
+
+/// What the manifest is being written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    /// More extent numbers.
+    Numbers,
+    /// A checkpoint is published; extents below this one are the snapshot's.
+    Snapshot(ExtentNumber),
+}
+
+/// How far the data file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DataFileState {
+    /// Not there, or of a run that published nothing.
+    Unmade,
+    /// It is being made.
+    Creating(RequestId),
+    /// Its name is being made durable.
+    Syncing(RequestId),
+    /// There.
+    There,
+}
+
+/// What one shard keeps on disk beside the log.
+pub struct ShardFiles<P: BlockPool> {
+    seal: ExtentSeal,
+    ids: RequestIds,
+    data: DataFile<P>,
+    /// Whether the data file is there for good: before the first snapshot nothing in it counts, and it is made anew.
+    data_file: DataFileState,
+    manifest: ShardManifest,
+    manifest_write: Option<(CopiesWrite, ShardManifest, Writing)>,
+    checkpoint: Option<Checkpoint<P>>,
+    /// A checkpoint is wanted when the one under way, if any, is done.
+    wanted: bool,
+    /// The snapshot file that the newest one has replaced, being removed.
+    removal: Option<(RequestId, FileId)>,
+    published: Option<Published>,
+    requests: VecDeque<IoRequest<P>>,
+    outstanding: usize,
+    figures: CheckpointFigures,
+}
+
+impl<P: BlockPool> ShardFiles<P> {
+    /// The files of a shard whose manifest this is, on disk in both copies; the data file is there. The ids of its
+    /// requests are `first_id` and above.
+    #[must_use]
+    pub fn new(manifest: ShardManifest, seal: ExtentSeal, first_id: u64) -> Self {
+        assert_eq!(manifest.shard, seal.shard, "the files of one shard");
+        let has_data = manifest.snapshot.as_ref().is_some_and(|snapshot| snapshot.place_count > 0);
+        Self {
+            seal,
+            ids: RequestIds::starting_at(first_id),
+            data: DataFile::new(manifest.shard),
+            data_file: if has_data { DataFileState::There } else { DataFileState::Unmade },
+            manifest,
+            manifest_write: None,
+            checkpoint: None,
+            wanted: false,
+            removal: None,
+            published: None,
+            requests: VecDeque::new(),
+            outstanding: 0,
+            figures: CheckpointFigures::default(),
+        }
+    }
+
+    /// The manifest as it is on disk.
+    #[must_use]
+    pub fn manifest(&self) -> &ShardManifest {
+        &self.manifest
+    }
+
+    /// Figures of its checkpoints.
+    #[must_use]
+    pub fn figures(&self) -> CheckpointFigures {
+        CheckpointFigures {
+            running: self.is_busy(),
+            data_written_bytes: self.data.written_bytes(),
+            ..self.figures
+        }
+    }
+
+    /// Last record that the newest snapshot holds something of; `None` before the first.
+    #[must_use]
+    pub fn end_lsn(&self) -> Option<Lsn> {
+        self.manifest.snapshot.as_ref().map(|snapshot| snapshot.end)
+    }
+
+    /// Whether a checkpoint runs or is to run, or anything else is under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.checkpoint.is_some() || self.wanted || self.manifest_write.is_some() || self.removal.is_some()
+    }
+
+    /// Whether nothing at all is in flight.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.is_busy() && self.outstanding == 0 && self.requests.is_empty()
+    }
+
+    /// What it is at, in words, for whoever finds it standing still.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let step = self.checkpoint.as_ref().map(|checkpoint| checkpoint.step);
+        format!(
+            "shard {}: checkpoint {step:?}, wanted {}, manifest being written {}, removal {}, outstanding {}, requests {}, {:?}",
+            self.seal.shard,
+            self.wanted,
+            self.manifest_write.is_some(),
+            self.removal.is_some(),
+            self.outstanding,
+            self.requests.len(),
+            self.data_file,
+        )
+    }
+
+    /// Asks for a checkpoint that begins now or later. One that runs is not what is asked for: it began earlier.
+    pub(crate) fn want_checkpoint(&mut self) {
+        self.wanted = true;
+    }
+
+    /// What was published since the last call.
+    pub(crate) fn take_published(&mut self) -> Option<Published> {
+        self.published.take()
+    }
+
+    /// The batch up to which the log has to become durable for the checkpoint to go on, if that is what it waits for.
+    pub(crate) fn awaits_log(&self) -> Option<BatchNumber> {
+        let checkpoint = self.checkpoint.as_ref()?;
+        matches!(checkpoint.step, Step::AwaitLog(_)).then_some(checkpoint.end.1)
+    }
+
+    /// Work without a completion, bounded: begins what is wanted, goes on with what runs. Returns whether there is more
+    /// to do at once.
+    pub(crate) fn step(&mut self, shard: &mut Shard<P>, log: LogState, now: UnixMs, pool: &mut P) -> bool {
+        let next = shard.extents().next_number().0;
+        let ahead = self.manifest.extent_limit.saturating_sub(next);
+        if ahead < EXTENT_NUMBERS_AHEAD / 2 && self.manifest_write.is_none() {
+            let extent_limit = next.saturating_add(EXTENT_NUMBERS_AHEAD);
+            self.write_manifest(
+                ShardManifest { extent_limit, ..self.next_manifest() },
+                Writing::Numbers,
+                pool,
+            );
+        }
+        if self.wanted && self.checkpoint.is_none() && self.removal.is_none() {
+            self.wanted = false;
+            let number = self.manifest.snapshot.as_ref().map_or(0, |snapshot| snapshot.number) + 1;
+            let identity = SnapshotIdentity { store: self.seal.store, shard: self.seal.shard, number };
+            self.checkpoint = Some(Checkpoint::begin(number, shard, log, SnapshotWriter::new(identity)));
+        }
+        let more = self.advance_checkpoint(shard, log, now, pool);
+        self.collect(shard);
+        more
+    }
+
+    fn advance_checkpoint(&mut self, shard: &mut Shard<P>, log: LogState, now: UnixMs, pool: &mut P) -> bool {
+        let Some(checkpoint) = &mut self.checkpoint else { return false };
+        let Self { data, ids, requests, .. } = self;
+        let has_data = self.data_file == DataFileState::There;
+        let more = checkpoint.advance(shard, log, &mut Tools { data, has_data, ids, requests, pool });
+        if let Step::Publish(limit) = checkpoint.step
+            && self.manifest_write.is_none()
+        {
+            let (bytes, crc) = checkpoint.writer.summary();
+            let snapshot = PublishedSnapshot {
+                number: checkpoint.number,
+                bytes,
+                crc,
+                place_count: shard.extents().place_end(),
+                start: checkpoint.start.clone(),
+                end: checkpoint.end.0,
+                log: log.log,
+                end_batch: checkpoint.end.1,
+            };
+            let next = shard.extents().next_number().0;
+            let mut manifest = self.next_manifest();
+            manifest.extent_limit = manifest.extent_limit.max(next.saturating_add(EXTENT_NUMBERS_AHEAD));
+            manifest.snapshot = Some(snapshot);
+            self.figures.last_ms = now.0;
+            self.write_manifest(manifest, Writing::Snapshot(limit), pool);
+        }
+        more
+    }
+
+    fn next_manifest(&self) -> ShardManifest {
+        ShardManifest { sequence: self.manifest.sequence + 1, ..self.manifest.clone() }
+    }
+
+    fn write_manifest(&mut self, manifest: ShardManifest, what: Writing, pool: &mut P) {
+        assert!(self.manifest_write.is_none(), "one change of a manifest at a time");
+        let files = ShardManifest::files(self.seal.shard);
+        let (write, request) =
+            CopiesWrite::start(&manifest, files, [true; 2], [false; 2], pool, &mut self.ids);
+        self.requests.push_back(request);
+        self.manifest_write = Some((write, manifest, what));
+    }
+
+    /// Gathers what the machines want performed.
+    fn collect(&mut self, shard: &mut Shard<P>) {
+        if let Some(checkpoint) = &mut self.checkpoint {
+            while let Some(request) = checkpoint.writer.next_io(&mut self.ids) {
+                self.requests.push_back(request);
+            }
+        }
+        if self.data_file == DataFileState::Unmade && shard.extents().has_dirty() {
+            let file = FileId::ShardData { shard: self.seal.shard };
+            let id = self.ids.next();
+            self.data_file = DataFileState::Creating(id);
+            self.requests.push_back(IoRequest { id, operation: IoOperation::CreateFile { file, bytes: 0 } });
+        }
+        if self.data_file != DataFileState::There {
+            return;
+        }
+        // A number above the limit could have been used by a run before: its extent must not reach the disk yet.
+        let syncing =
+            self.checkpoint.as_ref().is_some_and(|checkpoint| matches!(checkpoint.step, Step::SyncData(_)));
+        while self.data.is_amid_extent()
+            || (!syncing
+                && shard
+                    .extents_mut()
+                    .next_dirty()
+                    .is_some_and(|number| number.0 < self.manifest.extent_limit))
+        {
+            let Some(request) = self.data.next_write(shard.extents_mut(), &mut self.ids) else { break };
+            self.requests.push_back(request);
+        }
+    }
+
+    /// The next I/O to perform.
+    pub(crate) fn next_io(&mut self) -> Option<IoRequest<P>> {
+        let request = self.requests.pop_front()?;
+        self.outstanding += 1;
+        Some(request)
+    }
+
+    /// Takes a completion.
+    ///
+    /// # Errors
+    /// What is on disk is unknown: the process must stop.
+    pub(crate) fn on_io(&mut self, done: IoDone<P>, shard: &mut Shard<P>, pool: &mut P) -> Result<(), Fatal> {
+        assert!(self.outstanding > 0, "a completion has its request");
+        self.outstanding -= 1;
+        if let Some((id, file)) = self.removal
+            && id == done.id
+        {
+            let failed = |error| Fatal { what: "removing a snapshot", file, offset: 0, error };
+            done.result.map_err(failed)?;
+            self.removal = None;
+        } else if self.data_file == DataFileState::Creating(done.id) {
+            let file = FileId::ShardData { shard: self.seal.shard };
+            done.result.map_err(|error| Fatal { what: "creating a data file", file, offset: 0, error })?;
+            let id = self.ids.next();
+            self.data_file = DataFileState::Syncing(id);
+            self.requests.push_back(IoRequest { id, operation: IoOperation::SyncDirectory });
+        } else if self.data_file == DataFileState::Syncing(done.id) {
+            let file = FileId::ShardData { shard: self.seal.shard };
+            done.result.map_err(|error| Fatal {
+                what: "syncing the store directory",
+                file,
+                offset: 0,
+                error,
+            })?;
+            self.data_file = DataFileState::There;
+        } else if self.data.owns(done.id) {
+            let (request, synced) = self.data.on_io(done, shard.extents_mut(), pool, &mut self.ids)?;
+            self.requests.extend(request);
+            if synced && let Some(checkpoint) = &mut self.checkpoint {
+                checkpoint.on_data_synced(pool, &mut self.ids);
+            }
+        } else if let Some(checkpoint) = self.checkpoint.as_mut().filter(|one| one.writer.owns(done.id)) {
+            let request = checkpoint.writer.on_io(done, pool, &mut self.ids)?;
+            self.requests.extend(request);
+        } else {
+            self.on_manifest_io(done, shard, pool)?;
+        }
+        self.collect(shard);
+        Ok(())
+    }
+
+    fn on_manifest_io(&mut self, done: IoDone<P>, shard: &mut Shard<P>, pool: &mut P) -> Result<(), Fatal> {
+        let (write, ..) = self.manifest_write.as_mut().expect("a completion goes to its request");
+        if let Some(request) = write.on_io(done, pool, &mut self.ids)? {
+            self.requests.push_back(request);
+            return Ok(());
+        }
+        let Some((_, manifest, what)) = self.manifest_write.take() else { unreachable!("looked at above") };
+        let before = std::mem::replace(&mut self.manifest, manifest);
+        if let Writing::Snapshot(limit) = what {
+            let checkpoint = self.checkpoint.take().expect("what is published was begun");
+            self.figures.published += 1;
+            self.figures.entries = checkpoint.entries;
+            // Condition 7.
+            shard.extents_mut().on_published(limit);
+            self.published = Some(Published { floor: checkpoint.start, batch: checkpoint.start_batch });
+            if let Some(old) = before.snapshot {
+                let file = FileId::ShardSnapshot { shard: self.seal.shard, number: old.number };
+                let id = self.ids.next();
+                self.removal = Some((id, file));
+                self.requests.push_back(IoRequest { id, operation: IoOperation::DeleteFile { file } });
+            }
+        }
+        Ok(())
+    }
+}

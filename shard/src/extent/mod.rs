@@ -1,0 +1,770 @@
+//! Extents: record memory, log-structured. Fixed-size buffers filled in order, numbered, a number never reused.
+//!
+//! An open extent takes records until one does not fit; then it is sealed and the next one opened. A record larger
+//! than an extent gets a buffer of its own size, a run. In memory-only storage extents are the store. In a disk
+//! store a sealed extent never changes again; it is written to its place in the shard's data file, serves reads
+//! meanwhile, and may leave memory when it is there: then its records are read back one by one (`read_cache.rs`).
+//!
+//! Live bytes are counted per extent, by length class, so that dropping a record takes no look at it. In the path:
+//! `Shard` places records here and the index points at them; the checkpoint writes extents out, compaction empties
+//! them. `seal.rs`: what makes an extent on disk recognisable. `places.rs`: where in the file they lie.
+
+mod places;
+mod read_cache;
+mod seal;
+mod table;
+
+use std::collections::VecDeque;
+
+use crate::index::{ExtentNumber, LengthClass, Location};
+use crate::io::{BLOCK_BYTES, BlockPool};
+use crate::limits::EXTENT_BYTES;
+
+use places::Places;
+use read_cache::ReadCache;
+pub use seal::{EXTENT_HEADER_BYTES, ExtentError, ExtentSeal};
+use table::ExtentTable;
+
+/// Which records go together: fresh ones come and go, those that outlived a compaction stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Records just written.
+    Fresh,
+    /// Records moved by compaction.
+    Survivors,
+}
+
+/// Open extents at most, one per stream.
+const STREAMS: usize = 2;
+
+/// Bytes of an extent, as far as they are in memory.
+enum Memory<P: BlockPool> {
+    /// May still be written to.
+    Owned(P::Buffer),
+    /// Sealed; a write to the file may hold another handle.
+    Frozen(P::Frozen),
+    /// On disk only.
+    Absent,
+}
+
+/// How far an extent has come on its way to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disk {
+    /// Nowhere: it is open, or storage is memory-only.
+    None,
+    /// Sealed, not yet written.
+    Dirty,
+    /// A write is under way.
+    Writing,
+    /// Written. Whether it survives power loss is the checkpoint's business.
+    Written,
+}
+
+struct Extent<P: BlockPool> {
+    memory: Memory<P>,
+    used_bytes: u32,
+    live_bytes: u32,
+    /// Drawn at the start of the process that made it.
+    salt: u32,
+    /// First of its places in the data file; meaningful unless `disk` is `None` or `Dirty`.
+    place: u32,
+    disk: Disk,
+    /// Checkpoints begun when its last live record went; `None` while it has one or may get one.
+    emptied: Option<u64>,
+}
+
+impl<P: BlockPool> std::fmt::Debug for Extent<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extent")
+            .field("used_bytes", &self.used_bytes)
+            .field("live_bytes", &self.live_bytes)
+            .field("disk", &self.disk)
+            .field("emptied", &self.emptied)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: BlockPool> Extent<P> {
+    #[inline]
+    fn bytes(&self) -> Option<&[u8]> {
+        let bytes = match &self.memory {
+            Memory::Owned(buffer) => buffer.as_ref(),
+            Memory::Frozen(frozen) => frozen.as_ref(),
+            Memory::Absent => return None,
+        };
+        Some(&bytes[..self.used_bytes as usize])
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        match &self.memory {
+            Memory::Owned(buffer) => buffer.as_ref().len() as u64,
+            Memory::Frozen(frozen) => frozen.as_ref().len() as u64,
+            Memory::Absent => 0,
+        }
+    }
+
+    fn place_count(&self) -> u32 {
+        place_count(self.used_bytes)
+    }
+}
+
+/// Places that an extent with so many used bytes takes: one, unless it is a run.
+fn place_count(used_bytes: u32) -> u32 {
+    let count = (used_bytes as usize).div_ceil(EXTENT_BYTES).max(1);
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// Records of one extent that a snapshot's entries point at.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counted {
+    live_bytes: u32,
+    offset_max: u32,
+}
+
+/// A sealed extent on its way to its place.
+pub struct ExtentWrite<P: BlockPool> {
+    /// The extent.
+    pub number: ExtentNumber,
+    /// Where in the data file.
+    pub offset: u64,
+    /// What to write.
+    pub buffer: P::Frozen,
+    /// How much of it, a multiple of [`BLOCK_BYTES`].
+    pub len: usize,
+}
+
+/// An extent as a snapshot names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtentOnDisk {
+    /// Its number.
+    pub number: ExtentNumber,
+    /// First of its places in the data file.
+    pub place: u32,
+    /// How many places.
+    pub place_count: u32,
+    /// Header and records.
+    pub used_bytes: u32,
+    /// Its salt.
+    pub salt: u32,
+}
+
+/// One read from the data file that covers a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColdPlace {
+    /// Offset in the data file, a multiple of [`BLOCK_BYTES`].
+    pub offset: u64,
+    /// Bytes to read, a multiple of [`BLOCK_BYTES`].
+    pub len: usize,
+    /// Where in them the record starts.
+    pub start: usize,
+    /// What the record's checksum is XORed with.
+    pub mask: u32,
+}
+
+/// All extents of one shard.
+pub struct Extents<P: BlockPool> {
+    /// Whose they are on disk; `None`: memory-only.
+    seal: Option<ExtentSeal>,
+    /// Salt of extents that are made now.
+    salt: u32,
+    table: ExtentTable<Extent<P>>,
+    /// The open extent of each stream; `None` before its first record.
+    open: [Option<ExtentNumber>; STREAMS],
+    /// The run placed last: sealed when the next record is placed.
+    open_run: Option<ExtentNumber>,
+    places: Places,
+    /// Sealed extents that wait to be written, oldest first; those that went meanwhile are passed over.
+    dirty: VecDeque<ExtentNumber>,
+    /// Emptied extents that a snapshot may still point into.
+    emptied: Vec<ExtentNumber>,
+    checkpoints_begun: u64,
+    checkpoint_runs: bool,
+    /// Written extents that are in memory too, oldest first.
+    resident: VecDeque<ExtentNumber>,
+    cache: ReadCache,
+    memory_bytes: u64,
+    live_bytes: u64,
+    /// What the entries of a snapshot point at, while it is loaded.
+    loading: std::collections::BTreeMap<u32, Counted>,
+    /// Extents with live records that are on disk only.
+    absent: usize,
+}
+
+impl<P: BlockPool> std::fmt::Debug for Extents<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extents")
+            .field("count", &self.table.count())
+            .field("memory_bytes", &self.memory_bytes)
+            .field("live_bytes", &self.live_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: BlockPool> Extents<P> {
+    /// No extents yet; with a seal they are to go to disk, those made now under this salt.
+    #[must_use]
+    pub fn new(seal: Option<ExtentSeal>, salt: u32) -> Self {
+        Self {
+            seal,
+            salt,
+            table: ExtentTable::default(),
+            open: [None; STREAMS],
+            open_run: None,
+            places: Places::default(),
+            dirty: VecDeque::new(),
+            emptied: Vec::new(),
+            checkpoints_begun: 0,
+            checkpoint_runs: false,
+            resident: VecDeque::new(),
+            cache: ReadCache::default(),
+            memory_bytes: 0,
+            live_bytes: 0,
+            loading: std::collections::BTreeMap::new(),
+            absent: 0,
+        }
+    }
+
+    /// Extents held, on disk or in memory.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.table.count()
+    }
+
+    /// Bytes of memory that extents and the read cache take.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> u64 {
+        self.memory_bytes + self.cache.bytes() as u64
+    }
+
+    /// Bytes of live records, each counted as its length class allows at most.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
+    /// Records in the read cache.
+    #[must_use]
+    pub fn cached_records(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Bytes of the data file, free places included; 0 when storage is memory-only.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        u64::from(self.places.end()) * EXTENT_BYTES as u64
+    }
+
+    /// Free places of the data file.
+    #[must_use]
+    pub fn free_places(&self) -> usize {
+        self.places.free_count()
+    }
+
+    /// The seal, when extents go to disk.
+    #[must_use]
+    pub fn identity(&self) -> Option<ExtentSeal> {
+        self.seal
+    }
+
+    /// Whether every record is in memory, however it is looked at.
+    #[must_use]
+    #[inline]
+    pub fn is_all_in_memory(&self) -> bool {
+        self.absent == 0
+    }
+
+    /// Whether there is an extent of this number.
+    #[must_use]
+    pub fn contains(&self, number: ExtentNumber) -> bool {
+        self.table.find(number).is_some()
+    }
+
+    // ---- reading ----------------------------------------------------------------------------------------------
+
+    /// All bytes from a record's start to the end of what its extent (or the read cache) holds of it; `None` when
+    /// the record is on disk only.
+    ///
+    /// # Panics
+    /// When the location names no extent: the index and the extents disagree.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, location: Location) -> Option<&[u8]> {
+        match self.table.get(location.extent).bytes() {
+            Some(bytes) => Some(&bytes[location.offset as usize..]),
+            None => self.cache.get(location),
+        }
+    }
+
+    /// As [`Self::find`], for a record that is known to be in memory.
+    ///
+    /// # Panics
+    /// When it is not: whoever runs a command has made sure of it before.
+    #[must_use]
+    #[inline]
+    pub fn bytes_at(&self, location: Location) -> &[u8] {
+        self.find(location).expect("the record was brought into memory before it is looked at")
+    }
+
+    /// The read that brings back a record which is on disk only.
+    #[must_use]
+    pub fn cold_place(&self, location: Location, class: LengthClass) -> Option<ColdPlace> {
+        let extent = self.table.find(location.extent)?;
+        if !matches!(extent.memory, Memory::Absent) || self.cache.get(location).is_some() {
+            return None;
+        }
+        let at = location.offset as usize;
+        let first = at - at % BLOCK_BYTES;
+        let end = (at + class.bytes_max()).min(extent.used_bytes as usize).next_multiple_of(BLOCK_BYTES);
+        let offset = u64::from(extent.place) * EXTENT_BYTES as u64 + first as u64;
+        let mask = self.seal?.mask(location, extent.salt);
+        Some(ColdPlace { offset, len: end - first, start: at - first, mask })
+    }
+
+    /// Keeps a record that was read from disk.
+    pub fn remember(&mut self, location: Location, record: &[u8]) {
+        self.cache.insert(location, record);
+    }
+
+    // ---- writing ----------------------------------------------------------------------------------------------
+
+    /// What the checksum of the record at a location is XORed with; 0 when storage is memory-only.
+    #[must_use]
+    #[inline]
+    pub fn mask(&self, location: Location) -> u32 {
+        self.seal.map_or(0, |seal| seal.mask(location, self.table.get(location.extent).salt))
+    }
+
+    /// Whether a record may be overwritten where it is: its extent is in memory and not sealed for the disk.
+    #[must_use]
+    #[inline]
+    pub fn is_writable(&self, location: Location) -> bool {
+        matches!(self.table.get(location.extent).memory, Memory::Owned(_))
+    }
+
+    /// The `len` bytes of a writable record, to overwrite it in place with one of the same length.
+    ///
+    /// # Panics
+    /// When it is not writable.
+    #[must_use]
+    #[inline]
+    pub fn bytes_at_mut(&mut self, location: Location, len: usize) -> &mut [u8] {
+        let extent = self.table.get_mut(location.extent);
+        let start = location.offset as usize;
+        assert!(start + len <= extent.used_bytes as usize, "the record lies within the extent");
+        let Memory::Owned(buffer) = &mut extent.memory else { panic!("a sealed extent never changes") };
+        &mut buffer.as_mut()[start..start + len]
+    }
+
+    /// Makes room for a record of `len` bytes, counts it as live, and returns where it goes.
+    #[inline]
+    pub fn allocate(&mut self, stream: Stream, len: usize, pool: &mut P) -> (Location, &mut [u8]) {
+        if let Some(run) = self.open_run.take() {
+            self.seal(run, pool);
+        }
+        let number = if len > EXTENT_BYTES - self.head_bytes() {
+            let run = self.add(pool.take((self.head_bytes() + len).next_multiple_of(BLOCK_BYTES)));
+            self.open_run = Some(run);
+            run
+        } else {
+            let open = self.open[stream as usize];
+            match open {
+                Some(number) if self.table.get(number).used_bytes as usize + len <= EXTENT_BYTES => number,
+                _ => {
+                    self.seal_open(stream, pool);
+                    let number = self.add(pool.take(EXTENT_BYTES));
+                    self.open[stream as usize] = Some(number);
+                    number
+                }
+            }
+        };
+        let location = self.place_in(number, len);
+        (location, self.room_of(location, len))
+    }
+
+    /// Bytes at the start of an extent that hold no record.
+    #[inline]
+    const fn head_bytes(&self) -> usize {
+        if self.seal.is_some() { EXTENT_HEADER_BYTES } else { 0 }
+    }
+
+    /// Counts `len` more bytes in an extent and tells where they start.
+    #[inline]
+    fn place_in(&mut self, number: ExtentNumber, len: usize) -> Location {
+        let class = class_bytes(LengthClass::of(len));
+        let len = u32::try_from(len).expect("a record is shorter than 4 GiB: limits.rs");
+        self.live_bytes += u64::from(class);
+        let extent = self.table.get_mut(number);
+        let offset = extent.used_bytes;
+        extent.used_bytes += len;
+        extent.live_bytes += class;
+        Location { extent: number, offset }
+    }
+
+    #[inline]
+    fn room_of(&mut self, location: Location, len: usize) -> &mut [u8] {
+        let start = location.offset as usize;
+        match &mut self.table.get_mut(location.extent).memory {
+            Memory::Owned(buffer) => &mut buffer.as_mut()[start..start + len],
+            Memory::Frozen(_) | Memory::Absent => unreachable!("records are placed in open extents"),
+        }
+    }
+
+    fn add(&mut self, buffer: P::Buffer) -> ExtentNumber {
+        self.memory_bytes += buffer.as_ref().len() as u64;
+        let used_bytes = u32::try_from(self.head_bytes()).unwrap_or(0);
+        self.table.add(Extent {
+            memory: Memory::Owned(buffer),
+            used_bytes,
+            live_bytes: 0,
+            salt: self.salt,
+            place: 0,
+            disk: Disk::None,
+            emptied: None,
+        })
+    }
+
+    fn seal_open(&mut self, stream: Stream, pool: &mut P) {
+        if let Some(number) = self.open[stream as usize].take() {
+            self.seal(number, pool);
+        }
+    }
+
+    /// An extent takes no more records.
+    fn seal(&mut self, number: ExtentNumber, pool: &mut P) {
+        let (seal, runs) = (self.seal, self.checkpoint_runs);
+        let extent = self.table.get_mut(number);
+        assert_eq!(extent.disk, Disk::None, "an extent is sealed once");
+        if extent.live_bytes == 0 && !(seal.is_some() && runs) {
+            self.forget(number);
+            return;
+        }
+        let Some(seal) = seal else { return };
+        let Memory::Owned(mut buffer) = std::mem::replace(&mut extent.memory, Memory::Absent) else {
+            unreachable!("an open extent is in memory")
+        };
+        let used = extent.used_bytes as usize;
+        buffer.as_mut()[used..used.next_multiple_of(BLOCK_BYTES)].fill(0);
+        seal.write_header(number, extent.salt, extent.used_bytes, buffer.as_mut());
+        extent.memory = Memory::Frozen(pool.freeze(buffer));
+        extent.disk = Disk::Dirty;
+        self.dirty.push_back(number);
+        if extent.live_bytes == 0 {
+            // The copy that is being made may point into it: it goes to disk all the same.
+            self.note_emptied(number);
+        }
+    }
+
+    /// The record at `location` is dead. An extent in which nothing lives and that takes no more records is freed,
+    /// or waits until no snapshot points into it.
+    #[inline]
+    pub fn release(&mut self, location: Location, class: LengthClass) {
+        let number = location.extent;
+        let bytes = class_bytes(class);
+        self.live_bytes -= u64::from(bytes);
+        let extent = self.table.get_mut(number);
+        assert!(extent.live_bytes >= bytes, "more released than was live");
+        extent.live_bytes -= bytes;
+        if extent.live_bytes == 0 && !self.open.contains(&Some(number)) && self.open_run != Some(number) {
+            self.on_emptied(number);
+        }
+    }
+
+    #[cold]
+    fn on_emptied(&mut self, number: ExtentNumber) {
+        let unwritten = matches!(self.table.get(number).disk, Disk::None | Disk::Dirty);
+        if self.seal.is_none() || (unwritten && !self.checkpoint_runs) {
+            self.forget(number);
+        } else {
+            self.note_emptied(number);
+        }
+    }
+
+    fn note_emptied(&mut self, number: ExtentNumber) {
+        let extent = self.table.get_mut(number);
+        assert!(extent.emptied.is_none(), "an extent is emptied once");
+        extent.emptied = Some(self.checkpoints_begun);
+        self.emptied.push(number);
+        if matches!(extent.memory, Memory::Absent) {
+            self.absent -= 1;
+        } else if extent.disk == Disk::Written {
+            self.drop_memory(number);
+        }
+    }
+
+    fn drop_memory(&mut self, number: ExtentNumber) {
+        let extent = self.table.get_mut(number);
+        self.memory_bytes -= extent.memory_bytes();
+        extent.memory = Memory::Absent;
+    }
+
+    /// Takes an extent out that no snapshot points into; its places are free again.
+    fn forget(&mut self, number: ExtentNumber) {
+        let extent = self.table.remove(number);
+        assert_eq!(extent.live_bytes, 0, "only what is dead is forgotten");
+        self.memory_bytes -= extent.memory_bytes();
+        if matches!(extent.disk, Disk::Writing | Disk::Written) {
+            self.places.give_back(extent.place, extent.place_count());
+        }
+    }
+
+    // ---- to disk ----------------------------------------------------------------------------------------------
+
+    /// The next sealed extent to write, which gets its place now. Its bytes are readable all the while.
+    pub fn next_write(&mut self) -> Option<ExtentWrite<P>> {
+        let number = self.next_dirty()?;
+        self.dirty.pop_front();
+        let extent = self.table.get_mut(number);
+        assert_eq!(extent.disk, Disk::Dirty, "an extent is written once");
+        extent.place = self.places.take(extent.place_count());
+        extent.disk = Disk::Writing;
+        let Memory::Frozen(frozen) = &extent.memory else { unreachable!("a dirty extent is in memory") };
+        Some(ExtentWrite {
+            number,
+            offset: u64::from(extent.place) * EXTENT_BYTES as u64,
+            buffer: frozen.clone(),
+            len: (extent.used_bytes as usize).next_multiple_of(BLOCK_BYTES),
+        })
+    }
+
+    /// The sealed extent that [`Self::next_write`] would give out; those that are gone are passed over for good.
+    pub fn next_dirty(&mut self) -> Option<ExtentNumber> {
+        while let Some(&number) = self.dirty.front() {
+            if self.table.find(number).is_some() {
+                return Some(number);
+            }
+            self.dirty.pop_front();
+        }
+        None
+    }
+
+    /// Whether sealed extents may wait to be written.
+    #[must_use]
+    #[inline]
+    pub fn has_dirty(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Sealed extents that wait to be written, at most: some of them may be gone.
+    #[must_use]
+    pub fn dirty_count(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// The write of an extent has completed.
+    pub fn on_written(&mut self, number: ExtentNumber) {
+        let extent = self.table.get_mut(number);
+        assert_eq!(extent.disk, Disk::Writing, "a completion has its write");
+        extent.disk = Disk::Written;
+        if extent.emptied.is_some() {
+            self.drop_memory(number);
+        } else {
+            self.resident.push_back(number);
+        }
+    }
+
+    /// Drops the memory of the extent that was written longest ago and still has it. False when there is none.
+    pub fn drop_oldest(&mut self) -> bool {
+        while let Some(number) = self.resident.pop_front() {
+            let in_memory = |extent: &Extent<P>| !matches!(extent.memory, Memory::Absent);
+            if self.table.find(number).is_some_and(in_memory) {
+                self.drop_memory(number);
+                self.absent += 1;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Forgets the oldest records of the read cache. False when there are none.
+    pub fn forget_oldest_reads(&mut self) -> bool {
+        self.cache.forget_oldest()
+    }
+
+    /// Bytes of the read cache.
+    #[must_use]
+    pub fn cache_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    // ---- checkpoint -------------------------------------------------------------------------------------------
+
+    /// A checkpoint begins: from here on nothing that its copy may point into is lost.
+    pub fn begin_checkpoint(&mut self) {
+        assert!(self.seal.is_some() && !self.checkpoint_runs, "one checkpoint at a time, of a store on disk");
+        self.checkpoints_begun += 1;
+        self.checkpoint_runs = true;
+    }
+
+    /// The copy of the index is complete: all extents it may point into are sealed now. They are those with numbers
+    /// below the one returned.
+    pub fn seal_all(&mut self, pool: &mut P) -> ExtentNumber {
+        if let Some(run) = self.open_run.take() {
+            self.seal(run, pool);
+        }
+        self.seal_open(Stream::Fresh, pool);
+        self.seal_open(Stream::Survivors, pool);
+        ExtentNumber(self.table.next())
+    }
+
+    /// Whether every extent below `limit` has been written.
+    #[must_use]
+    pub fn is_written_below(&self, limit: ExtentNumber) -> bool {
+        self.table
+            .iter()
+            .take_while(|(number, _)| *number < limit)
+            .all(|(_, extent)| extent.disk == Disk::Written)
+    }
+
+    /// The extents below `limit`, as they lie on disk, once all of them are written.
+    pub fn on_disk_below(&self, limit: ExtentNumber) -> impl Iterator<Item = ExtentOnDisk> {
+        self.table.iter().take_while(move |(number, _)| *number < limit).map(|(number, extent)| {
+            assert_eq!(extent.disk, Disk::Written, "a snapshot names what is written");
+            ExtentOnDisk {
+                number,
+                place: extent.place,
+                place_count: extent.place_count(),
+                used_bytes: extent.used_bytes,
+                salt: extent.salt,
+            }
+        })
+    }
+
+    /// The checkpoint is published: what was emptied before it began is free.
+    pub fn on_published(&mut self, limit: ExtentNumber) {
+        assert!(self.checkpoint_runs, "what was begun is published");
+        self.checkpoint_runs = false;
+        let begun = self.checkpoints_begun;
+        for number in std::mem::take(&mut self.emptied) {
+            let extent = self.table.get(number);
+            let before = extent.emptied.is_some_and(|emptied| emptied < begun);
+            let never_named = number >= limit && extent.disk == Disk::Dirty;
+            if before || never_named {
+                // A write that is still under way ends before its place is used again: `next_write` is asked for
+                // nothing while one is, see `data_file.rs`.
+                if extent.disk == Disk::Writing {
+                    self.emptied.push(number);
+                } else {
+                    self.forget(number);
+                }
+            } else {
+                self.emptied.push(number);
+            }
+        }
+    }
+
+    /// Bytes of the data file that emptied extents take until the next checkpoint is published.
+    #[must_use]
+    pub fn emptied_bytes(&self) -> u64 {
+        self.emptied.iter().map(|&number| u64::from(self.table.get(number).place_count())).sum::<u64>()
+            * EXTENT_BYTES as u64
+    }
+
+    /// Takes the free places at the end of the file out of it, all but `keep`. The file's new length, if it changed.
+    pub fn cut_tail(&mut self, keep: u32) -> Option<u64> {
+        self.places.cut_tail(keep).map(|end| u64::from(end) * EXTENT_BYTES as u64)
+    }
+
+    /// How long the data file has to be for what is written: the end of the last extent on disk.
+    #[must_use]
+    pub fn last_byte_on_disk(&self) -> Option<u64> {
+        let end = |extent: &Extent<P>| {
+            let used = (extent.used_bytes as usize).next_multiple_of(BLOCK_BYTES) as u64;
+            u64::from(extent.place) * EXTENT_BYTES as u64 + used
+        };
+        self.table
+            .iter()
+            .filter(|(_, extent)| extent.disk == Disk::Written)
+            .map(|(_, extent)| end(extent))
+            .max()
+    }
+
+    /// Places the data file has.
+    #[must_use]
+    pub fn place_end(&self) -> u32 {
+        self.places.end()
+    }
+
+    // ---- loading ----------------------------------------------------------------------------------------------
+
+    /// Takes over the file of an earlier run: so many places, all free until an extent is adopted.
+    pub fn adopt_file(&mut self, places: u32) {
+        assert!(self.table.count() == 0 && self.seal.is_some(), "loading comes first");
+        self.places = Places::with_end(places);
+    }
+
+    /// Takes over an extent of a snapshot. False when it cannot be: its places are another's, or beyond the end of the
+    /// file.
+    #[must_use]
+    pub fn adopt(&mut self, extent: ExtentOnDisk) -> bool {
+        let fits = extent.place_count == place_count(extent.used_bytes)
+            && self.table.find(extent.number).is_none()
+            && self.places.claim(extent.place, extent.place_count);
+        if fits {
+            self.absent += 1;
+            self.table.insert(
+                extent.number,
+                Extent {
+                    memory: Memory::Absent,
+                    used_bytes: extent.used_bytes,
+                    live_bytes: 0,
+                    salt: extent.salt,
+                    place: extent.place,
+                    disk: Disk::Written,
+                    emptied: None,
+                },
+            );
+        }
+        fits
+    }
+
+    /// Counts a record that a snapshot's entry points at, before or after its extent is adopted.
+    pub fn count_live(&mut self, location: Location, class: LengthClass) {
+        let counted = self.loading.entry(location.extent.0).or_default();
+        counted.live_bytes = counted.live_bytes.saturating_add(class_bytes(class));
+        counted.offset_max = counted.offset_max.max(location.offset);
+    }
+
+    /// All is loaded: extents without a live record are free, and numbers go on at `limit`, above all that earlier
+    /// runs may have used.
+    ///
+    /// # Errors
+    /// A location at which there is no extent, though an entry points there.
+    pub fn finish_loading(&mut self, limit: ExtentNumber) -> Result<(), Location> {
+        for (number, counted) in std::mem::take(&mut self.loading) {
+            let extent = ExtentNumber(number);
+            let inside = |extent: &Extent<P>| counted.offset_max < extent.used_bytes;
+            if !self.table.find(extent).is_some_and(inside) {
+                return Err(Location { extent, offset: counted.offset_max });
+            }
+            self.table.get_mut(extent).live_bytes = counted.live_bytes;
+            self.live_bytes += u64::from(counted.live_bytes);
+        }
+        let dead: Vec<ExtentNumber> = self
+            .table
+            .iter()
+            .filter(|(_, extent)| extent.live_bytes == 0)
+            .map(|(number, _)| number)
+            .collect();
+        for number in dead {
+            self.absent -= 1;
+            self.forget(number);
+        }
+        self.table.skip_to(limit.0.max(self.table.next()));
+        Ok(())
+    }
+
+    /// The smallest number that no extent has had.
+    #[must_use]
+    pub fn next_number(&self) -> ExtentNumber {
+        ExtentNumber(self.table.next())
+    }
+}
+
+/// Bytes that a record of this class counts as.
+#[inline]
+fn class_bytes(class: LengthClass) -> u32 {
+    u32::try_from(class.bytes_max()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,237 @@
+//! What a worker's shards keep on disk: when extents are written, checkpoints made, and memory given back.
+
+use super::ShardSet;
+use crate::checkpoint::{LogState, ShardFiles};
+use crate::io::BlockPool;
+use crate::types::{BatchNumber, UnixMs};
+
+/// When storage does things of its own accord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageConfig {
+    /// Bytes that extents, read cache and index of all shards of the set may take together; `None`: no limit.
+    pub memory_bytes_max: Option<u64>,
+    /// Bytes of log segments in use above which a shard gets a checkpoint, the one whose last is the oldest first.
+    pub log_bytes_max: u64,
+    /// Bytes of a shard's data file in emptied extents above which it gets a checkpoint.
+    pub emptied_bytes_max: u64,
+}
+
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self { memory_bytes_max: None, log_bytes_max: 512 << 20, emptied_bytes_max: 64 << 20 }
+    }
+}
+
+/// Bytes of an entry in a snapshot.
+const ENTRY_BYTES: u64 = 12;
+/// Bytes of log for each byte of snapshot at least.
+const LOG_PER_SNAPSHOT: u64 = 4;
+
+/// How far the end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// Not asked for.
+    No,
+    /// Each shard is to have a checkpoint that holds everything.
+    Checkpoints,
+    /// The log is being shut down.
+    Log,
+}
+
+/// The storage of a set of shards, beside its log.
+pub(super) struct Storage<P: BlockPool> {
+    /// One per shard, in the order of the shards.
+    pub(super) files: Vec<ShardFiles<P>>,
+    pub(super) config: StorageConfig,
+    pub(super) closing: Closing,
+    /// Where the log was when the newest checkpoint of each shard began.
+    pub(super) begun_at: Vec<BatchNumber>,
+    /// Index bytes as counted last.
+    pub(super) index_bytes: u64,
+}
+
+/// Request ids of the files of the shard at a position.
+pub(super) const FILES_IDS: u64 = 2 << 56;
+const POSITION_SHIFT: u32 = 40;
+
+/// First of the request ids that the files of the shard at this position of a set use.
+#[must_use]
+pub fn first_request_id(position: usize) -> u64 {
+    FILES_IDS | ((position as u64) << POSITION_SHIFT) | 1
+}
+
+/// The position that a request id of shard files names.
+pub(super) fn position_of_id(id: u64) -> usize {
+    usize::try_from((id >> POSITION_SHIFT) & 0xffff).unwrap_or(usize::MAX)
+}
+
+impl<P: BlockPool> ShardSet<P> {
+    /// Gives the shards their files, in the order of the shards: they go to disk from now on.
+    ///
+    /// # Panics
+    /// When the files are not those of the shards.
+    pub fn keep_files(&mut self, files: Vec<ShardFiles<P>>, config: StorageConfig) {
+        assert_eq!(files.len(), self.shards.len(), "each shard has its files");
+        let own = files.iter().zip(&self.shards).all(|(files, shard)| files.manifest().shard == shard.id());
+        assert!(own, "each shard has its own files");
+        let begun_at = vec![BatchNumber::ZERO; files.len()];
+        self.storage = Some(Storage { files, config, closing: Closing::No, begun_at, index_bytes: 0 });
+        self.look_for_cold();
+    }
+
+    /// The files of the shards, in their order; none when storage is memory-only.
+    #[must_use]
+    pub fn files(&self) -> &[ShardFiles<P>] {
+        self.storage.as_ref().map_or(&[], |storage| &storage.files)
+    }
+
+    /// Asks for a checkpoint of every shard, beginning now or when the one that runs is done.
+    pub fn checkpoint(&mut self) {
+        if let Some(storage) = &mut self.storage {
+            storage.files.iter_mut().for_each(ShardFiles::want_checkpoint);
+        }
+    }
+
+    /// Whether no checkpoint runs or is wanted.
+    #[must_use]
+    pub fn is_checkpointed(&self) -> bool {
+        !self.files().iter().any(ShardFiles::is_busy)
+    }
+
+    /// Begins the end: a checkpoint of every shard that has changed since its last, then the log's clean-shutdown
+    /// mark. Nothing may be written from now on. Go on performing I/O until [`Self::is_closed`].
+    pub fn begin_close(&mut self) {
+        match &mut self.storage {
+            Some(storage) if storage.closing == Closing::No => {
+                storage.closing = Closing::Checkpoints;
+                for (files, shard) in storage.files.iter_mut().zip(&self.shards) {
+                    if files.end_lsn() != Some(shard.lsn()) {
+                        files.want_checkpoint();
+                    }
+                }
+            }
+            Some(_) => {}
+            None => self.close_log(),
+        }
+    }
+
+    fn close_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.begin_shutdown();
+        }
+    }
+
+    /// Whether all is closed and nothing is in flight.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let files = self.storage.as_ref().is_none_or(|storage| {
+            storage.closing == Closing::Log && storage.files.iter().all(ShardFiles::is_idle)
+        });
+        files && self.log.as_ref().is_none_or(crate::log::Log::is_shut_down)
+    }
+
+    /// Whether the set is on its way out: nothing is written any more.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.storage.as_ref().is_some_and(|storage| storage.closing != Closing::No)
+    }
+
+    /// One bounded step of what the shards do on disk. Returns whether there is more to do at once.
+    pub(super) fn storage_step(&mut self, now: UnixMs) -> bool {
+        let Self { shards, storage, pool, log, .. } = self;
+        let Some(storage) = storage else { return false };
+        let mut more = false;
+        for (position, (files, shard)) in storage.files.iter_mut().zip(shards).enumerate() {
+            if !files.is_busy() && !shard.extents().has_dirty() {
+                continue;
+            }
+            let state = log.as_ref().map_or(LogState::default(), |log| LogState {
+                log: log.identity().log,
+                appended: log.appended(),
+                durable: log.durable(),
+            });
+            more |= files.step(shard, state, now, pool);
+            if let (Some(batch), Some(log)) = (files.awaits_log(), log.as_mut()) {
+                // What the copy holds may still be in the open batch: the end of the turn submits it.
+                log.want_durable(batch);
+            }
+            if let Some(published) = files.take_published() {
+                storage.begun_at[position] = published.batch;
+                if let Some(log) = log.as_mut().filter(|log| !log.is_shutting_down()) {
+                    log.publish_floor(&[published.floor], published.batch);
+                }
+            }
+        }
+        if storage.closing == Closing::Checkpoints && storage.files.iter().all(ShardFiles::is_idle) {
+            storage.closing = Closing::Log;
+            self.close_log();
+        }
+        more
+    }
+
+    /// Now and then: starts checkpoints that are due and keeps memory within its limit.
+    pub(super) fn storage_tick(&mut self) {
+        let Self { shards, storage, log, .. } = self;
+        let Some(storage) = storage else { return };
+        if storage.closing == Closing::No {
+            for (files, shard) in storage.files.iter_mut().zip(shards.iter()) {
+                if shard.extents().emptied_bytes() > storage.config.emptied_bytes_max && !files.is_busy() {
+                    files.want_checkpoint();
+                }
+            }
+            let running = storage.files.iter().any(ShardFiles::is_busy);
+            // Snapshots stay a small share of what is written: a round of them for so many bytes of log at least.
+            let snapshots: u64 = shards.iter().map(|shard| shard.entry_count() * ENTRY_BYTES).sum();
+            let log_bytes_max = storage.config.log_bytes_max.max(snapshots.saturating_mul(LOG_PER_SNAPSHOT));
+            if let Some(log) = log
+                && !running
+                && log.bytes_to_replay() > log_bytes_max
+            {
+                let oldest = (0..storage.files.len()).min_by_key(|&position| storage.begun_at[position]);
+                if let Some(oldest) = oldest {
+                    storage.files[oldest].want_checkpoint();
+                }
+            }
+        }
+        self.keep_memory();
+    }
+
+    /// Drops what may leave memory until the limit holds: the oldest reads while the cache has more than half of what
+    /// there is for records, then the extents that were written longest ago.
+    fn keep_memory(&mut self) {
+        let Self { shards, storage, .. } = self;
+        let Some(storage) = storage else { return };
+        let Some(limit) = storage.config.memory_bytes_max else { return };
+        storage.index_bytes = shards.iter().map(|shard| shard.index_bytes() as u64).sum();
+        let room = limit.saturating_sub(storage.index_bytes);
+        let used = |shards: &[crate::shard::Shard<P>]| -> u64 {
+            shards.iter().map(|shard| shard.extents().allocated_bytes()).sum()
+        };
+        while used(shards) > room {
+            let cache: usize = shards.iter().map(|shard| shard.extents().cache_bytes()).sum();
+            let by_cache = shards.iter_mut().max_by_key(|shard| shard.extents().cache_bytes());
+            if cache as u64 > room / 2
+                && by_cache.is_some_and(|shard| shard.extents_mut().forget_oldest_reads())
+            {
+                continue;
+            }
+            let by_size = shards.iter_mut().max_by_key(|shard| shard.extents().allocated_bytes());
+            if by_size.is_some_and(|shard| shard.extents_mut().drop_oldest()) {
+                continue;
+            }
+            let any = shards
+                .iter_mut()
+                .any(|shard| shard.extents_mut().drop_oldest() || shard.extents_mut().forget_oldest_reads());
+            if !any {
+                break;
+            }
+        }
+        self.look_for_cold();
+    }
+
+    /// Whether commands have to be asked for what they need.
+    pub(super) fn look_for_cold(&mut self) {
+        self.any_cold =
+            !self.cold.is_idle() || self.shards.iter().any(|shard| !shard.extents().is_all_in_memory());
+    }
+}

@@ -1,0 +1,325 @@
+//! Chunks: the pieces that a snapshot is made of, as bytes.
+//!
+//! A chunk is a multiple of 4096 bytes, at most 256 KiB: a header of 64 bytes, items back to back, zeros. Header
+//! (little-endian):
+//!
+//! | offset | bytes | field | meaning |
+//! |---|---|---|---|
+//! | 0 | 4 | magic | `OSNP` |
+//! | 4 | 4 | checksum | CRC-32 of bytes 8 to the end of the chunk, continued from the store's checksum seed |
+//! | 8 | 4 | format | 1 |
+//! | 12 | 4 | kind | 1 entries, 2 extents, 3 footer |
+//! | 16 | 4 | byte length | of the chunk |
+//! | 20 | 4 | payload length | bytes of items |
+//! | 24 | 4 | shard | |
+//! | 28 | 4 | snapshot number | |
+//! | 32 | 8 | offset | of the chunk in the file |
+//! | 40 | 4 | previous checksum | of the chunk before; 0 for the first |
+//! | 44 | 20 | reserved | 0 |
+//!
+//! Items of *entries*: a table, or a piece of one: keyspace 4, slot 2, reserved 2, count 4, then `count` entries of 12
+//! bytes: hash, extent number, and (offset | length class << 20 | flags << 28). Items of *extents*: number 4, first
+//! place 4, place count 4, used bytes 4, salt 4. The *footer*: entries 8, extents 8, chunks 8 (itself left out).
+
+use crate::extent::ExtentOnDisk;
+use crate::index::{Entry, ExtentNumber};
+use crate::io::BLOCK_BYTES;
+use crate::log::fields::FieldReader;
+use crate::types::{KeyspaceId, ShardId, Slot};
+
+/// Bytes of a chunk at most.
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
+/// Bytes before the first item of a chunk.
+pub(super) const CHUNK_HEADER_BYTES: usize = 64;
+/// Bytes before the entries of a table.
+pub(super) const TABLE_HEAD_BYTES: usize = 12;
+/// Bytes of an entry.
+pub(super) const ENTRY_BYTES: usize = 12;
+/// Bytes of an extent.
+pub(super) const EXTENT_BYTES: usize = 20;
+
+const MAGIC: [u8; 4] = *b"OSNP";
+const FORMAT: u32 = 1;
+
+/// Which snapshot of which shard of which store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotIdentity {
+    /// Checksum seed of the store: chunk checksums continue from it.
+    pub store: u32,
+    /// The shard.
+    pub shard: ShardId,
+    /// Number of the snapshot, from 1.
+    pub number: u32,
+}
+
+/// What a chunk holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChunkKind {
+    Entries,
+    Extents,
+    Footer,
+}
+
+impl ChunkKind {
+    const fn code(self) -> u32 {
+        match self {
+            Self::Entries => 1,
+            Self::Extents => 2,
+            Self::Footer => 3,
+        }
+    }
+
+    const fn of(code: u32) -> Option<Self> {
+        match code {
+            1 => Some(Self::Entries),
+            2 => Some(Self::Extents),
+            3 => Some(Self::Footer),
+            _ => None,
+        }
+    }
+}
+
+/// The counts that close a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Footer {
+    pub(super) entries: u64,
+    pub(super) extents: u64,
+    pub(super) chunks: u64,
+}
+
+/// What a chunk's header tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChunkHeader {
+    pub(super) kind: ChunkKind,
+    pub(super) bytes: usize,
+    pub(super) payload: usize,
+    pub(super) crc: u32,
+}
+
+/// Why bytes are not the chunk that should be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChunkError {
+    Damaged,
+    Newer(u32),
+    /// The bytes end before the chunk does: so many are needed.
+    Short(usize),
+}
+
+/// Closes a chunk: writes its header around a payload that starts at [`CHUNK_HEADER_BYTES`]. Returns the chunk's
+/// length and checksum.
+pub(super) fn seal(
+    identity: &SnapshotIdentity,
+    kind: ChunkKind,
+    payload: usize,
+    offset: u64,
+    previous: u32,
+    chunk: &mut [u8],
+) -> (usize, u32) {
+    let bytes = (CHUNK_HEADER_BYTES + payload).next_multiple_of(BLOCK_BYTES);
+    let chunk = &mut chunk[..bytes];
+    chunk[CHUNK_HEADER_BYTES + payload..].fill(0);
+    let header = &mut chunk[..CHUNK_HEADER_BYTES];
+    header.fill(0);
+    header[..4].copy_from_slice(&MAGIC);
+    let mut put = |at: usize, value: u32| header[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    put(8, FORMAT);
+    put(12, kind.code());
+    put(16, len_u32(bytes));
+    put(20, len_u32(payload));
+    put(24, u32::from(identity.shard.0));
+    put(28, identity.number);
+    put(40, previous);
+    header[32..40].copy_from_slice(&offset.to_le_bytes());
+    let crc = checksum(identity, chunk);
+    chunk[4..8].copy_from_slice(&crc.to_le_bytes());
+    (bytes, crc)
+}
+
+/// Verifies the chunk at the front of `bytes`, which must be the one at `offset` after `previous`.
+pub(super) fn open(
+    identity: &SnapshotIdentity,
+    offset: u64,
+    previous: u32,
+    bytes: &[u8],
+) -> Result<ChunkHeader, ChunkError> {
+    let header = bytes.get(..CHUNK_HEADER_BYTES).ok_or(ChunkError::Short(BLOCK_BYTES))?;
+    let u32_at = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let (len, payload) = (u32_at(16) as usize, u32_at(20) as usize);
+    let sized = len.is_multiple_of(BLOCK_BYTES) && (BLOCK_BYTES..=CHUNK_BYTES).contains(&len);
+    if header[..4] != MAGIC || !sized || CHUNK_HEADER_BYTES + payload > len {
+        return Err(ChunkError::Damaged);
+    }
+    let chunk = bytes.get(..len).ok_or(ChunkError::Short(len))?;
+    if u32_at(4) != checksum(identity, chunk) {
+        return Err(ChunkError::Damaged);
+    }
+    if u32_at(8) > FORMAT {
+        return Err(ChunkError::Newer(u32_at(8)));
+    }
+    let own = u32_at(24) == u32::from(identity.shard.0)
+        && u32_at(28) == identity.number
+        && header[32..40] == offset.to_le_bytes()
+        && u32_at(40) == previous;
+    match ChunkKind::of(u32_at(12)) {
+        Some(kind) if own && u32_at(8) == FORMAT => {
+            Ok(ChunkHeader { kind, bytes: len, payload, crc: u32_at(4) })
+        }
+        _ => Err(ChunkError::Damaged),
+    }
+}
+
+fn checksum(identity: &SnapshotIdentity, chunk: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(identity.store);
+    hasher.update(&chunk[8..]);
+    hasher.finalize()
+}
+
+fn len_u32(len: usize) -> u32 {
+    let Ok(len) = u32::try_from(len) else { unreachable!("a chunk is below 4 GiB") };
+    len
+}
+
+/// Writes the head of a table's entries.
+pub(super) fn put_table_head(keyspace: KeyspaceId, slot: Slot, count: usize, out: &mut [u8]) {
+    out[..4].copy_from_slice(&keyspace.0.to_le_bytes());
+    out[4..6].copy_from_slice(&slot.0.to_le_bytes());
+    out[6..8].fill(0);
+    out[8..12].copy_from_slice(&len_u32(count).to_le_bytes());
+}
+
+/// Writes an entry.
+pub(super) fn put_entry(entry: Entry, out: &mut [u8]) {
+    for (word, out) in entry.to_words().into_iter().zip(out.chunks_exact_mut(4)) {
+        out.copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// Writes an extent.
+pub(super) fn put_extent(extent: ExtentOnDisk, out: &mut [u8]) {
+    let words = [extent.number.0, extent.place, extent.place_count, extent.used_bytes, extent.salt];
+    for (word, out) in words.into_iter().zip(out.chunks_exact_mut(4)) {
+        out.copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+/// A table, or a piece of one, as it stands in a chunk.
+pub(super) struct TablePiece<'a> {
+    pub(super) keyspace: KeyspaceId,
+    pub(super) slot: Slot,
+    entries: &'a [u8],
+}
+
+impl<'a> TablePiece<'a> {
+    /// The piece at the front of `payload`, and what follows it; `None` when that is no piece.
+    pub(super) fn split(payload: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let mut fields = FieldReader::new(payload);
+        let (keyspace, slot) = (KeyspaceId(fields.u32()?), Slot(fields.u16()?));
+        let (reserved, count) = (fields.u16()?, fields.u32()? as usize);
+        let rest = payload.get(TABLE_HEAD_BYTES..)?;
+        let bytes = count.checked_mul(ENTRY_BYTES)?;
+        if reserved != 0 || bytes > rest.len() {
+            return None;
+        }
+        let (entries, rest) = rest.split_at(bytes);
+        Some((Self { keyspace, slot, entries }, rest))
+    }
+
+    pub(super) fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + 'a {
+        self.entries.chunks_exact(ENTRY_BYTES).map(|bytes| {
+            let word =
+                |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+            Entry::from_words([word(0), word(4), word(8)])
+        })
+    }
+}
+
+/// The extents of a payload; `None` when it is not whole ones.
+pub(super) fn extents(payload: &[u8]) -> Option<impl ExactSizeIterator<Item = ExtentOnDisk>> {
+    payload.len().is_multiple_of(EXTENT_BYTES).then(|| {
+        payload.chunks_exact(EXTENT_BYTES).map(|bytes| {
+            let word =
+                |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+            ExtentOnDisk {
+                number: ExtentNumber(word(0)),
+                place: word(4),
+                place_count: word(8),
+                used_bytes: word(12),
+                salt: word(16),
+            }
+        })
+    })
+}
+
+impl Footer {
+    pub(super) const BYTES: usize = 24;
+
+    pub(super) fn put(&self, out: &mut [u8]) {
+        for (count, out) in [self.entries, self.extents, self.chunks].into_iter().zip(out.chunks_exact_mut(8))
+        {
+            out.copy_from_slice(&count.to_le_bytes());
+        }
+    }
+
+    pub(super) fn read(payload: &[u8]) -> Option<Self> {
+        let mut fields = FieldReader::new(payload);
+        let footer = Self { entries: fields.u64()?, extents: fields.u64()?, chunks: fields.u64()? };
+        (payload.len() == Self::BYTES).then_some(footer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::Location;
+
+    const IDENTITY: SnapshotIdentity = SnapshotIdentity { store: 5, shard: ShardId(2), number: 9 };
+
+    #[test]
+    fn golden_bytes_of_a_chunk() {
+        let mut chunk = vec![0xee; 8192];
+        let at = Location { extent: ExtentNumber(0x0403_0201), offset: 0x0a_bcde };
+        put_table_head(KeyspaceId(6), Slot(0x0107), 1, &mut chunk[64..]);
+        put_entry(Entry::new(0x1122_3344, at, 8), &mut chunk[76..]);
+        let (bytes, crc) = seal(&IDENTITY, ChunkKind::Entries, 24, 0x2000, 0x0d0c_0b0a, &mut chunk);
+        assert_eq!(bytes, 4096);
+        let mut expected =
+            b"OSNP\0\0\0\0\x01\0\0\0\x01\0\0\0\0\x10\0\0\x18\0\0\0\x02\0\0\0\x09\0\0\0".to_vec();
+        expected.extend([0, 0x20, 0, 0, 0, 0, 0, 0, 0x0a, 0x0b, 0x0c, 0x0d]);
+        expected.resize(64, 0);
+        expected.extend([6, 0, 0, 0, 7, 1, 0, 0, 1, 0, 0, 0]);
+        // The entry: hash, extent, offset with length class 8 (8 to 8 bytes) above it.
+        expected.extend([0x44, 0x33, 0x22, 0x11, 1, 2, 3, 4, 0xde, 0xbc, 0x8a, 0]);
+        expected.resize(4096, 0);
+        expected[4..8].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(chunk[..4096], expected[..]);
+        let mut hasher = crc32fast::Hasher::new_with_initial(5);
+        hasher.update(&expected[8..]);
+        assert_eq!(crc, hasher.finalize());
+        let header = open(&IDENTITY, 0x2000, 0x0d0c_0b0a, &chunk).unwrap();
+        assert_eq!((header.kind, header.bytes, header.payload), (ChunkKind::Entries, 4096, 24));
+    }
+
+    #[test]
+    fn a_chunk_of_another_place_file_or_time_and_every_flipped_bit_are_noticed() {
+        let mut chunk = vec![0; 4096];
+        let footer = Footer { entries: 1, extents: 2, chunks: 3 };
+        footer.put(&mut chunk[64..]);
+        seal(&IDENTITY, ChunkKind::Footer, Footer::BYTES, 8192, 7, &mut chunk);
+        assert!(open(&IDENTITY, 8192, 7, &chunk).is_ok());
+        assert_eq!(Footer::read(&chunk[64..88]), Some(footer));
+        for (identity, offset, previous) in [
+            (SnapshotIdentity { store: 6, ..IDENTITY }, 8192, 7),
+            (SnapshotIdentity { shard: ShardId(3), ..IDENTITY }, 8192, 7),
+            (SnapshotIdentity { number: 8, ..IDENTITY }, 8192, 7),
+            (IDENTITY, 4096, 7),
+            (IDENTITY, 8192, 8),
+        ] {
+            assert_eq!(open(&identity, offset, previous, &chunk), Err(ChunkError::Damaged));
+        }
+        for bit in 0..chunk.len() * 8 {
+            chunk[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(&IDENTITY, 8192, 7, &chunk).is_err(), "bit {bit}");
+            chunk[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}

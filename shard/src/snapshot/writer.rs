@@ -1,0 +1,257 @@
+//! Writes a snapshot file, fed table by table.
+//!
+//! The file is created, chunks are written one behind the other with a few in flight, and when the footer is there
+//! too, file and directory are synced: only then it is finished. An error is the end, as everywhere.
+
+use std::collections::VecDeque;
+
+use super::chunk::{
+    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkKind, ENTRY_BYTES, EXTENT_BYTES, Footer, SnapshotIdentity,
+    TABLE_HEAD_BYTES, put_entry, put_extent, put_table_head, seal,
+};
+use crate::extent::ExtentOnDisk;
+use crate::index::Entry;
+use crate::io::{BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest, RequestId};
+use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
+use crate::types::{KeyspaceId, Slot};
+
+/// Chunks in flight above which the caller should feed no more.
+const IN_FLIGHT_MAX: usize = 2;
+
+/// A chunk being filled.
+struct OpenChunk<B> {
+    kind: ChunkKind,
+    buffer: B,
+    payload: usize,
+}
+
+/// What the end of the file waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// More is to come.
+    Open,
+    /// The last chunk is handed in.
+    Closing,
+    /// The file is being synced.
+    SyncingFile(RequestId),
+    /// The directory is being synced.
+    SyncingDirectory(RequestId),
+    /// All of it survives power loss.
+    Finished,
+}
+
+/// Writes one snapshot.
+pub struct SnapshotWriter<P: BlockPool> {
+    identity: SnapshotIdentity,
+    file: FileId,
+    create: Option<RequestId>,
+    is_created: bool,
+    open: Option<OpenChunk<P::Buffer>>,
+    /// Chunks that wait for the file to be there.
+    waiting: VecDeque<IoRequest<P>>,
+    flights: Vec<PendingWrite>,
+    offset: u64,
+    previous: u32,
+    counts: Footer,
+    end: End,
+}
+
+impl<P: BlockPool> SnapshotWriter<P> {
+    /// Begins a snapshot: the file is created anew.
+    #[must_use]
+    pub fn new(identity: SnapshotIdentity) -> Self {
+        assert!(identity.number > 0, "snapshots are numbered from 1");
+        Self {
+            identity,
+            file: FileId::ShardSnapshot { shard: identity.shard, number: identity.number },
+            create: None,
+            is_created: false,
+            open: None,
+            waiting: VecDeque::new(),
+            flights: Vec::new(),
+            offset: 0,
+            previous: 0,
+            counts: Footer::default(),
+            end: End::Open,
+        }
+    }
+
+    /// Whether more may be fed now.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.flights.len() < IN_FLIGHT_MAX
+    }
+
+    /// Whether all of it survives power loss.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.end == End::Finished
+    }
+
+    /// Length of the file and the checksum of its footer, once it is finished.
+    #[must_use]
+    pub fn summary(&self) -> (u64, u32) {
+        assert!(self.is_finished(), "only what is finished is published");
+        (self.offset, self.previous)
+    }
+
+    /// Adds a table.
+    pub(crate) fn push_table(
+        &mut self,
+        keyspace: KeyspaceId,
+        slot: Slot,
+        count: usize,
+        mut entries: impl Iterator<Item = Entry>,
+        pool: &mut P,
+        ids: &mut RequestIds,
+    ) {
+        let mut left = count;
+        self.counts.entries += count as u64;
+        while left > 0 {
+            let chunk = self.chunk(ChunkKind::Entries, TABLE_HEAD_BYTES + ENTRY_BYTES, pool, ids);
+            let room = CHUNK_BYTES - CHUNK_HEADER_BYTES - chunk.payload - TABLE_HEAD_BYTES;
+            let here = left.min(room / ENTRY_BYTES);
+            let start = CHUNK_HEADER_BYTES + chunk.payload;
+            let out = &mut chunk.buffer.as_mut()[start..start + TABLE_HEAD_BYTES + here * ENTRY_BYTES];
+            let (head, out) = out.split_at_mut(TABLE_HEAD_BYTES);
+            put_table_head(keyspace, slot, here, head);
+            for out in out.chunks_exact_mut(ENTRY_BYTES) {
+                put_entry(entries.next().expect("as many entries as were announced"), out);
+            }
+            chunk.payload += TABLE_HEAD_BYTES + here * ENTRY_BYTES;
+            left -= here;
+        }
+        assert!(entries.next().is_none(), "as many entries as were announced");
+    }
+
+    /// Adds an extent. Extents come after all tables.
+    pub(crate) fn push_extent(&mut self, extent: ExtentOnDisk, pool: &mut P, ids: &mut RequestIds) {
+        self.counts.extents += 1;
+        let chunk = self.chunk(ChunkKind::Extents, EXTENT_BYTES, pool, ids);
+        let start = CHUNK_HEADER_BYTES + chunk.payload;
+        put_extent(extent, &mut chunk.buffer.as_mut()[start..start + EXTENT_BYTES]);
+        chunk.payload += EXTENT_BYTES;
+    }
+
+    /// All is fed: the footer goes out, then everything is synced.
+    pub(crate) fn finish(&mut self, pool: &mut P, ids: &mut RequestIds) {
+        assert_eq!(self.end, End::Open, "a snapshot is finished once");
+        self.close_chunk(pool, ids);
+        let footer = self.counts;
+        let chunk = self.chunk(ChunkKind::Footer, Footer::BYTES, pool, ids);
+        footer.put(&mut chunk.buffer.as_mut()[CHUNK_HEADER_BYTES..]);
+        chunk.payload = Footer::BYTES;
+        self.close_chunk(pool, ids);
+        self.end = End::Closing;
+    }
+
+    /// The open chunk of a kind, with so much room.
+    fn chunk(
+        &mut self,
+        kind: ChunkKind,
+        room: usize,
+        pool: &mut P,
+        ids: &mut RequestIds,
+    ) -> &mut OpenChunk<P::Buffer> {
+        let fits = |open: &OpenChunk<P::Buffer>| {
+            open.kind == kind && CHUNK_HEADER_BYTES + open.payload + room <= CHUNK_BYTES
+        };
+        if !self.open.as_ref().is_some_and(fits) {
+            self.close_chunk(pool, ids);
+            self.open = Some(OpenChunk { kind, buffer: pool.take(CHUNK_BYTES), payload: 0 });
+        }
+        let Some(open) = &mut self.open else { unreachable!("just opened") };
+        open
+    }
+
+    fn close_chunk(&mut self, pool: &mut P, ids: &mut RequestIds) {
+        let Some(mut open) = self.open.take() else { return };
+        let (bytes, crc) =
+            seal(&self.identity, open.kind, open.payload, self.offset, self.previous, open.buffer.as_mut());
+        let write = PendingWrite {
+            id: ids.next(),
+            file: self.file,
+            offset: self.offset,
+            range: 0..bytes,
+            durable: false,
+            what: "writing a snapshot",
+        };
+        self.waiting.push_back(write.request(pool.freeze(open.buffer)));
+        self.flights.push(write);
+        self.offset += bytes as u64;
+        self.previous = crc;
+        if open.kind != ChunkKind::Footer {
+            self.counts.chunks += 1;
+        }
+    }
+
+    /// The next I/O to perform.
+    pub(crate) fn next_io(&mut self, ids: &mut RequestIds) -> Option<IoRequest<P>> {
+        if !self.is_created {
+            if self.create.is_some() {
+                return None;
+            }
+            let id = ids.next();
+            self.create = Some(id);
+            return Some(IoRequest { id, operation: IoOperation::CreateFile { file: self.file, bytes: 0 } });
+        }
+        if let Some(request) = self.waiting.pop_front() {
+            return Some(request);
+        }
+        if self.end == End::Closing && self.flights.is_empty() {
+            let id = ids.next();
+            self.end = End::SyncingFile(id);
+            let operation = IoOperation::SyncFile { file: self.file, data_only: false };
+            return Some(IoRequest { id, operation });
+        }
+        None
+    }
+
+    /// Whether a completion is of this snapshot's.
+    pub(crate) fn owns(&self, id: RequestId) -> bool {
+        self.create == Some(id)
+            || self.end == End::SyncingFile(id)
+            || self.end == End::SyncingDirectory(id)
+            || self.flights.iter().any(|write| write.id == id)
+    }
+
+    /// Takes a completion.
+    ///
+    /// # Errors
+    /// What is on disk is unknown: the process must stop.
+    pub(crate) fn on_io(
+        &mut self,
+        done: IoDone<P>,
+        pool: &mut P,
+        ids: &mut RequestIds,
+    ) -> Result<Option<IoRequest<P>>, Fatal> {
+        let file = self.file;
+        let failed = |what, error| Fatal { what, file, offset: 0, error };
+        if self.create == Some(done.id) {
+            done.result.map_err(|error| failed("creating a snapshot", error))?;
+            (self.create, self.is_created) = (None, true);
+            return Ok(None);
+        }
+        if self.end == End::SyncingFile(done.id) {
+            done.result.map_err(|error| failed("syncing a snapshot", error))?;
+            let id = ids.next();
+            self.end = End::SyncingDirectory(id);
+            return Ok(Some(IoRequest { id, operation: IoOperation::SyncDirectory }));
+        }
+        if self.end == End::SyncingDirectory(done.id) {
+            done.result.map_err(|error| failed("syncing the store directory", error))?;
+            self.end = End::Finished;
+            return Ok(None);
+        }
+        let at = self.flights.iter().position(|write| write.id == done.id);
+        let at = at.expect("a completion has its write");
+        match self.flights[at].advance(done, ids)? {
+            Advance::Continue(request) => Ok(Some(request)),
+            Advance::Written(buffer) => {
+                pool.reclaim(buffer);
+                self.flights.swap_remove(at);
+                Ok(None)
+            }
+        }
+    }
+}
