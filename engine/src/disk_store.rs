@@ -6,6 +6,7 @@
 //! same.
 
 use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Mutex;
@@ -28,11 +29,12 @@ use shard::types::Term;
 
 use crate::blocking_io::perform;
 use crate::clock::{Clock, unix_ms};
+use crate::cold_reader::ReplayError;
 use crate::files::{Files, StoreLock};
 use crate::limits::BATCH_BUFFER_COUNT;
 use crate::open_shards::{create_manifests, open_shards, remove_obsolete};
 use crate::pool::Pool;
-use crate::replay::{Replay, ReplayError};
+use crate::replay::Replay;
 use crate::start::WorkerSeed;
 use crate::store::{OpenStore, random_bytes};
 use crate::{Shard, ShardFiles};
@@ -362,6 +364,9 @@ impl Opener<'_> {
             .map(|entry| rest.by_ref().take(usize::from(entry.shard_count)).collect())
             .collect();
         assert!(rest.next().is_none(), "the logs of an era hold every shard once");
+        // With one log, all cores apply its records; with one for each core, each does its own.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = cores.div_ceil(entries.len().max(1));
         let results = Mutex::new((0..entries.len()).map(|_| None).collect::<Vec<_>>());
         std::thread::scope(|scope| {
             let threads: Vec<_> = entries
@@ -373,7 +378,7 @@ impl Opener<'_> {
                     scope.spawn(move || {
                         let start = RecoveryStart::of(manifest, entry.log, first_term);
                         let start = start.expect("the manifest names the log");
-                        let result = self.recover_log(manifest, start, shards, progress);
+                        let result = self.recover_log(manifest, start, shards, threads, progress);
                         if let Ok(mut results) = results.lock() {
                             results[index] = Some(result);
                         }
@@ -395,15 +400,17 @@ impl Opener<'_> {
         &self,
         manifest: &StoreManifest,
         start: RecoveryStart,
-        mut shards: Vec<Shard>,
+        shards: Vec<Shard>,
+        threads: usize,
         progress: &Progress,
     ) -> Result<RecoveredLog, OpenError> {
         let hasher = KeyHasher::new(manifest.seed);
-        let (mut files, mut pool) = (self.files()?, self.pool()?);
+        let (mut files, pool) = (self.files()?, self.pool()?);
+        let config = self.config.log;
+        let reading = pool.keeping(config.read_bytes, config.read_depth);
         let first = start.identity.first_shard;
         let is_final = matches!(start.mode, RecoveryMode::Final(_));
-        let mut recovery = LogRecovery::new(start, self.config.log, pool.clone());
-        let mut replay = Replay::new(first, self.directory);
+        let mut recovery = LogRecovery::new(start, config, reading.clone());
         let mut seen = (0, 0);
         let failed = |source| match source {
             ReplayError::Apply(source) => {
@@ -414,8 +421,9 @@ impl Opener<'_> {
             }
             ReplayError::Open(source) => self.io(source),
         };
-        // Reads go on in a thread of their own while what they brought is applied.
-        std::thread::scope(|scope| {
+        // Reads go on in a thread of their own, and what they brought is applied by others.
+        let mut shards = std::thread::scope(|scope| {
+            let mut replay = Replay::start(scope, first, shards, threads, hasher, (&pool, self.directory));
             let (requests, to_perform) = channel::<IoRequest<Pool>>();
             let (performed, completions) = channel();
             let files = &mut files;
@@ -429,10 +437,14 @@ impl Opener<'_> {
             let mut under_way = 0;
             while !recovery.is_finished() {
                 while let Some(event) = recovery.next_event() {
-                    replay.take(event, &mut shards, &hasher, &mut pool).map_err(failed)?;
+                    replay.take(event).map_err(failed)?;
                 }
                 progress.advance(&mut seen, recovery.progress());
                 while let Some(request) = recovery.next_io() {
+                    if !request.operation.only_looks() {
+                        // Nothing is changed before it is known that all records fit together.
+                        replay.settle().map_err(failed)?;
+                    }
                     under_way += 1;
                     requests.send(request).expect("the thread performs until this end is gone");
                 }
@@ -442,8 +454,9 @@ impl Opener<'_> {
                     recovery.on_io(done);
                 }
             }
-            replay.flush(&mut shards, &hasher, &mut pool).map_err(failed)
+            replay.finish().map_err(failed)
         })?;
+        reading.keep_no_more();
         let recovered = recovery
             .finish()
             .map_err(|source| OpenError::Refused { directory: self.directory.to_path_buf(), source })?;

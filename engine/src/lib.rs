@@ -3,8 +3,10 @@
 //! The core (`shard`) decides what is read and written; this crate performs it. A worker is one thread with one
 //! ring, its shards and its log; whoever serves clients plugs into the worker's turn as a [`worker::Service`].
 
+mod applier;
 pub mod blocking_io;
 pub mod clock;
+mod cold_reader;
 pub mod disk_store;
 pub mod files;
 pub mod limits;

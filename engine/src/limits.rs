@@ -15,3 +15,16 @@ pub const LOCK_WAIT_MS: u64 = 5_000;
 pub const STORE_LOCK_WAIT_MS: u64 = 500;
 /// Messages of the control plane waiting for one worker.
 pub const CONTROL_QUEUE: usize = 1024;
+
+/// Bytes of records that wait to be a chunk during replay, over all shards of one log.
+pub(crate) const REPLAY_FILLING_BYTES: usize = 8 << 20;
+/// Largest chunk of records of one shard that replay hands to a thread, but for a record that is larger.
+pub(crate) const REPLAY_CHUNK_BYTES_MAX: usize = 512 << 10;
+/// Smallest chunk, whatever the number of shards.
+pub(crate) const REPLAY_CHUNK_BYTES_MIN: usize = 16 << 10;
+/// Threads that read records back for one thread of replay: about the depth at which drives stop gaining.
+pub(crate) const REPLAY_READERS: usize = 16;
+/// Bytes of records read back that one shard keeps from chunk to chunk.
+pub(crate) const REPLAY_KEPT_BYTES: usize = 16 << 20;
+/// Chunks under way to one thread of replay.
+pub(crate) const REPLAY_CHUNKS_AHEAD: usize = 8;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::{BlockPool as RingPool, Blocks, FrozenBlocks, HugePages};
 
@@ -35,10 +36,27 @@ impl AsRef<[u8]> for Frozen {
     }
 }
 
+/// Buffers of one size that are kept for their next use: mapping memory afresh costs more than reading into it.
+#[derive(Debug)]
+struct Kept {
+    bytes: usize,
+    count_max: usize,
+    /// `None` once nothing is kept any more.
+    buffers: Mutex<Option<Vec<Blocks>>>,
+}
+
+impl Kept {
+    /// Runs with the buffers, unless nothing is kept any more. A panic elsewhere leaves them as good as they were.
+    fn with<T>(&self, work: impl FnOnce(&mut Vec<Blocks>) -> T) -> Option<T> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)
+    }
+}
+
 /// Gives buffers to one worker's log and shards. Copies share the batch buffers.
 #[derive(Clone)]
 pub struct Pool {
     batches: Option<RingPool>,
+    kept: Option<Arc<Kept>>,
 }
 
 impl Pool {
@@ -48,7 +66,21 @@ impl Pool {
     /// `ENOMEM`.
     pub fn new(batch_bytes: usize, count: u32) -> io::Result<Self> {
         let batches = if count == 0 { None } else { Some(RingPool::new(batch_bytes, count, HugePages::No)?) };
-        Ok(Self { batches })
+        Ok(Self { batches, kept: None })
+    }
+
+    /// A copy that, with its own copies, keeps up to `count_max` buffers of `bytes` for their next use, until
+    /// [`Self::keep_no_more`].
+    pub(crate) fn keeping(&self, bytes: usize, count_max: usize) -> Self {
+        let kept = Kept { bytes, count_max, buffers: Mutex::new(Some(Vec::new())) };
+        Self { batches: self.batches.clone(), kept: Some(Arc::new(kept)) }
+    }
+
+    /// Gives back what is kept, and keeps nothing from now on.
+    pub(crate) fn keep_no_more(&self) {
+        if let Some(kept) = &self.kept {
+            *kept.buffers.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 
     /// The batch buffers, to register them with a ring.
@@ -65,7 +97,11 @@ impl shard::io::BlockPool for Pool {
     fn take(&mut self, bytes: usize) -> Buffer {
         let pooled = match &self.batches {
             Some(batches) if batches.buffer_bytes() == bytes => batches.take(),
-            _ => None,
+            _ => self
+                .kept
+                .as_ref()
+                .filter(|kept| kept.bytes == bytes)
+                .and_then(|kept| kept.with(Vec::pop).flatten()),
         };
         // Out of address space or over an rlimit: as everywhere in Rust, running out of memory ends the process.
         let blocks = pooled.unwrap_or_else(|| {
@@ -79,7 +115,16 @@ impl shard::io::BlockPool for Pool {
     }
 
     fn reclaim(&mut self, frozen: Frozen) {
-        // A pool's buffer goes back on its free list with the last handle, a mapping is unmapped.
-        drop(frozen);
+        // A pool's buffer goes back on its free list with the last handle, a mapping is unmapped unless it is kept.
+        let Some(kept) = &self.kept else { return };
+        if frozen.as_ref().len() == kept.bytes
+            && let Some(blocks) = frozen.0.try_thaw()
+        {
+            kept.with(|buffers| {
+                if buffers.len() < kept.count_max {
+                    buffers.push(blocks);
+                }
+            });
+        }
     }
 }

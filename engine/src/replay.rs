@@ -1,218 +1,169 @@
-//! Applies what recovery hands out to the shards, many records at a time: their index misses overlap, and so do the
-//! reads of records that are on disk only.
+//! Replay: hands what recovery brings to the threads that apply it, sorted by shard.
+//!
+//! The records of different shards touch nothing in common, so one log can be applied by several threads; those of one
+//! shard go to one thread, in the order of the log. They travel in chunks of one shard each: while a chunk is
+//! applied, the part of the index that it needs stays in the cache.
 
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{Scope, ScopedJoinHandle};
 
-use shard::cold::{ColdReadError, ReplayRead};
-use shard::io::{BLOCK_BYTES, BlockPool, FileId, IoError};
 use shard::key::KeyHasher;
 use shard::log::recovery::RecoveryEvent;
-use shard::record::{Head, Record};
-use shard::shard::ApplyError;
-use shard::types::ShardId;
+use shard::types::{Lsn, ShardId};
 
 use crate::Shard;
-use crate::blocking_io::io_error;
-use crate::files::Files;
+use crate::applier::{Applier, Job};
+use crate::cold_reader::ReplayError;
+use crate::limits::{
+    REPLAY_CHUNK_BYTES_MAX, REPLAY_CHUNK_BYTES_MIN, REPLAY_CHUNKS_AHEAD, REPLAY_FILLING_BYTES,
+};
 use crate::pool::Pool;
 
-/// Records applied together at most, while all that is looked at is in memory.
-const RECORDS: usize = 32;
-/// Records applied together at most, while records may have to be read back: their reads go in one pass by location.
-const COLD_RECORDS: usize = 8192;
-/// Bytes of records applied together at most.
-const BYTES: usize = 256 << 10;
-/// The same, while records may have to be read back.
-const COLD_BYTES: usize = 8 << 20;
-/// Threads that read records back.
-const READERS: usize = 16;
-/// Bytes of records read back that one shard keeps.
-const KEPT_BYTES: usize = 16 << 20;
-
-/// Why a replay cannot go on.
-#[derive(Debug)]
-pub(crate) enum ReplayError {
-    /// Records do not fit together.
-    Apply(ApplyError),
-    /// A record on disk cannot be read back.
-    Read(ColdReadError),
-    /// A data file cannot be opened.
-    Open(std::io::Error),
+/// A thread that applies, seen from the one that reads.
+struct Link<'scope> {
+    jobs: Sender<Job>,
+    /// One answer per job: its chunk, emptied, or why it cannot be applied.
+    done: Receiver<Result<Vec<u8>, ReplayError>>,
+    under_way: usize,
+    thread: ScopedJoinHandle<'scope, Vec<Shard>>,
 }
 
-impl From<ApplyError> for ReplayError {
-    fn from(error: ApplyError) -> Self {
-        Self::Apply(error)
-    }
-}
-
-/// Records that wait to be applied.
-pub(crate) struct Replay {
+/// Records on their way to the threads that apply them.
+pub(crate) struct Replay<'scope> {
     /// Number of the first of the shards.
     first: ShardId,
-    directory: PathBuf,
-    /// The data files, open once one is read.
-    files: Option<Files>,
-    bytes: Vec<u8>,
-    /// Position of the shard, and where in `bytes` the record lies.
-    records: Vec<(usize, Range<usize>)>,
-    scratch: Vec<u8>,
+    /// By position of the shard: what its snapshot holds already.
+    held: Vec<Lsn>,
+    links: Vec<Link<'scope>>,
+    /// By position of the shard: records that wait to be a chunk, and how many bytes make it one.
+    filling: Vec<(Vec<u8>, usize)>,
+    emptied: VecDeque<Vec<u8>>,
+    chunk_bytes: usize,
 }
 
-impl Replay {
-    pub(crate) fn new(first: ShardId, directory: &Path) -> Self {
-        Self {
-            first,
-            directory: directory.to_path_buf(),
-            files: None,
-            bytes: Vec::new(),
-            records: Vec::with_capacity(RECORDS),
-            scratch: Vec::new(),
+impl<'scope> Replay<'scope> {
+    /// Starts `threads` threads, at most one for each of the `shards`, which follow each other from `first` on.
+    pub(crate) fn start<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        first: ShardId,
+        shards: Vec<Shard>,
+        threads: usize,
+        hasher: KeyHasher,
+        (pool, directory): (&Pool, &Path),
+    ) -> Self {
+        let held = shards.iter().map(Shard::lsn).collect();
+        let count = shards.len();
+        let chunk_bytes =
+            (REPLAY_FILLING_BYTES / count.max(1)).clamp(REPLAY_CHUNK_BYTES_MIN, REPLAY_CHUNK_BYTES_MAX);
+        // The first chunks are of different sizes, so that not all shards fill theirs at the same moment.
+        let filling = (1..=count).map(|nth| (Vec::new(), chunk_bytes * nth / count)).collect();
+        let threads = threads.clamp(1, count.max(1));
+        let mut parts: Vec<Vec<Shard>> = (0..threads).map(|_| Vec::new()).collect();
+        for (position, shard) in shards.into_iter().enumerate() {
+            parts[position % threads].push(shard);
         }
+        let links = parts
+            .into_iter()
+            .map(|shards| {
+                let (jobs, to_do) = channel();
+                let (answers, done) = channel();
+                let applier = Applier::new(shards, hasher, (pool.clone(), directory));
+                let thread = scope.spawn(move || applier.run(&to_do, &answers));
+                Link { jobs, done, under_way: 0, thread }
+            })
+            .collect();
+        Self { first, held, links, filling, emptied: VecDeque::new(), chunk_bytes }
+    }
+
+    /// Takes an event. It takes effect later, after those of its shard before it.
+    ///
+    /// # Errors
+    /// When records taken before do not fit together.
+    pub(crate) fn take(&mut self, event: RecoveryEvent<'_>) -> Result<(), ReplayError> {
+        match event {
+            RecoveryEvent::Floor(floor) => {
+                let position = self.position(floor.shard);
+                self.send_chunk(position)?;
+                let at = position / self.links.len();
+                self.send(position, Job::Floor { at, floor: Box::new(floor.clone()) })
+            }
+            RecoveryEvent::Record { record, bytes } => {
+                let position = self.position(record.shard);
+                if record.lsn <= self.held[position] {
+                    return Ok(());
+                }
+                let (filling, limit) = &self.filling[position];
+                if filling.len() + bytes.len() > *limit {
+                    self.send_chunk(position)?;
+                }
+                self.filling[position].0.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns when everything taken is applied.
+    ///
+    /// # Errors
+    /// When records do not fit together.
+    pub(crate) fn settle(&mut self) -> Result<(), ReplayError> {
+        for position in 0..self.filling.len() {
+            self.send_chunk(position)?;
+        }
+        (0..self.links.len()).try_for_each(|link| self.wait(link, 0))
+    }
+
+    /// Ends the threads and gives the shards back, in their order.
+    ///
+    /// # Errors
+    /// When records do not fit together.
+    pub(crate) fn finish(mut self) -> Result<Vec<Shard>, ReplayError> {
+        self.settle()?;
+        let mut shards = Vec::with_capacity(self.filling.len());
+        for link in self.links {
+            drop(link.jobs);
+            shards.extend(link.thread.join().expect("a thread that answered every job ends without a panic"));
+        }
+        shards.sort_unstable_by_key(Shard::id);
+        Ok(shards)
     }
 
     fn position(&self, shard: ShardId) -> usize {
         usize::from(shard.0) - usize::from(self.first.0)
     }
 
-    /// Takes an event; a floor takes effect at once, records with others.
-    ///
-    /// # Errors
-    /// When records do not fit together, or cannot be read back.
-    pub(crate) fn take(
-        &mut self,
-        event: RecoveryEvent<'_>,
-        shards: &mut [Shard],
-        hasher: &KeyHasher,
-        pool: &mut Pool,
-    ) -> Result<(), ReplayError> {
-        match event {
-            RecoveryEvent::Floor(floor) => {
-                self.flush(shards, hasher, pool)?;
-                let position = self.position(floor.shard);
-                shards[position].take_floor(floor)?;
-            }
-            RecoveryEvent::Record { record, bytes } => {
-                let position = self.position(record.shard);
-                // What the snapshot holds already is not even looked at.
-                if record.lsn <= shards[position].lsn() {
-                    return Ok(());
-                }
-                let start = self.bytes.len();
-                self.bytes.extend_from_slice(bytes);
-                self.records.push((position, start..self.bytes.len()));
-                let warm = shards[position].extents().is_all_in_memory();
-                let (records, bytes) = if warm { (RECORDS, BYTES) } else { (COLD_RECORDS, COLD_BYTES) };
-                if self.records.len() >= records || self.bytes.len() >= bytes {
-                    self.flush(shards, hasher, pool)?;
-                }
+    fn send_chunk(&mut self, position: usize) -> Result<(), ReplayError> {
+        if self.filling[position].0.is_empty() {
+            return Ok(());
+        }
+        let fresh = self.emptied.pop_front().unwrap_or_else(|| Vec::with_capacity(self.chunk_bytes));
+        let (bytes, _) = std::mem::replace(&mut self.filling[position], (fresh, self.chunk_bytes));
+        self.send(position, Job::Records { at: position / self.links.len(), bytes })
+    }
+
+    fn send(&mut self, position: usize, job: Job) -> Result<(), ReplayError> {
+        let number = position % self.links.len();
+        self.wait(number, REPLAY_CHUNKS_AHEAD - 1)?;
+        let link = &mut self.links[number];
+        link.under_way += 1;
+        link.jobs.send(job).expect("the thread works until this end is gone");
+        Ok(())
+    }
+
+    /// Waits until at most `left` jobs of a thread are under way.
+    fn wait(&mut self, number: usize, left: usize) -> Result<(), ReplayError> {
+        let link = &mut self.links[number];
+        while link.under_way > left {
+            let mut emptied = link.done.recv().expect("every job is answered")?;
+            link.under_way -= 1;
+            // A chunk of one huge record is not kept.
+            if emptied.capacity() <= 2 * self.chunk_bytes && emptied.capacity() > 0 {
+                emptied.clear();
+                self.emptied.push_back(emptied);
             }
         }
         Ok(())
     }
-
-    /// Applies what waits.
-    ///
-    /// # Errors
-    /// When records do not fit together, or cannot be read back.
-    pub(crate) fn flush(
-        &mut self,
-        shards: &mut [Shard],
-        hasher: &KeyHasher,
-        pool: &mut Pool,
-    ) -> Result<(), ReplayError> {
-        let mut reads = Vec::new();
-        let mut seen = 0;
-        for (position, range) in &self.records {
-            let (record, _) = decode(&self.bytes, range);
-            let key = hasher.key(record.key);
-            let shard = &shards[*position];
-            seen ^= shard.warm(record.keyspace, key.slot, key.hash);
-            shard.replay_needs(&record, &key, |read| reads.push((*position, read)));
-        }
-        std::hint::black_box(seen);
-        let had_reads = !reads.is_empty();
-        if had_reads {
-            self.read_back(reads, shards, pool)?;
-        }
-        for (position, range) in &self.records {
-            let (record, raw) = decode(&self.bytes, range);
-            shards[*position].apply(&record, raw, hasher, pool, &mut self.scratch)?;
-        }
-        if had_reads {
-            for shard in shards {
-                shard.replay_forget(KEPT_BYTES);
-            }
-        }
-        self.records.clear();
-        self.bytes.clear();
-        self.bytes.shrink_to(2 * BYTES);
-        Ok(())
-    }
-
-    /// Reads records back in the order they lie on disk, many at a time.
-    fn read_back(
-        &mut self,
-        mut reads: Vec<(usize, ReplayRead)>,
-        shards: &mut [Shard],
-        pool: &mut Pool,
-    ) -> Result<(), ReplayError> {
-        reads.sort_unstable_by_key(|(position, read)| (*position, read.place.offset, read.place.start));
-        reads.dedup();
-        if self.files.is_none() {
-            self.files = Some(Files::new(&self.directory).map_err(ReplayError::Open)?);
-        }
-        let files = self.files.as_mut().expect("just opened");
-        let mut data = Vec::new();
-        for (position, shard) in shards.iter().enumerate() {
-            let wanted = reads.binary_search_by_key(&position, |(position, _)| *position).is_ok();
-            let id = FileId::ShardData { shard: shard.id() };
-            let file = if wanted { Some(files.get(id).and_then(std::fs::File::try_clone)) } else { None };
-            data.push(file.transpose().map_err(ReplayError::Open)?);
-        }
-        let mut jobs: Vec<_> = reads.iter().map(|(_, read)| (pool.take(read.place.len), Ok(0))).collect();
-        let per_thread = reads.len().div_ceil(READERS).max(1);
-        std::thread::scope(|scope| {
-            for (reads, jobs) in reads.chunks(per_thread).zip(jobs.chunks_mut(per_thread)) {
-                let data = &data;
-                scope.spawn(move || {
-                    for ((position, read), (buffer, result)) in reads.iter().zip(jobs) {
-                        let file = data[*position].as_ref().expect("opened above");
-                        let bytes = &mut buffer.as_mut()[..read.place.len];
-                        *result = read_all(file, bytes, read.place.offset).map_err(|error| io_error(&error));
-                    }
-                });
-            }
-        });
-        for ((position, read), (mut buffer, result)) in reads.into_iter().zip(jobs) {
-            let result: Result<usize, IoError> = result;
-            let shard = &mut shards[position];
-            shard.replay_take(read, buffer.as_mut(), result).map_err(ReplayError::Read)?;
-            pool.put(buffer);
-        }
-        Ok(())
-    }
-}
-
-/// Reads until the buffer is full or the file ends.
-fn read_all(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> std::io::Result<usize> {
-    let mut done = 0;
-    while done < bytes.len() {
-        match file.read_at(&mut bytes[done..], offset + done as u64) {
-            // What is left over of a block is the end of the file: direct I/O cannot go on from there.
-            Ok(len) if len % BLOCK_BYTES != 0 || len == 0 => return Ok(done + len),
-            Ok(len) => done += len,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
-}
-
-fn decode<'a>(bytes: &'a [u8], range: &Range<usize>) -> (Record<'a>, &'a [u8]) {
-    let raw = &bytes[range.clone()];
-    let record = Head::decode(raw).and_then(|head| Record::from_head(&head, raw));
-    (record.expect("recovery hands out what it has verified"), raw)
 }

@@ -229,6 +229,14 @@ pub enum IoOperation<P: BlockPool> {
     },
 }
 
+impl<P: BlockPool> IoOperation<P> {
+    /// Whether it changes nothing that a later start could see.
+    #[must_use]
+    pub const fn only_looks(&self) -> bool {
+        matches!(self, Self::Read { .. } | Self::SyncFile { .. } | Self::SyncDirectory)
+    }
+}
+
 /// Completion of an [`IoRequest`].
 pub struct IoDone<P: BlockPool> {
     /// The request's id.

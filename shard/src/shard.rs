@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::extent::{ColdPlace, ExtentSeal, Extents, Stream};
 use crate::index::{Entry, LengthClass, Location, SlotIndex, Table};
 use crate::io::BlockPool;
-use crate::key::{Key, KeyHasher};
+use crate::key::Key;
 use crate::limits::{DATABASE_COUNT, DROP_TABLES_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SLACK};
 use crate::record::{self, Effect, Head, KeyspaceChanges, Record};
 use crate::types::{BatchNumber, Db, KeyspaceId, Lsn, SLOT_COUNT, ShardId, Slot, Term, UnixMs};
@@ -641,18 +641,20 @@ impl<P: BlockPool> Shard<P> {
     }
 
     /// Applies one record of the log to the state: the only way recovery changes it. `raw` is the record's
-    /// encoding. A record at or below the shard's LSN has been applied and is passed over.
+    /// encoding, `key` its key as the store hashes it. A record at or below the shard's LSN has been applied and is
+    /// passed over.
     ///
     /// # Errors
     /// When the record cannot be the next one.
     pub fn apply(
         &mut self,
         record: &Record<'_>,
+        key: &Key<'_>,
         raw: &[u8],
-        hasher: &KeyHasher,
         pool: &mut P,
         scratch: &mut Vec<u8>,
     ) -> Result<(), ApplyError> {
+        assert_eq!(record.key, key.bytes, "the key is that of the record");
         let foreign = ApplyError::Foreign { shard: self.id, lsn: record.lsn };
         if record.shard != self.id {
             return Err(foreign);
@@ -681,12 +683,11 @@ impl<P: BlockPool> Shard<P> {
             Effect::Put { .. } | Effect::Delete | Effect::Expire { .. } | Effect::Patch { .. } => {
                 let db = self.databases.iter().position(|database| database.keyspace == record.keyspace);
                 let db = db.ok_or(foreign)?;
-                let key = hasher.key(record.key);
                 let (first, count) = (self.first_slot, self.slot_count);
                 if key.slot.0 < first || key.slot.0 - first >= count {
                     return Err(foreign);
                 }
-                self.apply_to_key(db, &key, record, raw, pool, scratch);
+                self.apply_to_key(db, key, record, raw, pool, scratch);
             }
         }
         (self.lsn, self.released_lsn, self.term) = (record.lsn, record.lsn, record.term);

@@ -325,7 +325,7 @@ impl Boot<'_> {
                         };
                         self.read_back(&record, &hasher, shard)?;
                         shard
-                            .apply(&record, bytes, &hasher, &mut HeapPool, &mut scratch)
+                            .apply(&record, &hasher.key(record.key), bytes, &mut HeapPool, &mut scratch)
                             .map_err(|error| refused(error.to_string()))?;
                     }
                 }
