@@ -11,6 +11,7 @@
 
 pub mod checkpoint;
 pub mod cold;
+pub mod compaction;
 pub mod extent;
 pub mod index;
 pub mod io;

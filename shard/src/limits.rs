@@ -32,6 +32,9 @@ pub const COLD_TICKETS_MAX: usize = 4096;
 /// Reads of records from disk that one worker has in flight at most: about where drives stop gaining.
 pub const COLD_READS_IN_FLIGHT_MAX: usize = 256;
 
+/// Steps that compaction makes in one turn of a worker at most.
+pub const COMPACTION_STEPS_PER_TURN: usize = 4;
+
 /// Entries of the timing wheel above twice the keys with a deadline at which it is rebuilt: they are out of date.
 pub const WHEEL_SLACK: usize = 4096;
 /// Index slots that one step of a wheel rebuild visits at most.

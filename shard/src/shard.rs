@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::compaction::Compaction;
 use crate::extent::{ColdPlace, ExtentSeal, Extents, Stream};
 use crate::index::{Entry, LengthClass, Location, SlotIndex, Table};
 use crate::io::BlockPool;
@@ -88,14 +89,14 @@ pub struct ShardFloor {
 
 /// What a database number shows in one shard.
 #[derive(Debug)]
-struct Database {
-    keyspace: KeyspaceId,
+pub(crate) struct Database {
+    pub(crate) keyspace: KeyspaceId,
     /// LSN of the record that made the keyspace: what a miss waits for where no table is.
     created: Lsn,
-    key_count: u64,
-    deadline_count: u64,
+    pub(crate) key_count: u64,
+    pub(crate) deadline_count: u64,
     /// One per slot of the shard; empty until the first key.
-    slots: Box<[SlotIndex]>,
+    pub(crate) slots: Box<[SlotIndex]>,
 }
 
 impl Database {
@@ -165,12 +166,15 @@ pub struct Shard<P: BlockPool> {
     waiting: VecDeque<(BatchNumber, Lsn)>,
     first_slot: u16,
     slot_count: u16,
-    databases: Vec<Database>,
+    pub(crate) databases: Vec<Database>,
     next_keyspace: u32,
-    extents: Extents<P>,
-    wheel: Wheel,
+    pub(crate) extents: Extents<P>,
+    pub(crate) wheel: Wheel,
     rebuild: Option<WheelRebuild>,
     dropping: Vec<Vec<SlotIndex>>,
+    /// Bytes of memory of all index tables.
+    index_bytes: usize,
+    pub(crate) compaction: Compaction<P>,
 }
 
 impl<P: BlockPool> Shard<P> {
@@ -194,6 +198,8 @@ impl<P: BlockPool> Shard<P> {
             wheel: Wheel::new(now),
             rebuild: None,
             dropping: Vec::new(),
+            index_bytes: 0,
+            compaction: Compaction::default(),
         }
     }
 
@@ -339,11 +345,25 @@ impl<P: BlockPool> Shard<P> {
     /// Bytes of memory that all index tables take.
     #[must_use]
     pub fn index_bytes(&self) -> usize {
-        self.databases
-            .iter()
-            .flat_map(|database| database.slots.iter())
-            .map(|slot| size_of::<SlotIndex>() + slot.tables().map(Table::allocated_bytes).sum::<usize>())
-            .sum()
+        self.index_bytes
+    }
+
+    /// Bytes of memory that the timing wheel takes.
+    #[must_use]
+    pub fn wheel_bytes(&self) -> usize {
+        self.wheel.allocated_bytes()
+            + self.rebuild.as_ref().map_or(0, |rebuild| rebuild.old.allocated_bytes())
+    }
+
+    /// Bytes of memory that the shard takes: records, index, timing wheel.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.extents.allocated_bytes() + (self.index_bytes() + self.wheel_bytes()) as u64
+    }
+
+    /// Whether dropped keyspaces are not yet taken apart: their records count as live until they are.
+    pub(crate) fn is_dropping(&self) -> bool {
+        !self.dropping.is_empty()
     }
 
     // ---- what a reply must wait for ---------------------------------------------------------------------------
@@ -396,7 +416,7 @@ impl<P: BlockPool> Shard<P> {
     // ---- looking up -------------------------------------------------------------------------------------------
 
     #[inline]
-    fn local(&self, slot: Slot) -> usize {
+    pub(crate) fn local(&self, slot: Slot) -> usize {
         assert!(
             slot.0 >= self.first_slot && slot.0 - self.first_slot < self.slot_count,
             "slot of another shard"
@@ -519,10 +539,11 @@ impl<P: BlockPool> Shard<P> {
         write: impl FnOnce(&mut [u8]),
     ) -> Placed<'_> {
         let local = self.local(key.slot);
-        let Self { databases, extents, wheel, .. } = self;
+        let Self { databases, extents, wheel, index_bytes, .. } = self;
         let database = &mut databases[db];
         if database.slots.is_empty() {
             database.slots = (0..self.slot_count).map(|_| SlotIndex::default()).collect();
+            *index_bytes += size_of_val(&*database.slots);
         }
         let slot = &mut database.slots[local];
         let mut old = None;
@@ -571,7 +592,7 @@ impl<P: BlockPool> Shard<P> {
                 entry.set_has_deadline(true);
                 database.deadline_count += 1;
             }
-            slot.insert(entry);
+            *index_bytes = index_bytes.wrapping_add_signed(slot.insert(entry));
             database.key_count += 1;
         }
         let mask = self.extents.mask(location);
@@ -581,18 +602,39 @@ impl<P: BlockPool> Shard<P> {
     /// Takes a key out of the index at `lsn`. Returns whether it was there.
     pub(crate) fn remove(&mut self, db: usize, key: &Key<'_>, lsn: Lsn) -> bool {
         let local = self.local(key.slot);
-        let Self { databases, extents, .. } = self;
+        let Self { databases, extents, index_bytes, .. } = self;
         let database = &mut databases[db];
         let Some(table) = database.slots.get_mut(local).and_then(|slot| slot.table_mut(key.hash)) else {
             return false;
         };
+        let before = table.allocated_bytes();
         let entry = table.remove(key.hash, |entry| {
             let bytes = extents.bytes_at(entry.location());
             head_in_memory(bytes).key(bytes) == Some(key.bytes)
         });
         let Some(entry) = entry else { return false };
+        *index_bytes -= before - table.allocated_bytes();
         table.note_delete(lsn);
         extents.release(entry.location(), entry.length_class());
+        database.key_count -= 1;
+        database.deadline_count -= u64::from(entry.has_deadline());
+        true
+    }
+
+    /// Takes the entry of a record at a place out of the index at `lsn`, without a look at the record. Returns whether
+    /// it was there.
+    pub(crate) fn remove_at(&mut self, db: Db, slot: Slot, hash: u32, location: Location, lsn: Lsn) -> bool {
+        let local = self.local(slot);
+        let Self { databases, extents, index_bytes, .. } = self;
+        let database = &mut databases[usize::from(db.0)];
+        let Some(table) = database.slots.get_mut(local).and_then(|slot| slot.table_mut(hash)) else {
+            return false;
+        };
+        let before = table.allocated_bytes();
+        let Some(entry) = table.remove(hash, |entry| entry.location() == location) else { return false };
+        *index_bytes -= before - table.allocated_bytes();
+        table.note_delete(lsn);
+        extents.release(location, entry.length_class());
         database.key_count -= 1;
         database.deadline_count -= u64::from(entry.has_deadline());
         true
@@ -854,19 +896,20 @@ impl<P: BlockPool> Shard<P> {
         entries: impl Iterator<Item = Entry>,
     ) {
         let local = self.local(slot);
-        let Self { databases, extents, .. } = self;
+        let Self { databases, extents, index_bytes, .. } = self;
         let Some(database) = databases.iter_mut().find(|database| database.keyspace == keyspace) else {
             return;
         };
         if database.slots.is_empty() {
             database.slots = (0..self.slot_count).map(|_| SlotIndex::default()).collect();
+            *index_bytes += size_of_val(&*database.slots);
         }
         for mut entry in entries {
             extents.count_live(entry.location(), entry.length_class());
             // No wheel holds an entry for it yet.
             database.deadline_count += u64::from(entry.has_deadline());
             entry.set_in_wheel(false);
-            database.slots[local].insert(entry);
+            *index_bytes = index_bytes.wrapping_add_signed(database.slots[local].insert(entry));
             database.key_count += 1;
         }
     }
@@ -946,8 +989,10 @@ impl<P: BlockPool> Shard<P> {
             let Some(slot) = slots.last_mut() else { break };
             let Some(table) = slot.pop_table() else {
                 slots.pop();
+                self.index_bytes -= size_of::<SlotIndex>();
                 continue;
             };
+            self.index_bytes -= table.allocated_bytes();
             for entry in table.iter() {
                 self.extents.release(entry.location(), entry.length_class());
             }

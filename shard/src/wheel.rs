@@ -33,28 +33,45 @@ struct WheelSlot {
     chunks: Vec<Vec<WheelEntry>>,
 }
 
+/// Bytes of a full chunk and its place in a slot.
+const CHUNK_BYTES: usize = CHUNK * size_of::<WheelEntry>() + size_of::<Vec<WheelEntry>>();
+const _: () = assert!(size_of::<WheelEntry>() == 12);
+
 impl WheelSlot {
-    fn push(&mut self, entry: WheelEntry) {
+    /// Adds an entry. Returns whether that began a chunk after the first.
+    fn push(&mut self, entry: WheelEntry) -> bool {
         match self.chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK => chunk.push(entry),
+            Some(chunk) if chunk.len() < CHUNK => {
+                chunk.push(entry);
+                false
+            }
             _ => {
-                let mut chunk = Vec::with_capacity(if self.chunks.is_empty() { 4 } else { CHUNK });
+                let is_first = self.chunks.is_empty();
+                let mut chunk = Vec::with_capacity(if is_first { 4 } else { CHUNK });
                 chunk.push(entry);
                 self.chunks.push(chunk);
+                !is_first
             }
         }
     }
 
-    fn pop(&mut self) -> Option<WheelEntry> {
+    /// Takes an entry out. The other value: whether that ended a chunk after the first.
+    fn pop(&mut self) -> Option<(WheelEntry, bool)> {
         let chunk = self.chunks.last_mut()?;
-        let entry = chunk.pop();
-        if chunk.is_empty() {
+        let entry = chunk.pop()?;
+        let ended = chunk.is_empty();
+        if ended {
             self.chunks.pop();
             if self.chunks.is_empty() {
                 self.chunks = Vec::new();
             }
         }
-        entry
+        Some((entry, ended && !self.chunks.is_empty()))
+    }
+
+    /// Entries held: only the last chunk may have room.
+    fn len(&self) -> usize {
+        self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
     }
 
     fn is_empty(&self) -> bool {
@@ -71,25 +88,47 @@ pub struct Wheel {
     /// Whether the entries of higher levels whose span begins at `tick` have been spread already.
     spread: bool,
     len: usize,
+    /// Chunks beyond the first of their slot.
+    chunks: usize,
 }
 
 impl Wheel {
     /// An empty wheel that starts at `now`.
     #[must_use]
     pub fn new(now: UnixMs) -> Self {
-        Self { levels: Vec::new(), tick: now.0 >> TICK_SHIFT, spread: false, len: 0 }
+        Self { levels: Vec::new(), tick: now.0 >> TICK_SHIFT, spread: false, len: 0, chunks: 0 }
     }
 
     /// An empty wheel at the same time.
     #[must_use]
     pub fn successor(&self) -> Self {
-        Self { levels: Vec::new(), tick: self.tick, spread: false, len: 0 }
+        Self { levels: Vec::new(), tick: self.tick, spread: false, len: 0, chunks: 0 }
     }
 
     /// Entries held, those out of date included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Bytes of memory that it takes, within a few hundred small chunks.
+    #[must_use]
+    pub fn allocated_bytes(&self) -> usize {
+        self.levels.len() * size_of::<[WheelSlot; SLOTS]>() + self.chunks * CHUNK_BYTES
+    }
+
+    /// An entry drawn by `random`, all equally likely, those out of date included.
+    #[must_use]
+    pub fn draw(&self, random: u64) -> Option<WheelEntry> {
+        let mut nth = usize::try_from(random.checked_rem(self.len as u64)?).unwrap_or(0);
+        for slot in self.levels.iter().flatten() {
+            let here = slot.len();
+            if nth < here {
+                return slot.chunks.get(nth / CHUNK)?.get(nth % CHUNK).copied();
+            }
+            nth -= here;
+        }
+        None
     }
 
     /// Whether nothing is held.
@@ -119,7 +158,8 @@ impl Wheel {
         while level + 1 < LEVELS && distance >> (LEVEL_BITS as usize * (level + 1)) != 0 {
             level += 1;
         }
-        self.levels[level][Self::slot_at(due, level)].push(entry);
+        let began = self.levels[level][Self::slot_at(due, level)].push(entry);
+        self.chunks += usize::from(began);
     }
 
     fn slot_at(tick: u64, level: usize) -> usize {
@@ -153,7 +193,8 @@ impl Wheel {
                     return true;
                 }
                 left -= 1;
-                if let Some(entry) = self.levels[0][slot].pop() {
+                if let Some((entry, ended)) = self.levels[0][slot].pop() {
+                    self.chunks -= usize::from(ended);
                     self.len -= 1;
                     due.push(entry);
                 }
@@ -176,7 +217,8 @@ impl Wheel {
                     return false;
                 }
                 *left -= 1;
-                if let Some(entry) = self.levels[level][slot].pop() {
+                if let Some((entry, ended)) = self.levels[level][slot].pop() {
+                    self.chunks -= usize::from(ended);
                     let due = self.due(entry);
                     self.place_below(entry, due, level);
                 }
@@ -194,7 +236,8 @@ impl Wheel {
         while at > 0 && (due - self.tick) >> (LEVEL_BITS as usize * at) == 0 {
             at -= 1;
         }
-        self.levels[at][Self::slot_at(due, at)].push(entry);
+        let began = self.levels[at][Self::slot_at(due, at)].push(entry);
+        self.chunks += usize::from(began);
     }
 }
 
@@ -239,6 +282,24 @@ mod tests {
     #[test]
     fn a_deadline_in_the_past_fires_at_once() {
         assert_eq!(run(10_000_000, &[5], 1000, 10).len(), 1);
+    }
+
+    #[test]
+    fn every_entry_is_drawn_equally_often_and_memory_is_counted_back_to_nothing() {
+        let mut wheel = Wheel::new(UnixMs(0));
+        for i in 0..1_000u32 {
+            wheel.insert(i, Slot(0), 0, UnixMs(u64::from(i % 7) * 3_000_000));
+        }
+        let mut counts = [0u32; 1_000];
+        for random in 0..100_000 {
+            counts[wheel.draw(random).unwrap().hash as usize] += 1;
+        }
+        assert!(counts.iter().all(|&count| count == 100), "each of 1000 entries is one of 1000 numbers");
+        assert!(wheel.allocated_bytes() > 800 * size_of::<WheelEntry>());
+        let mut due = Vec::new();
+        while wheel.advance(UnixMs(30_000_000), 100, &mut due) {}
+        assert_eq!((due.len(), wheel.len(), wheel.chunks), (1_000, 0, 0));
+        assert!(wheel.draw(5).is_none());
     }
 
     proptest! {

@@ -9,6 +9,7 @@
 //! `Shard` places records here and the index points at them; the checkpoint writes extents out, compaction empties
 //! them. `seal.rs`: what makes an extent on disk recognisable. `places.rs`: where in the file they lie.
 
+mod compact;
 mod places;
 mod read_cache;
 mod seal;
@@ -20,6 +21,7 @@ use crate::index::{ExtentNumber, LengthClass, Location};
 use crate::io::{BLOCK_BYTES, BlockPool};
 use crate::limits::EXTENT_BYTES;
 
+pub use compact::{Fill, Weight};
 use places::Places;
 use read_cache::ReadCache;
 pub use seal::{EXTENT_HEADER_BYTES, ExtentError, ExtentSeal};
@@ -66,6 +68,10 @@ struct Extent<P: BlockPool> {
     live_bytes: u32,
     /// Drawn at the start of the process that made it.
     salt: u32,
+    /// What its records counted as, by length class, when they were placed.
+    placed_bytes: u32,
+    /// It cannot be read back whole: left alone for as long as something in it lives.
+    damaged: bool,
     /// First of its places in the data file; meaningful unless `disk` is `None` or `Dirty`.
     place: u32,
     disk: Disk,
@@ -97,8 +103,7 @@ impl<P: BlockPool> Extent<P> {
 
     fn memory_bytes(&self) -> u64 {
         match &self.memory {
-            Memory::Owned(buffer) => buffer.as_ref().len() as u64,
-            Memory::Frozen(frozen) => frozen.as_ref().len() as u64,
+            Memory::Owned(_) | Memory::Frozen(_) => touched_bytes(self.used_bytes),
             Memory::Absent => 0,
         }
     }
@@ -106,6 +111,12 @@ impl<P: BlockPool> Extent<P> {
     fn place_count(&self) -> u32 {
         place_count(self.used_bytes)
     }
+}
+
+/// Memory that an extent with so many used bytes takes: its pages appear when they are first written to.
+#[inline]
+fn touched_bytes(used_bytes: u32) -> u64 {
+    u64::from(used_bytes).next_multiple_of(BLOCK_BYTES as u64)
 }
 
 /// Places that an extent with so many used bytes takes: one, unless it is a run.
@@ -186,6 +197,13 @@ pub struct Extents<P: BlockPool> {
     live_bytes: u64,
     /// What the entries of a snapshot point at, while it is loaded.
     loading: std::collections::BTreeMap<u32, Counted>,
+    /// Used bytes of all extents that are not emptied, and what their records counted as when they were placed.
+    held_bytes: u64,
+    placed_bytes: u64,
+    /// What all records ever placed as [`Stream::Fresh`] counted as.
+    fresh_bytes: u64,
+    /// An extent is sealed when this many bytes are used.
+    fill_bytes: usize,
     /// Extents with live records that are on disk only.
     absent: usize,
 }
@@ -220,6 +238,10 @@ impl<P: BlockPool> Extents<P> {
             memory_bytes: 0,
             live_bytes: 0,
             loading: std::collections::BTreeMap::new(),
+            held_bytes: 0,
+            placed_bytes: 0,
+            fresh_bytes: 0,
+            fill_bytes: EXTENT_BYTES,
             absent: 0,
         }
     }
@@ -277,6 +299,12 @@ impl<P: BlockPool> Extents<P> {
     #[must_use]
     pub fn contains(&self, number: ExtentNumber) -> bool {
         self.table.find(number).is_some()
+    }
+
+    /// Salt of an extent.
+    #[must_use]
+    pub fn salt_of(&self, number: ExtentNumber) -> u32 {
+        self.table.get(number).salt
     }
 
     // ---- reading ----------------------------------------------------------------------------------------------
@@ -368,7 +396,7 @@ impl<P: BlockPool> Extents<P> {
         } else {
             let open = self.open[stream as usize];
             match open {
-                Some(number) if self.table.get(number).used_bytes as usize + len <= EXTENT_BYTES => number,
+                Some(number) if self.table.get(number).used_bytes as usize + len <= self.fill_bytes => number,
                 _ => {
                     self.seal_open(stream, pool);
                     let number = self.add(pool.take(EXTENT_BYTES));
@@ -378,6 +406,9 @@ impl<P: BlockPool> Extents<P> {
             }
         };
         let location = self.place_in(number, len);
+        if stream == Stream::Fresh {
+            self.fresh_bytes += u64::from(class_bytes(LengthClass::of(len)));
+        }
         (location, self.room_of(location, len))
     }
 
@@ -393,10 +424,14 @@ impl<P: BlockPool> Extents<P> {
         let class = class_bytes(LengthClass::of(len));
         let len = u32::try_from(len).expect("a record is shorter than 4 GiB: limits.rs");
         self.live_bytes += u64::from(class);
+        self.placed_bytes += u64::from(class);
+        self.held_bytes += u64::from(len);
         let extent = self.table.get_mut(number);
         let offset = extent.used_bytes;
         extent.used_bytes += len;
         extent.live_bytes += class;
+        extent.placed_bytes += class;
+        self.memory_bytes += touched_bytes(extent.used_bytes) - touched_bytes(offset);
         Location { extent: number, offset }
     }
 
@@ -410,13 +445,16 @@ impl<P: BlockPool> Extents<P> {
     }
 
     fn add(&mut self, buffer: P::Buffer) -> ExtentNumber {
-        self.memory_bytes += buffer.as_ref().len() as u64;
         let used_bytes = u32::try_from(self.head_bytes()).unwrap_or(0);
+        self.memory_bytes += touched_bytes(used_bytes);
+        self.held_bytes += u64::from(used_bytes);
         self.table.add(Extent {
             memory: Memory::Owned(buffer),
             used_bytes,
             live_bytes: 0,
             salt: self.salt,
+            placed_bytes: 0,
+            damaged: false,
             place: 0,
             disk: Disk::None,
             emptied: None,
@@ -483,6 +521,8 @@ impl<P: BlockPool> Extents<P> {
         let extent = self.table.get_mut(number);
         assert!(extent.emptied.is_none(), "an extent is emptied once");
         extent.emptied = Some(self.checkpoints_begun);
+        self.held_bytes -= u64::from(extent.used_bytes);
+        self.placed_bytes -= u64::from(extent.placed_bytes);
         self.emptied.push(number);
         if matches!(extent.memory, Memory::Absent) {
             self.absent -= 1;
@@ -502,6 +542,10 @@ impl<P: BlockPool> Extents<P> {
         let extent = self.table.remove(number);
         assert_eq!(extent.live_bytes, 0, "only what is dead is forgotten");
         self.memory_bytes -= extent.memory_bytes();
+        if extent.emptied.is_none() {
+            self.held_bytes -= u64::from(extent.used_bytes);
+            self.placed_bytes -= u64::from(extent.placed_bytes);
+        }
         if matches!(extent.disk, Disk::Writing | Disk::Written) {
             self.places.give_back(extent.place, extent.place_count());
         }
@@ -701,6 +745,7 @@ impl<P: BlockPool> Extents<P> {
             && self.places.claim(extent.place, extent.place_count);
         if fits {
             self.absent += 1;
+            self.held_bytes += u64::from(extent.used_bytes);
             self.table.insert(
                 extent.number,
                 Extent {
@@ -708,6 +753,8 @@ impl<P: BlockPool> Extents<P> {
                     used_bytes: extent.used_bytes,
                     live_bytes: 0,
                     salt: extent.salt,
+                    placed_bytes: 0,
+                    damaged: false,
                     place: extent.place,
                     disk: Disk::Written,
                     emptied: None,
@@ -739,15 +786,14 @@ impl<P: BlockPool> Extents<P> {
             self.table.get_mut(extent).live_bytes = counted.live_bytes;
             self.live_bytes += u64::from(counted.live_bytes);
         }
-        let dead: Vec<ExtentNumber> = self
-            .table
-            .iter()
-            .filter(|(_, extent)| extent.live_bytes == 0)
-            .map(|(number, _)| number)
-            .collect();
-        for number in dead {
-            self.absent -= 1;
-            self.forget(number);
+        let all: Vec<ExtentNumber> = self.table.iter().map(|(number, _)| number).collect();
+        for number in all {
+            if self.table.get(number).live_bytes == 0 {
+                self.absent -= 1;
+                self.forget(number);
+            } else {
+                self.guess_placed(number);
+            }
         }
         self.table.skip_to(limit.0.max(self.table.next()));
         Ok(())

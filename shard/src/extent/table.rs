@@ -12,13 +12,15 @@ type Page<T> = Box<[Option<T>]>;
 #[derive(Debug)]
 pub(super) struct ExtentTable<T> {
     pages: Vec<Option<Page<T>>>,
+    /// No page before this one is there.
+    first_page: usize,
     next: u32,
     count: usize,
 }
 
 impl<T> Default for ExtentTable<T> {
     fn default() -> Self {
-        Self { pages: Vec::new(), next: 0, count: 0 }
+        Self { pages: Vec::new(), first_page: 0, next: 0, count: 0 }
     }
 }
 
@@ -55,6 +57,7 @@ impl<T> ExtentTable<T> {
         if page >= self.pages.len() {
             self.pages.resize_with(page + 1, || None);
         }
+        self.first_page = self.first_page.min(page);
         let page = self.pages[page].get_or_insert_with(|| (0..PAGE).map(|_| None).collect());
         assert!(page[slot].is_none(), "a number is never given out twice");
         page[slot] = Some(value);
@@ -70,6 +73,9 @@ impl<T> ExtentTable<T> {
         // A page whose numbers are all given out and gone is not needed again.
         if page.iter().all(Option::is_none) && self.next as usize >= (page_number + 1) * PAGE {
             self.pages[page_number] = None;
+            while self.first_page < self.pages.len() && self.pages[self.first_page].is_none() {
+                self.first_page += 1;
+            }
         }
         value
     }
@@ -101,6 +107,21 @@ impl<T> ExtentTable<T> {
     pub(super) fn get_mut(&mut self, number: ExtentNumber) -> &mut T {
         let (page, slot) = Self::split(number);
         self.pages[page].as_mut().and_then(|page| page[slot].as_mut()).expect("the extent is there")
+    }
+
+    /// Extents from a number on, by number.
+    pub(super) fn iter_from(&self, number: ExtentNumber) -> impl Iterator<Item = (ExtentNumber, &T)> {
+        let (page, slot) = Self::split(number);
+        let (first, skip) = if page < self.first_page { (self.first_page, 0) } else { (page, slot) };
+        let pages = self.pages.get(first..).unwrap_or_default();
+        let places = (first..).zip(pages).filter_map(|(page, slots)| Some((page, slots.as_ref()?)));
+        places.flat_map(move |(page, slots)| {
+            let skip = if page == first { skip } else { 0 };
+            (skip..).zip(&slots[skip..]).filter_map(move |(slot, value)| {
+                let number = u32::try_from(page * PAGE + slot).ok()?;
+                Some((ExtentNumber(number), value.as_ref()?))
+            })
+        })
     }
 
     /// All extents, by number.

@@ -19,10 +19,15 @@ const OFFSET_MASK: u32 = (1 << OFFSET_BITS) - 1;
 const CLASS_BITS: u32 = 8;
 const FLAG_IN_WHEEL: u32 = 1 << (OFFSET_BITS + CLASS_BITS);
 const FLAG_HAS_DEADLINE: u32 = FLAG_IN_WHEEL << 1;
-const FLAGS: u32 = FLAG_IN_WHEEL | FLAG_HAS_DEADLINE;
+const USES_SHIFT: u32 = OFFSET_BITS + CLASS_BITS + 2;
+const FLAGS: u32 = FLAG_IN_WHEEL | FLAG_HAS_DEADLINE | (USES_MAX << USES_SHIFT);
+
+/// Most uses that an entry counts.
+pub const USES_MAX: u32 = 3;
 
 const _: () = assert!(crate::limits::EXTENT_BYTES == 1 << OFFSET_BITS);
 const _: () = assert!(size_of::<Entry>() == 12);
+const _: () = assert!(USES_SHIFT + 2 == u32::BITS);
 
 /// An upper bound of a record's length in 8 bits, within 1/8 of it: what one read must cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +122,20 @@ impl Entry {
         LengthClass(u8::try_from(class).unwrap_or(u8::MAX))
     }
 
+    /// How often the key was used lately, 0 to [`USES_MAX`]; counted only where keys may be evicted.
+    #[must_use]
+    #[inline]
+    pub fn uses(&self) -> u32 {
+        self.packed >> USES_SHIFT
+    }
+
+    /// Sets how often the key was used lately.
+    #[inline]
+    pub fn set_uses(&mut self, uses: u32) {
+        assert!(uses <= USES_MAX, "two bits");
+        self.packed = (self.packed & !(USES_MAX << USES_SHIFT)) | (uses << USES_SHIFT);
+    }
+
     /// Whether the key has a deadline.
     #[must_use]
     #[inline]
@@ -173,10 +192,12 @@ mod tests {
         assert_eq!((entry.hash(), entry.location(), entry.in_wheel()), (0xdead_beef, place, false));
         entry.set_in_wheel(true);
         entry.set_has_deadline(true);
+        entry.set_uses(2);
         let other = Location { extent: ExtentNumber(1), offset: 0 };
         entry.move_to(other, 7);
         assert_eq!((entry.location(), entry.in_wheel(), entry.length_class()), (other, true, LengthClass(7)));
         entry.set_in_wheel(false);
         assert_eq!((entry.has_deadline(), entry.in_wheel(), entry.hash()), (true, false, 0xdead_beef));
+        assert_eq!((entry.uses(), entry.location()), (2, other));
     }
 }

@@ -8,6 +8,6 @@ mod entry;
 mod slot_index;
 mod table;
 
-pub use entry::{Entry, ExtentNumber, LengthClass, Location};
+pub use entry::{Entry, ExtentNumber, LengthClass, Location, USES_MAX};
 pub use slot_index::SlotIndex;
 pub use table::Table;

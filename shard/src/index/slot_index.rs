@@ -42,9 +42,11 @@ impl Directory {
     }
 
     /// Splits the table of `hash`, doubling the directory when the table already uses all its bits.
-    fn split(&mut self, hash: u32) {
+    /// Returns by how many bytes the memory of the tables changed.
+    fn split(&mut self, hash: u32) -> isize {
         let position = self.place(hash);
         let leaf = &mut self.tables[position];
+        let before = leaf.table.allocated_bytes();
         if leaf.depth == self.depth {
             self.places = self.places.iter().flat_map(|&place| [place, place]).collect();
             self.depth += 1;
@@ -52,6 +54,7 @@ impl Directory {
         leaf.depth += 1;
         let bit = 1u32 << (32 - u32::from(leaf.depth));
         let (depth, high) = (leaf.depth, leaf.table.split(bit));
+        let after = leaf.table.allocated_bytes() + high.allocated_bytes();
         let new = u32::try_from(self.tables.len()).unwrap_or(u32::MAX);
         self.tables.push(Leaf { depth, table: high });
         // All prefixes that share the high half's bits now lead to the new table.
@@ -59,6 +62,7 @@ impl Directory {
         let first = (high_prefix >> (32 - u32::from(self.depth))) as usize;
         let count = 1usize << (self.depth - depth);
         self.places[first..first + count].fill(new);
+        after.cast_signed() - before.cast_signed()
     }
 }
 
@@ -88,21 +92,23 @@ impl SlotIndex {
         }
     }
 
-    /// Adds an entry whose key is not there yet; splits its table first when that is full.
+    /// Adds an entry whose key is not there yet; splits its table first when that is full. Returns by how many
+    /// bytes the memory of the tables changed.
     #[inline]
-    pub fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, entry: Entry) -> isize {
         match self {
             Self::Empty => {
                 let mut table = Table::default();
-                table.insert(entry);
+                let grown = table.insert(entry);
                 *self = Self::One(table);
+                grown
             }
             Self::One(table) if table.len() < TABLE_ENTRIES_MAX => table.insert(entry),
             Self::One(_) | Self::Many(_) => self.insert_with_split(entry),
         }
     }
 
-    fn insert_with_split(&mut self, entry: Entry) {
+    fn insert_with_split(&mut self, entry: Entry) -> isize {
         if let Self::One(table) = self {
             let leaf = Leaf { depth: 0, table: std::mem::take(table) };
             *self = Self::Many(Box::new(Directory { depth: 0, places: vec![0], tables: vec![leaf] }));
@@ -111,11 +117,12 @@ impl SlotIndex {
         let leaf = &directory.tables[directory.place(entry.hash())];
         // One split is enough for hashes that are spread; where it is not, the table grows a little until the
         // next insert splits again.
+        let mut grown = 0;
         if leaf.table.len() >= TABLE_ENTRIES_MAX && leaf.depth < TABLE_DEPTH_MAX {
-            directory.split(entry.hash());
+            grown = directory.split(entry.hash());
         }
         let position = directory.place(entry.hash());
-        directory.tables[position].table.insert(entry);
+        grown + directory.tables[position].table.insert(entry)
     }
 
     /// Number of keys in the slot.

@@ -69,10 +69,12 @@ impl Table {
         self.entries.find_mut(spread(hash), |entry| entry.hash() == hash && is_key(entry))
     }
 
-    /// Adds an entry whose key is not there yet.
+    /// Adds an entry whose key is not there yet. Returns by how many bytes the memory of the table changed.
     #[inline]
-    pub fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, entry: Entry) -> isize {
+        let before = self.entries.allocation_size();
         self.entries.insert_unique(spread(entry.hash()), entry, |entry| spread(entry.hash()));
+        self.entries.allocation_size().cast_signed() - before.cast_signed()
     }
 
     /// Takes out the entry with these hash bits that `is_key` accepts. An emptied or mostly empty table gives

@@ -12,6 +12,7 @@ mod walk;
 
 use crate::checkpoint::ShardFiles;
 use crate::cold::ColdReads;
+use crate::compaction::Departures;
 use crate::index::Location;
 use crate::io::{BlockPool, Fatal, IoDone, IoRequest};
 use crate::key::{Key, KeyHasher};
@@ -30,24 +31,28 @@ pub use walk::ScanCursor;
 const OWNER_MASK: u64 = 0x7f << 56;
 /// Requests of cold reads.
 const COLD_IDS: u64 = 1 << 56;
+/// Reads of compaction.
+pub(crate) const COMPACTION_IDS: u64 = 3 << 56;
 
 /// Counters of one set of shards, ever growing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShardSetStats {
     /// Keys deleted because their deadline had passed.
     pub expired: u64,
+    /// Keys deleted to make room.
+    pub evicted: u64,
 }
 
 /// The shards of one worker and their log.
 pub struct ShardSet<P: BlockPool> {
-    shards: Vec<Shard<P>>,
+    pub(crate) shards: Vec<Shard<P>>,
     /// Position in `shards` by slot; `u16::MAX` where the slot belongs to another worker.
     by_slot: Box<[u16]>,
-    hasher: KeyHasher,
-    pool: P,
+    pub(crate) hasher: KeyHasher,
+    pub(crate) pool: P,
     log: Option<Log<P>>,
     /// What the reply to the command at hand must wait for.
-    barrier: BatchNumber,
+    pub(crate) barrier: BatchNumber,
     /// Commands that wait for records on disk.
     cold: ColdReads<P>,
     /// Whether a record may be on disk only, or a command waits for one.
@@ -62,7 +67,13 @@ pub struct ShardSet<P: BlockPool> {
     scratch: Vec<u8>,
     record_scratch: Vec<u8>,
     due: Vec<WheelEntry>,
-    stats: ShardSetStats,
+    pub(crate) stats: ShardSetStats,
+    /// Keys that a step of compaction wants deleted.
+    pub(crate) departures: Departures,
+    /// The shard that compaction looks at first in the next turn.
+    pub(crate) next_to_compact: usize,
+    /// Reads that compaction has asked for.
+    pub(crate) compaction_reads: u64,
 }
 
 impl<P: BlockPool> ShardSet<P> {
@@ -93,6 +104,9 @@ impl<P: BlockPool> ShardSet<P> {
             record_scratch: Vec::new(),
             due: Vec::new(),
             stats: ShardSetStats::default(),
+            departures: Departures::default(),
+            next_to_compact: 0,
+            compaction_reads: 0,
         }
     }
 
@@ -260,8 +274,12 @@ impl<P: BlockPool> ShardSet<P> {
         let encoder = record.encoder();
         let db = usize::from(db.0);
         let Some(log) = log else {
-            let _ =
-                shard.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write_unsummed(bytes));
+            if shard.extents().identity().is_some() {
+                shard.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write(bytes)).settle();
+            } else {
+                let write = |bytes: &mut [u8]| encoder.write_unsummed(bytes);
+                let _ = shard.place(db, key, encoder.len(), deadline, pool, write);
+            }
             shard.note_volatile();
             return;
         };
@@ -424,7 +442,14 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     /// Appends a record that leaves nothing in an extent.
-    fn append_bare(&mut self, position: usize, lsn: Lsn, db: Option<Db>, key: &[u8], effect: Effect<'_>) {
+    pub(crate) fn append_bare(
+        &mut self,
+        position: usize,
+        lsn: Lsn,
+        db: Option<Db>,
+        key: &[u8],
+        effect: Effect<'_>,
+    ) {
         let shard = &self.shards[position];
         let record = Record {
             shard: shard.id(),
@@ -494,7 +519,8 @@ impl<P: BlockPool> ShardSet<P> {
         if let Some(request) = cold.next_io(shards, pool) {
             return Some(request);
         }
-        storage.as_mut()?.files.iter_mut().find_map(ShardFiles::next_io)
+        let files = storage.as_mut().and_then(|it| it.files.iter_mut().find_map(ShardFiles::next_io));
+        files.or_else(|| self.next_compaction_io())
     }
 
     /// A completion. Afterwards [`Self::released`] may be higher.
@@ -513,6 +539,10 @@ impl<P: BlockPool> ShardSet<P> {
                 unreachable!("only files ask under these ids")
             };
             return storage.files[position].on_io(done, &mut shards[position], pool);
+        }
+        if done.id.0 & OWNER_MASK == COMPACTION_IDS {
+            self.on_compaction_io(done);
+            return Ok(());
         }
         let Some(log) = &mut self.log else { return Ok(()) };
         let before = log.acknowledgeable();
@@ -543,6 +573,7 @@ impl<P: BlockPool> ShardSet<P> {
             more |= self.expire_step(position, now, budget);
             more |= self.shards[position].background_step();
         }
+        more |= self.compact_turn(now);
         more
     }
 

@@ -139,6 +139,11 @@ impl Driver {
             let at = self.rng.position(self.workers.len());
             self.workers[at].checkpoint();
         }
+        if self.options.compact_all > 0 && self.rng.chance(self.options.compact_all) {
+            let at = self.rng.position(self.workers.len());
+            self.workers[at].compact_all();
+            self.report.count("full compactions");
+        }
         if self.rng.chance(3) {
             self.change_policy();
         }

@@ -1,6 +1,7 @@
 //! What is drawn once per seed: sizes, rates and which faults happen at all (swarm testing: a run that has few kinds
 //! of faults reaches states that a run with all of them never does).
 
+use crate::compaction::CompactionConfig;
 use crate::log::{LogConfig, PlantedBug, SyncMethod, SyncPolicy};
 use crate::shard_set::StorageConfig;
 use crate::sim::rng::Rng;
@@ -67,6 +68,12 @@ pub struct Options {
     pub turn_max: u64,
     /// Completions per round at most.
     pub completions_max: u64,
+    /// Bytes at which extents are sealed: tiny, so that there are many.
+    pub extent_fill_bytes: usize,
+    /// When compaction begins and how large its steps are.
+    pub compaction: CompactionConfig,
+    /// Per 1000 rounds: a full compaction.
+    pub compact_all: u64,
     /// The mistake planted, if any.
     pub planted: Option<PlantedBug>,
 }
@@ -140,6 +147,14 @@ impl Options {
             checkpoints: rng.pick(&[0, 5, 50]),
             turn_max: rng.pick(&[1, 4, 16]),
             completions_max: rng.pick(&[2, 6, 12]),
+            extent_fill_bytes: rng.pick(&[4 << 10, 16 << 10, 64 << 10, 1 << 20]),
+            compaction: CompactionConfig {
+                fill_percent: rng.pick(&[50, 75, 95]),
+                dead_bytes_min: rng.pick(&[1, 1, 10_000]),
+                step_bytes: rng.pick(&[500, 5_000, 64 << 10]),
+                step_records: rng.pick(&[1, 5, 500]),
+            },
+            compact_all: rng.pick(&[0, 5, 30]),
             planted,
         }
     }

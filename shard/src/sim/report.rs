@@ -89,6 +89,13 @@ impl SimReport {
         *self.counts.entry(name.into()).or_insert(0) += 1;
     }
 
+    /// Counts some more.
+    pub fn count_times(&mut self, name: &str, times: u64) {
+        if times > 0 {
+            *self.counts.entry(name.into()).or_insert(0) += times;
+        }
+    }
+
     /// Counts the rules that a recovery took.
     pub fn count_rules(&mut self, report: &RecoveryReport) {
         for rule in RecoveryRule::ALL {

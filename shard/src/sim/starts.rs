@@ -41,8 +41,7 @@ impl Driver {
     }
 
     pub(super) fn crash_disk(&mut self) -> bool {
-        self.workers.clear();
-        self.replies.clear();
+        self.end_workers();
         self.report.crashes += 1;
         let power = self.rng.chance(self.options.rates.power_loss);
         if power {
@@ -53,6 +52,15 @@ impl Driver {
             self.disk.kill();
         }
         power
+    }
+
+    fn end_workers(&mut self) {
+        for worker in self.workers.drain(..) {
+            let figures = worker.compaction_figures();
+            self.report.count_times("extents compacted", figures.extents);
+            self.report.count_times("bytes moved by compaction", figures.moved_bytes);
+        }
+        self.replies.clear();
     }
 
     /// A clean shutdown and a start. Something may still go wrong on the way.
@@ -69,8 +77,7 @@ impl Driver {
             if self.workers.iter().all(is_down) {
                 self.report.count("clean shutdowns");
                 self.models.iter_mut().for_each(ShardModel::all_is_durable);
-                self.workers.clear();
-                self.replies.clear();
+                self.end_workers();
                 return self.start(false);
             }
             if step == crash_at {
@@ -194,6 +201,10 @@ impl Driver {
         self.replies = up.workers.iter().map(|_| VecDeque::new()).collect();
         self.strict_from = vec![BatchNumber::ZERO; up.workers.len()];
         self.workers = up.workers;
+        for worker in &mut self.workers {
+            worker.set_extent_fill_bytes(self.options.extent_fill_bytes);
+            worker.set_compaction(self.options.compaction);
+        }
         self.manifest = Some(up.manifest);
         self.disk.quiet = false;
         self.disk.may_stray = true;

@@ -1,0 +1,167 @@
+//! Drives compaction in a worker's turns: which shards work, how much, and the deletes that it leads to.
+
+use super::walk::How;
+use super::{CompactionConfig, CompactionFigures, DamagedExtent, Pacing, Step, Worked};
+use crate::io::{BlockPool, FileId, IoDone, IoRequest, RequestId};
+use crate::limits::COMPACTION_STEPS_PER_TURN;
+use crate::record::Effect;
+use crate::shard::Shard;
+use crate::shard_set::{COMPACTION_IDS, ShardSet};
+use crate::types::UnixMs;
+
+/// Less work than this is put off until more is owed.
+const GRAIN_BYTES: u64 = 16 << 10;
+/// How long a shard rests when it has dead bytes but no extent that is worth emptying, in milliseconds.
+const REST_MS: u64 = 100;
+/// Bits of a request id that hold the shard's position.
+const POSITION_BITS: u32 = 16;
+
+/// What a shard has to do.
+struct Debt {
+    /// Dead bytes above what is allowed, or a victim half emptied, or a full compaction.
+    wants: bool,
+    /// Something was written since the last turn.
+    is_written: bool,
+}
+
+impl<P: BlockPool> Shard<P> {
+    fn compaction_debt(&mut self, now: UnixMs) -> Debt {
+        let fill = self.extents.fill();
+        let dead = self.extents.dead_sealed_bytes();
+        let compaction = &mut self.compaction;
+        let allowed = Pacing::allowed_dead(&compaction.config, fill);
+        let is_written = compaction.pacing.note(self.extents.fresh_bytes(), dead, allowed);
+        if compaction.rests_since.is_some_and(|since| now.0.abs_diff(since.0) >= REST_MS) {
+            compaction.rests_since = None;
+        }
+        let is_behind = dead > allowed && compaction.rests_since.is_none();
+        let wants = match compaction.step {
+            Step::Reading { .. } => false,
+            Step::Idle => is_behind || compaction.wants_full(),
+            Step::Choose(_) | Step::Read { .. } | Step::Walk(_) => true,
+        };
+        Debt { wants, is_written }
+    }
+}
+
+impl<P: BlockPool> ShardSet<P> {
+    /// When and how extents are emptied.
+    pub fn set_compaction(&mut self, config: CompactionConfig) {
+        assert!((1..100).contains(&config.fill_percent) && config.step_records > 0, "a share and a step");
+        for shard in &mut self.shards {
+            shard.compaction.config = config;
+        }
+    }
+
+    /// Seals extents at so many used bytes instead of when they are full: for tests of small stores.
+    pub fn set_extent_fill_bytes(&mut self, bytes: usize) {
+        for shard in &mut self.shards {
+            shard.extents.set_fill_bytes(bytes);
+        }
+    }
+
+    /// Begins a full compaction of all shards: extents with dead bytes are emptied, a few steps a turn.
+    pub fn compact_all(&mut self) {
+        for shard in &mut self.shards {
+            shard.begin_full_compaction(&mut self.pool);
+        }
+    }
+
+    /// What compaction did, over all shards.
+    #[must_use]
+    pub fn compaction_figures(&self) -> CompactionFigures {
+        let mut sum = CompactionFigures::default();
+        for shard in &self.shards {
+            sum.add(&shard.compaction.figures());
+        }
+        sum
+    }
+
+    /// The next extent that compaction found damaged, each once: to be told to the operator.
+    pub fn next_damaged_extent(&mut self) -> Option<DamagedExtent> {
+        self.shards.iter_mut().find_map(|shard| shard.compaction.next_damaged())
+    }
+
+    /// The turn's part of compaction. Returns whether more is waiting.
+    pub(crate) fn compact_turn(&mut self, now: UnixMs) -> bool {
+        let (mut more, mut is_written, mut steps) = (false, false, COMPACTION_STEPS_PER_TURN);
+        let count = self.shards.len();
+        let mut wanting = None;
+        for turn in 0..count {
+            let position = (self.next_to_compact + turn) % count;
+            let debt = self.shards[position].compaction_debt(now);
+            is_written |= debt.is_written;
+            if !debt.wants {
+                continue;
+            }
+            wanting.get_or_insert(position);
+            more = true;
+            let full = self.shards[position].compaction.wants_full();
+            while steps > 0 && (full || self.shards[position].compaction.pacing.owed() >= GRAIN_BYTES) {
+                steps -= 1;
+                if !matches!(self.compact_step(position, now), Worked::Bytes(_)) {
+                    break;
+                }
+            }
+        }
+        if let Some(position) = wanting {
+            // Nobody writes: what is left is done bit by bit.
+            if !is_written && steps == COMPACTION_STEPS_PER_TURN {
+                more = matches!(self.compact_step(position, now), Worked::Bytes(_));
+            }
+            self.next_to_compact = (position + 1) % count;
+        }
+        more
+    }
+
+    /// One step of one shard, and the deletes it leads to.
+    pub(crate) fn compact_step(&mut self, position: usize, now: UnixMs) -> Worked {
+        let mut departures = std::mem::take(&mut self.departures);
+        let bytes_max = self.shards[position].compaction.config.step_bytes;
+        let how = How { hasher: &self.hasher, now, bytes_max };
+        let worked = self.shards[position].compaction_step(how, &mut self.pool, &mut departures);
+        let barrier = self.barrier;
+        for departure in departures.list.drain(..) {
+            let shard = &mut self.shards[position];
+            let lsn = shard.advance_lsn();
+            let crate::compaction::walk::Departure { db, slot, hash, location, .. } = departure;
+            let removed = shard.remove_at(db, slot, hash, location, lsn);
+            assert!(removed, "only what was found is removed");
+            self.append_bare(position, lsn, Some(db), &departures.keys[departure.key], Effect::Delete);
+            if departure.expired {
+                self.stats.expired += 1;
+            } else {
+                self.stats.evicted += 1;
+            }
+        }
+        // What was logged belongs to no command.
+        self.barrier = barrier;
+        departures.keys.clear();
+        self.departures = departures;
+        if let Worked::Bytes(bytes) = worked {
+            self.shards[position].compaction.pacing.pay(bytes);
+        }
+        worked
+    }
+
+    /// The next read that compaction wants.
+    pub(crate) fn next_compaction_io(&mut self) -> Option<IoRequest<P>> {
+        for (position, shard) in self.shards.iter_mut().enumerate() {
+            let file = FileId::ShardData { shard: shard.id() };
+            let number = self.compaction_reads;
+            let id = RequestId(COMPACTION_IDS | (number << POSITION_BITS) | position as u64);
+            if let Some(request) = shard.next_compaction_io(file, id, &mut self.pool) {
+                self.compaction_reads += 1;
+                return Some(request);
+            }
+        }
+        None
+    }
+
+    /// A read of compaction has ended.
+    pub(crate) fn on_compaction_io(&mut self, done: IoDone<P>) {
+        let position = done.id.0 & ((1 << POSITION_BITS) - 1);
+        let position = usize::try_from(position).unwrap_or(usize::MAX);
+        self.shards[position].on_compaction_io(done, &mut self.pool);
+    }
+}
