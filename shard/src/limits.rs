@@ -35,6 +35,11 @@ pub const COLD_READS_IN_FLIGHT_MAX: usize = 256;
 /// Steps that compaction makes in one turn of a worker at most.
 pub const COMPACTION_STEPS_PER_TURN: usize = 4;
 
+/// Steps of making room that one command waits for at most, beside those for its own bytes.
+pub const EVICTION_STEPS_MAX: usize = 64;
+/// Steps of making room that one turn makes at most without a command.
+pub const EVICTION_STEPS_PER_TURN: usize = 8;
+
 /// Entries of the timing wheel above twice the keys with a deadline at which it is rebuilt: they are out of date.
 pub const WHEEL_SLACK: usize = 4096;
 /// Index slots that one step of a wheel rebuild visits at most.

@@ -459,6 +459,14 @@ impl<P: BlockPool> Shard<P> {
         table.find(hash, |_| true).map(Entry::location)
     }
 
+    /// As [`Self::candidate`], the entry itself, to change it.
+    #[inline]
+    pub(crate) fn candidate_mut(&mut self, db: Db, slot: Slot, hash: u32) -> Option<&mut Entry> {
+        let local = self.local(slot);
+        let table = self.databases[usize::from(db.0)].slots.get_mut(local)?.table_mut(hash)?;
+        table.find_mut(hash, |_| true)
+    }
+
     /// Calls `visit` for every record that a look-up of these hash bits would look at and that is on disk only.
     pub(crate) fn for_cold(
         &self,
@@ -1053,7 +1061,7 @@ fn head_in_memory(bytes: &[u8]) -> Head {
     Head::decode(bytes).expect("the index points at a record")
 }
 
-fn low_bits(keyspace: KeyspaceId) -> u16 {
+pub(crate) fn low_bits(keyspace: KeyspaceId) -> u16 {
     #[expect(clippy::cast_possible_truncation, reason = "low bits by design")]
     let low = keyspace.0 as u16;
     low

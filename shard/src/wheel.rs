@@ -88,6 +88,8 @@ pub struct Wheel {
     /// Whether the entries of higher levels whose span begins at `tick` have been spread already.
     spread: bool,
     len: usize,
+    /// Entries by level.
+    level_lens: [usize; LEVELS],
     /// Chunks beyond the first of their slot.
     chunks: usize,
 }
@@ -96,13 +98,27 @@ impl Wheel {
     /// An empty wheel that starts at `now`.
     #[must_use]
     pub fn new(now: UnixMs) -> Self {
-        Self { levels: Vec::new(), tick: now.0 >> TICK_SHIFT, spread: false, len: 0, chunks: 0 }
+        Self {
+            levels: Vec::new(),
+            tick: now.0 >> TICK_SHIFT,
+            spread: false,
+            len: 0,
+            level_lens: [0; LEVELS],
+            chunks: 0,
+        }
     }
 
     /// An empty wheel at the same time.
     #[must_use]
     pub fn successor(&self) -> Self {
-        Self { levels: Vec::new(), tick: self.tick, spread: false, len: 0, chunks: 0 }
+        Self {
+            levels: Vec::new(),
+            tick: self.tick,
+            spread: false,
+            len: 0,
+            level_lens: [0; LEVELS],
+            chunks: 0,
+        }
     }
 
     /// Entries held, those out of date included.
@@ -121,7 +137,12 @@ impl Wheel {
     #[must_use]
     pub fn draw(&self, random: u64) -> Option<WheelEntry> {
         let mut nth = usize::try_from(random.checked_rem(self.len as u64)?).unwrap_or(0);
-        for slot in self.levels.iter().flatten() {
+        let level = self.level_lens.iter().position(|&here| {
+            let found = nth < here;
+            nth -= if found { 0 } else { here };
+            found
+        })?;
+        for slot in &self.levels[level] {
             let here = slot.len();
             if nth < here {
                 return slot.chunks.get(nth / CHUNK)?.get(nth % CHUNK).copied();
@@ -160,6 +181,7 @@ impl Wheel {
         }
         let began = self.levels[level][Self::slot_at(due, level)].push(entry);
         self.chunks += usize::from(began);
+        self.level_lens[level] += 1;
     }
 
     fn slot_at(tick: u64, level: usize) -> usize {
@@ -195,6 +217,7 @@ impl Wheel {
                 left -= 1;
                 if let Some((entry, ended)) = self.levels[0][slot].pop() {
                     self.chunks -= usize::from(ended);
+                    self.level_lens[0] -= 1;
                     self.len -= 1;
                     due.push(entry);
                 }
@@ -219,6 +242,7 @@ impl Wheel {
                 *left -= 1;
                 if let Some((entry, ended)) = self.levels[level][slot].pop() {
                     self.chunks -= usize::from(ended);
+                    self.level_lens[level] -= 1;
                     let due = self.due(entry);
                     self.place_below(entry, due, level);
                 }
@@ -238,6 +262,7 @@ impl Wheel {
         }
         let began = self.levels[at][Self::slot_at(due, at)].push(entry);
         self.chunks += usize::from(began);
+        self.level_lens[at] += 1;
     }
 }
 

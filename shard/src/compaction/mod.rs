@@ -165,8 +165,6 @@ pub(crate) struct Compaction<P: BlockPool> {
     full: Option<Full>,
     /// No victim was found at this time: it takes a while until another look is worth it.
     rests_since: Option<UnixMs>,
-    /// The oldest extent that eviction has not passed: those before it are gone.
-    pub(crate) hand: ExtentNumber,
     damaged: Vec<DamagedExtent>,
     figures: CompactionFigures,
 }
@@ -180,7 +178,6 @@ impl<P: BlockPool> Default for Compaction<P> {
             chosen: Vec::new(),
             full: None,
             rests_since: None,
-            hand: ExtentNumber(0),
             damaged: Vec::new(),
             figures: CompactionFigures::default(),
         }
@@ -200,6 +197,11 @@ impl<P: BlockPool> Compaction<P> {
     /// Whether a victim is being emptied or read.
     pub(crate) fn has_victim(&self) -> bool {
         matches!(self.step, Step::Read { .. } | Step::Reading { .. } | Step::Walk(_))
+    }
+
+    /// Whether no extent was worth emptying when it last looked.
+    pub(crate) fn rests(&self) -> bool {
+        self.rests_since.is_some()
     }
 
     /// Its figures.

@@ -13,6 +13,7 @@ mod walk;
 use crate::checkpoint::ShardFiles;
 use crate::cold::ColdReads;
 use crate::compaction::Departures;
+use crate::eviction::Room;
 use crate::index::Location;
 use crate::io::{BlockPool, Fatal, IoDone, IoRequest};
 use crate::key::{Key, KeyHasher};
@@ -74,6 +75,8 @@ pub struct ShardSet<P: BlockPool> {
     pub(crate) next_to_compact: usize,
     /// Reads that compaction has asked for.
     pub(crate) compaction_reads: u64,
+    /// How much memory there may be.
+    pub(crate) room: Room,
 }
 
 impl<P: BlockPool> ShardSet<P> {
@@ -107,6 +110,7 @@ impl<P: BlockPool> ShardSet<P> {
             departures: Departures::default(),
             next_to_compact: 0,
             compaction_reads: 0,
+            room: Room::default(),
         }
     }
 
@@ -201,7 +205,7 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     #[inline]
-    fn position(&self, slot: Slot) -> usize {
+    pub(crate) fn position(&self, slot: Slot) -> usize {
         let position = self.by_slot[usize::from(slot.0)];
         assert!(position != u16::MAX, "the router sends a slot's commands to its worker");
         usize::from(position)
@@ -212,6 +216,7 @@ impl<P: BlockPool> ShardSet<P> {
     /// The live record of a key. One whose deadline has passed is deleted, and that is logged.
     #[inline]
     pub fn lookup(&mut self, db: Db, key: &Key<'_>, now: UnixMs) -> Option<Found<'_>> {
+        self.note_use(db, key);
         let position = self.position(key.slot);
         match self.shards[position].lookup(db, key, now) {
             Lookup::Live(location, head) => {
@@ -259,6 +264,7 @@ impl<P: BlockPool> ShardSet<P> {
     /// Sets a key to a value and a deadline (`None`: it never ends).
     #[inline]
     pub fn put(&mut self, db: Db, key: &Key<'_>, value: &[u8], deadline: Option<UnixMs>) {
+        self.note_use(db, key);
         let position = self.position(key.slot);
         let Self { shards, pool, log, .. } = self;
         let shard = &mut shards[position];
@@ -389,6 +395,10 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn begin_group(&mut self) {
         assert!(!self.in_group, "groups do not nest");
         self.in_group = true;
+    }
+
+    pub(crate) fn in_group(&self) -> bool {
+        self.in_group
     }
 
     /// Closes the group.
@@ -574,6 +584,7 @@ impl<P: BlockPool> ShardSet<P> {
             more |= self.shards[position].background_step();
         }
         more |= self.compact_turn(now);
+        more |= self.room_turn(now);
         more
     }
 

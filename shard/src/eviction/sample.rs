@@ -1,0 +1,105 @@
+//! Keys with a deadline, drawn from the timing wheel: the best of a few goes.
+
+use super::EvictionPolicy;
+use crate::index::{Entry, Location};
+use crate::io::BlockPool;
+use crate::record::{Effect, Head};
+use crate::shard::{Shard, low_bits};
+use crate::shard_set::ShardSet;
+use crate::types::{Db, Slot, UnixMs};
+use crate::wheel::WheelEntry;
+
+/// Keys drawn for each that goes: Redis's default of `maxmemory-samples`.
+const SAMPLES: usize = 5;
+/// Draws for those at most: an entry of the wheel may be out of date.
+const DRAWS_MAX: usize = 40;
+
+/// A key that may go.
+#[derive(Clone, Copy)]
+struct Candidate {
+    db: Db,
+    slot: Slot,
+    hash: u32,
+    location: Location,
+    uses: u32,
+    deadline: UnixMs,
+}
+
+impl Candidate {
+    /// The lower, the sooner it goes.
+    fn rank(&self, policy: EvictionPolicy) -> (u64, u32) {
+        match policy {
+            EvictionPolicy::VolatileTtl => (self.deadline.0, 0),
+            EvictionPolicy::VolatileRandom => (0, 0),
+            // Of those used alike, the one written longest ago.
+            _ => (u64::from(self.uses), self.location.extent.0),
+        }
+    }
+}
+
+impl<P: BlockPool> Shard<P> {
+    /// The key that an entry of the wheel stands for, if it still has a deadline.
+    fn candidate_of(&mut self, drawn: WheelEntry) -> Option<Candidate> {
+        let local = self.local(drawn.slot);
+        let Self { databases, extents, .. } = self;
+        for (db, database) in (0u8..).zip(databases.iter_mut()) {
+            if low_bits(database.keyspace) != drawn.keyspace_low {
+                continue;
+            }
+            let table = database.slots.get_mut(local).and_then(|slot| slot.table_mut(drawn.hash));
+            let Some(entry) = table.and_then(|table| table.find_mut(drawn.hash, Entry::has_deadline)) else {
+                continue;
+            };
+            let head = Head::decode(extents.find(entry.location())?).ok()?;
+            let uses = entry.uses();
+            // Passed over once more: a use less.
+            entry.set_uses(uses.saturating_sub(1));
+            return Some(Candidate {
+                db: Db(db),
+                slot: drawn.slot,
+                hash: drawn.hash,
+                location: entry.location(),
+                uses,
+                deadline: head.deadline?,
+            });
+        }
+        None
+    }
+}
+
+impl<P: BlockPool> ShardSet<P> {
+    /// Evicts one key with a deadline of a shard. False when none was found.
+    pub(super) fn evict_drawn(&mut self, position: usize, policy: EvictionPolicy) -> bool {
+        let mut best: Option<Candidate> = None;
+        let mut found = 0;
+        for _ in 0..DRAWS_MAX {
+            let random = self.room.draw();
+            let Some(drawn) = self.shards[position].wheel.draw(random) else { break };
+            let Some(candidate) = self.shards[position].candidate_of(drawn) else { continue };
+            if best.is_none_or(|best| candidate.rank(policy) < best.rank(policy)) {
+                best = Some(candidate);
+            }
+            found += 1;
+            if found == SAMPLES {
+                break;
+            }
+        }
+        let Some(victim) = best else { return false };
+        let shard = &mut self.shards[position];
+        let mut name = std::mem::take(&mut self.departures.keys);
+        name.clear();
+        let bytes = shard.extents.bytes_at(victim.location);
+        let key = Head::decode(bytes).ok().and_then(|head| head.key(bytes)).expect("a record has its key");
+        name.extend_from_slice(key);
+        let lsn = shard.advance_lsn();
+        let removed = shard.remove_at(victim.db, victim.slot, victim.hash, victim.location, lsn);
+        assert!(removed, "only what was found is removed");
+        let barrier = self.barrier;
+        self.append_bare(position, lsn, Some(victim.db), &name, Effect::Delete);
+        self.barrier = barrier;
+        name.clear();
+        self.departures.keys = name;
+        self.stats.evicted += 1;
+        true
+    }
+}
