@@ -58,6 +58,7 @@ pub struct Server {
     next_client_id: AtomicU64,
     stats_epoch: AtomicU64,
     sync_text: std::sync::OnceLock<String>,
+    compactions: AtomicU64,
     rates: RateMeter,
 }
 
@@ -77,6 +78,7 @@ impl Server {
             next_client_id: AtomicU64::new(1),
             stats_epoch: AtomicU64::new(0),
             sync_text: std::sync::OnceLock::new(),
+            compactions: AtomicU64::new(0),
             rates: RateMeter::default(),
             options,
         };
@@ -125,6 +127,17 @@ impl Server {
     #[must_use]
     pub fn stats_epoch(&self) -> u64 {
         self.stats_epoch.load(Ordering::Relaxed)
+    }
+
+    /// Asks every worker for a full compaction: each begins it in its next turn.
+    pub fn ask_for_compaction(&self) {
+        self.compactions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often a full compaction was asked for.
+    #[must_use]
+    pub fn compactions_asked(&self) -> u64 {
+        self.compactions.load(Ordering::Relaxed)
     }
 
     /// Says, once at start, how the log makes writes durable: its sync method and what it measured.

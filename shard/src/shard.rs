@@ -361,6 +361,14 @@ impl<P: BlockPool> Shard<P> {
         self.extents.allocated_bytes() + (self.index_bytes() + self.wheel_bytes()) as u64
     }
 
+    /// An entry of the timing wheel drawn by `random`; while it is rebuilt, of the old one and the new one together.
+    pub(crate) fn draw_from_wheels(&self, random: u64) -> Option<WheelEntry> {
+        let old = self.rebuild.as_ref().map(|rebuild| &rebuild.old);
+        let old_len = old.map_or(0, Wheel::len) as u64;
+        let nth = random.checked_rem(old_len + self.wheel.len() as u64)?;
+        if nth < old_len { old?.draw(nth) } else { self.wheel.draw(nth - old_len) }
+    }
+
     /// Whether dropped keyspaces are not yet taken apart: their records count as live until they are.
     pub(crate) fn is_dropping(&self) -> bool {
         !self.dropping.is_empty()

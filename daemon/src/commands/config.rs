@@ -2,10 +2,14 @@
 
 use resp::{Args, ReplyWriter};
 
+use shard::eviction::EvictionPolicy;
+
 use super::context::{ConnectionContext, KeyContext};
 use super::{error_text, glob};
 use crate::open_store::policy;
-use crate::options::{AppendFsync, LogLevel, Storage, format_output_limit, parse_output_limit, parse_size};
+use crate::options::{
+    AppendFsync, LogLevel, Storage, format_output_limit, parse_output_limit, parse_policy, parse_size,
+};
 use crate::server::{Server, Settings};
 
 /// How a parameter changes; or why not.
@@ -13,6 +17,8 @@ use crate::server::{Server, Settings};
 enum Change {
     /// Checks a value and gives what would set it: nothing is set unless all of a CONFIG SET can be.
     Free(fn(&str) -> Result<Setter, String>),
+    /// As `Free`, where storage is memory-only; only to what it is otherwise.
+    FreeInMemory(fn(&str) -> Result<Setter, String>),
     /// Only to what it is: clients may ask for what holds anyway.
     OnlyAsIs(&'static str),
     /// Not while the server runs.
@@ -109,8 +115,25 @@ const PARAMETERS: &[Parameter] = &[
             Ok(Box::new(move |settings| settings.set_max_clients(count)))
         }),
     ),
-    parameter("maxmemory", |_| "0".into(), Change::OnlyAsIs("there is no eviction yet")),
-    parameter("maxmemory-policy", |_| "noeviction".into(), Change::OnlyAsIs("there is no eviction yet")),
+    parameter(
+        "maxmemory",
+        |s| s.settings.max_memory().to_string(),
+        Change::FreeInMemory(|text| {
+            let bytes = parse_size(text).map_err(|_| "argument must be a memory value".to_owned())?;
+            Ok(Box::new(move |settings| settings.set_max_memory(bytes)))
+        }),
+    ),
+    parameter(
+        "maxmemory-policy",
+        |s| s.settings.max_memory_policy().to_string(),
+        Change::FreeInMemory(|text| {
+            let policy = parse_policy(text).map_err(|_| {
+                let names: Vec<&str> = EvictionPolicy::ALL.iter().map(|policy| policy.name()).collect();
+                format!("argument(s) must be one of the following: {}", names.join(", "))
+            })?;
+            Ok(Box::new(move |settings| settings.set_max_memory_policy(policy)))
+        }),
+    ),
     parameter("notify-keyspace-events", |_| String::new(), Change::OnlyAsIs("there are no events yet")),
     parameter("port", |s| s.options.port.to_string(), Change::OnlyAsIs(RESTART)),
     parameter(
@@ -247,6 +270,9 @@ pub(super) fn apply(ctx: &mut KeyContext<'_>, _: Args<'_>) {
 fn check(parameter: &Parameter, server: &Server, value: &str) -> Result<Option<Setter>, String> {
     match parameter.change {
         Change::Free(check) => check(value).map(Some),
+        Change::FreeInMemory(check) if server.options.storage == Storage::Memory => check(value).map(Some),
+        Change::FreeInMemory(_) if value.eq_ignore_ascii_case(&(parameter.get)(server)) => Ok(None),
+        Change::FreeInMemory(_) => Err("only a store in memory has a limit that it evicts keys for".into()),
         Change::OnlyAsIs(_) if value.eq_ignore_ascii_case(&(parameter.get)(server)) => Ok(None),
         Change::OnlyAsIs(why) => Err(why.into()),
         Change::Never => Err("can't set immutable config".into()),

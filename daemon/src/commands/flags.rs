@@ -9,7 +9,7 @@ use std::ops::BitOr;
 pub struct Flags(u32);
 
 /// Names of the bits of [`Flags`], lowest first: the order of `CommandFlags` in Redis.
-const FLAG_NAMES: [&str; 13] = [
+const FLAG_NAMES: [&str; 14] = [
     "write",
     "readonly",
     "denyoom",
@@ -21,6 +21,7 @@ const FLAG_NAMES: [&str; 13] = [
     "stale",
     "fast",
     "no_auth",
+    "no_async_loading",
     "no_multi",
     "allow_busy",
 ];
@@ -50,10 +51,12 @@ impl Flags {
     pub const FAST: Self = Self(1 << 9);
     /// Allowed before the client has logged in.
     pub const NO_AUTH: Self = Self(1 << 10);
+    /// Not allowed while a replica's data set is replaced.
+    pub const NO_ASYNC_LOADING: Self = Self(1 << 11);
     /// Not allowed in a transaction.
-    pub const NO_MULTI: Self = Self(1 << 11);
+    pub const NO_MULTI: Self = Self(1 << 12);
     /// Allowed while a script runs.
-    pub const ALLOW_BUSY: Self = Self(1 << 12);
+    pub const ALLOW_BUSY: Self = Self(1 << 13);
 
     /// Those of both.
     #[must_use]

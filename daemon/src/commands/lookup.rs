@@ -111,13 +111,35 @@ static FOLDED: [Folded; COMMAND_COUNT] = {
     all
 };
 
+/// Whether a name has a byte that is no letter, by index in the table.
+static HAS_DOT: [bool; COMMAND_COUNT] = {
+    let mut all = [false; COMMAND_COUNT];
+    let mut index = 0;
+    while index < COMMAND_COUNT {
+        let name = COMMANDS[index].name.as_bytes();
+        let mut at = 0;
+        while at < name.len() {
+            all[index] |= name[at] == b'.';
+            at += 1;
+        }
+        index += 1;
+    }
+    all
+};
+
 /// The command of a name, in any case; a container too, but no subcommand.
 #[must_use]
 #[inline]
 pub fn lookup_command(name: &[u8]) -> Option<&'static Command> {
     let folded = fold(name)?;
     let index = usize::from(SLOTS[slot_of(folded, MULTIPLIER)]);
-    if FOLDED.get(index) == Some(&folded) { COMMANDS.get(index) } else { None }
+    if FOLDED.get(index) != Some(&folded) {
+        return None;
+    }
+    let command = COMMANDS.get(index)?;
+    // Folding takes a control character for the dot of our own commands.
+    let same = !HAS_DOT[index] || command.name.as_bytes().eq_ignore_ascii_case(name);
+    same.then_some(command)
 }
 
 /// The subcommand of a name, in any case.

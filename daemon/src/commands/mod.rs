@@ -6,6 +6,7 @@
 
 mod client;
 mod command;
+mod compact;
 mod config;
 mod connection;
 mod context;

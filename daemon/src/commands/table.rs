@@ -5,7 +5,8 @@ use super::doc::Doc;
 use super::docs::{connection as connection_docs, generic, server as server_docs, string as string_docs};
 use super::flags::{Categories, Flags};
 use super::{
-    client, config, connection, describe, expire, info, keyspace, multi, number, scan, set, shutdown, string,
+    client, compact, config, connection, describe, expire, info, keyspace, multi, number, scan, set,
+    shutdown, string,
 };
 
 type F = Flags;
@@ -257,7 +258,7 @@ const CONNECTIONS: [Command; 15] = [
     ),
 ];
 
-const SERVER: [Command; 20] = [
+const SERVER: [Command; 22] = [
     command("time", 1, ANYTIME_FAST, C::NONE, Connection(connection::time), &server_docs::TIME).tips(VARYING),
     command(
         "dbsize",
@@ -286,6 +287,22 @@ const SERVER: [Command; 20] = [
         &server_docs::FLUSHALL,
     )
     .tips(ALL_SHARDS_OK),
+    command(
+        "bgrewriteaof",
+        1,
+        F::ADMIN.and(F::NOSCRIPT).and(F::NO_ASYNC_LOADING),
+        C::NONE,
+        Connection(compact::bgrewriteaof),
+        &server_docs::BGREWRITEAOF,
+    ),
+    command(
+        "ouro.compact",
+        -1,
+        F::ADMIN.and(F::NOSCRIPT),
+        C::NONE,
+        Connection(compact::compact),
+        &server_docs::OURO_COMPACT,
+    ),
     command("shutdown", -1, STOP, C::NONE, Connection(shutdown::shutdown), &server_docs::SHUTDOWN),
     command("info", -1, ANYTIME, C::DANGEROUS, Connection(info::info), &server_docs::INFO).tips(&[
         "nondeterministic_output",

@@ -59,6 +59,11 @@ pub(crate) struct Core {
     pub(super) random: u64,
     next_figures_ns: u64,
     figures: Figures,
+    /// Full compactions begun here, of those that were asked for.
+    pub(super) compactions_begun: u64,
+    /// Whether memory is limited, and whether it was when the shards were last told.
+    pub(super) has_memory_limit: bool,
+    pub(super) had_memory_limit: bool,
 }
 
 impl Core {
@@ -83,6 +88,9 @@ impl Core {
             random: random | 1,
             next_figures_ns: 0,
             figures: Figures::default(),
+            compactions_begun: 0,
+            has_memory_limit: false,
+            had_memory_limit: false,
         }
     }
 

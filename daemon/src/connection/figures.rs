@@ -9,9 +9,6 @@ use crate::server::{Counter, WorkerCounters};
 /// What collecting remembers from one time to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    /// Bytes of the index, by shard; one shard is looked at each time.
-    index_bytes: Vec<u64>,
-    next_shard: usize,
     /// The watermark, and since when it stands there, on the monotonic clock.
     durable: BatchNumber,
     durable_since_ns: u64,
@@ -28,12 +25,17 @@ impl Figures {
         counters.set(Counter::LiveBytes, sum(|shard| shard.extents().live_bytes()));
         counters.set(Counter::Expired, shards.stats().expired);
         counters.set(Counter::Wakes, worker.wakes());
-        self.index_bytes.resize(shards.shards().len(), 0);
-        if let Some(shard) = shards.shards().get(self.next_shard) {
-            self.index_bytes[self.next_shard] = shard.index_bytes() as u64;
-            self.next_shard = (self.next_shard + 1) % self.index_bytes.len();
-        }
-        counters.set(Counter::IndexBytes, self.index_bytes.iter().sum());
+        counters.set(Counter::Evicted, shards.stats().evicted);
+        counters.set(Counter::IndexBytes, sum(|shard| shard.index_bytes() as u64));
+        counters.set(Counter::WheelBytes, sum(|shard| shard.wheel_bytes() as u64));
+        let compaction = shards.compaction_figures();
+        counters.set(Counter::CompactionExtents, compaction.extents);
+        counters.set(Counter::CompactionMovedBytes, compaction.moved_bytes);
+        counters.set(Counter::CompactionReclaimedBytes, compaction.reclaimed_bytes);
+        counters.set(Counter::CompactionDamaged, compaction.damaged);
+        counters.set(Counter::CompactionRunning, compaction.running);
+        counters.set(Counter::CompactionFullDone, compaction.full_done);
+        counters.set(Counter::CompactionFullTotal, compaction.full_total);
         let Some(log) = shards.log() else { return };
         let stats = log.stats();
         counters.set(Counter::LogBatches, stats.batches);

@@ -12,6 +12,7 @@ use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, refuses};
 use super::job::Job;
 use super::limits::{LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES};
 use super::message::{Address, Outcome, RemoteCommand, Replies, Requests, Task};
+use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
 use super::service::Service;
 use crate::commands::{Command, Execution};
 use crate::server::Counter;
@@ -186,15 +187,23 @@ impl Service {
         request: &RemoteCommand,
         command: &'static Command,
     ) -> usize {
+        let args = requests.args(request);
+        let mut refused = None;
         if worker.shards.log().is_some_and(|log| refuses(log, command)) {
-            self.core.counters.note_rejected(command.id, DISK_FULL_REPLY);
+            refused = Some((DISK_FULL, DISK_FULL_REPLY));
+        }
+        let bytes = || args.iter().map(<[u8]>::len).sum();
+        if self.core.lacks_memory(worker, command, bytes, worker.clock.now) {
+            refused = Some((OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY));
+        }
+        if let Some((error, counted)) = refused {
+            self.core.counters.note_rejected(command.id, counted);
             let message = self.core.held.message(other, BatchNumber::ZERO);
             let start = message.bytes.len();
-            ReplyWriter::new(&mut message.bytes, request.protocol).error(DISK_FULL);
+            ReplyWriter::new(&mut message.bytes, request.protocol).error(error);
             message.note(request.address, start, 0);
             return 0;
         }
-        let args = requests.args(request);
         let handler = match command.execution {
             Execution::Key(handler)
             | Execution::Keys { handler, .. }

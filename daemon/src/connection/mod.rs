@@ -25,6 +25,7 @@ mod parked;
 mod plan;
 mod replies;
 mod reply_slots;
+mod room;
 mod routes;
 mod running;
 pub mod service;

@@ -14,6 +14,7 @@ use super::limits::LOG_QUEUE_BYTES_MAX;
 use super::message::Requests;
 use super::outbox::{address, source};
 use super::plan::Planned;
+use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
 use super::service::Service;
 use crate::commands::{
     Action, Command, CommandId, ConnectionContext, ConnectionHandler, Execution, KeyContext, KeyHandler,
@@ -85,6 +86,16 @@ impl Core {
                 return (Flow::Continue, None);
             }
         }
+        if self.has_memory_limit && self.may_run_here(worker, command, planned.key) {
+            let bytes = || args.iter().map(<[u8]>::len).sum();
+            if self.lacks_memory(worker, command, bytes, worker.clock.now) {
+                self.answer(worker, client, me, |core, mut reply| {
+                    reply.error(OUT_OF_MEMORY);
+                    core.counters.note_rejected(command.id, OUT_OF_MEMORY_REPLY);
+                });
+                return (Flow::Continue, None);
+            }
+        }
         client.session.last_command = Some(command.id);
         let request = Request { me, command, args };
         if worker.shards.may_wait() && !client.slots.is_empty() && is_about_all_keys(command) {
@@ -120,6 +131,12 @@ impl Core {
         };
         let ran = matches!(flow, Flow::Continue | Flow::Stop).then_some(command.id);
         (flow, ran)
+    }
+
+    /// Whether the command may write here: one of a single key goes to where that belongs.
+    fn may_run_here(&self, worker: &Worker<Service>, command: &Command, key: Option<(Slot, u32)>) -> bool {
+        !matches!(command.execution, Execution::Key(_))
+            || key.is_none_or(|(slot, _)| worker.shards.owns(slot))
     }
 
     #[inline]

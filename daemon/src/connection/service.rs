@@ -152,6 +152,7 @@ impl EngineService for Service {
         if self.stopping.is_none() && self.accept_again_ns.is_some_and(|at| at <= worker.clock.now_ns) {
             self.accept_all(worker);
         }
+        self.core.look_after_memory(worker);
         self.run_called(worker);
         self.run_ready(worker);
         self.serve_mail(worker);

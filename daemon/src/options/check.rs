@@ -1,5 +1,7 @@
 //! Options that must agree with each other and with the machine.
 
+use shard::eviction::EvictionPolicy;
+
 use super::command_line::OptionsError;
 use super::values::Storage;
 use super::{Machine, Options};
@@ -56,6 +58,13 @@ fn check_storage(options: &Options) -> Result<(), OptionsError> {
             );
         }
         _ => {}
+    }
+    if options.storage == Storage::Disk && options.max_memory_policy != EvictionPolicy::NoEviction {
+        return refuse(format!(
+            "--maxmemory-policy {} with --storage disk: what is on disk is never dropped to save memory; use \
+             noeviction, or --storage memory for a cache",
+            options.max_memory_policy
+        ));
     }
     let size = options.wal_segment_bytes;
     if !WAL_SEGMENT_BYTES.contains(&size) || !size.is_multiple_of(BLOCK_BYTES) {

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use shard::eviction::EvictionPolicy;
 
 use super::values::{
     AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, parse_cpu_list, parse_output_limit,
-    parse_size,
+    parse_policy, parse_size,
 };
 use super::{Machine, Options, check, config_file};
 use crate::server::OutputLimit;
@@ -123,9 +124,6 @@ pub(super) struct CommandLine {
     /// large, so that checkpoints stay a small part of what is written
     #[arg(long, value_name = "SIZE", default_value = "256mb", value_parser = parse_size, help_heading = "Storage")]
     checkpoint_log_bytes: u64,
-    /// Memory for data and index, over all workers; 0: no limit. On disk, records beyond it are read back when asked for
-    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size, help_heading = "Storage")]
-    maxmemory: u64,
     /// How the log is made durable
     #[arg(
         long,
@@ -136,6 +134,15 @@ pub(super) struct CommandLine {
         help_heading = "Storage"
     )]
     wal_sync: WalSync,
+    /// Memory that records, index and timing wheels may take, over all workers; 0 for no limit. On disk, records beyond it
+    /// leave memory and are read back when asked for. What connections hold is not counted
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size, help_heading = "Storage")]
+    maxmemory: u64,
+    /// What happens with --storage memory when that memory is used up: noeviction refuses writes; allkeys-lru, allkeys-lfu, allkeys-random
+    /// evict any key, volatile-lru, volatile-lfu, volatile-random, volatile-ttl keys that have a deadline
+    #[arg(long, value_name = "POLICY", default_value = "noeviction", value_parser = parse_policy,
+        help_heading = "Storage")]
+    maxmemory_policy: EvictionPolicy,
     /// Number of shards when the store is created, 1 to 1024; fixed for its life [default: 16]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024),
         help_heading = "Storage")]
@@ -240,9 +247,11 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         wal,
         wal_segment_bytes: line.wal_segment_bytes,
         checkpoint_log_bytes: line.checkpoint_log_bytes,
-        max_memory: line.maxmemory,
+
         wal_sync: line.wal_sync,
         admin: line.admin,
+        max_memory: line.maxmemory,
+        max_memory_policy: line.maxmemory_policy,
         bulk_bytes_max: line.proto_max_bulk_len,
         output_limit: line.client_output_buffer_limit,
         timeout_seconds: line.timeout,

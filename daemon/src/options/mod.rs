@@ -11,11 +11,13 @@ mod values;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use shard::eviction::EvictionPolicy;
+
 pub use self::command_line::{OptionsError, command_line, parse};
 pub use self::config_file::split_words;
 pub use self::values::{
     AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, format_output_limit, parse_cpu_list,
-    parse_output_limit, parse_size,
+    parse_output_limit, parse_policy, parse_size,
 };
 use crate::server::OutputLimit;
 
@@ -70,12 +72,14 @@ pub struct Options {
     pub wal_segment_bytes: u64,
     /// Log bytes of one worker above which a checkpoint is made.
     pub checkpoint_log_bytes: u64,
-    /// Bytes of memory for data and index over all workers; 0: no limit.
-    pub max_memory: u64,
     /// How the log is made durable.
     pub wal_sync: WalSync,
     /// Where health and metrics are served; none when they are not.
     pub admin: Option<AdminAddress>,
+    /// Bytes of memory that records, index and timing wheels may take; 0 is no limit.
+    pub max_memory: u64,
+    /// What happens when they are used up.
+    pub max_memory_policy: EvictionPolicy,
     /// Longest argument and longest value in bytes.
     pub bulk_bytes_max: u64,
     /// How much output of one client may wait.

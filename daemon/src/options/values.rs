@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 
+use shard::eviction::EvictionPolicy;
+
 use crate::server::OutputLimit;
 
 /// When a write is acknowledged.
@@ -181,6 +183,14 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let number: u64 =
         number.parse().map_err(|_| format!("'{text}' is no size: write bytes, or a number like 64mb"))?;
     number.checked_mul(factor).ok_or_else(|| format!("'{text}' is more than 64 bits hold"))
+}
+
+/// An eviction policy by Redis's name.
+pub fn parse_policy(text: &str) -> Result<EvictionPolicy, String> {
+    text.parse().map_err(|()| {
+        let names: Vec<&str> = EvictionPolicy::ALL.iter().map(|policy| policy.name()).collect();
+        format!("'{text}' is no policy: write one of {}", names.join(", "))
+    })
 }
 
 /// CPUs as a list of numbers and ranges: `0,2-3`.

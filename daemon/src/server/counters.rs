@@ -63,6 +63,24 @@ counters! {
     Misses => "keyspace_misses" total,
     /// Keys deleted because their time had come.
     Expired => "expired_keys" total,
+    /// Keys deleted to make room.
+    Evicted => "evicted_keys" total,
+    /// Extents that compaction emptied.
+    CompactionExtents => "compaction_extents" total,
+    /// Bytes of records that it moved.
+    CompactionMovedBytes => "compaction_moved_bytes" total,
+    /// Bytes that it won back.
+    CompactionReclaimedBytes => "compaction_reclaimed_bytes" total,
+    /// Extents that it found damaged.
+    CompactionDamaged => "compaction_damaged_extents" gauge,
+    /// Shards that are being compacted.
+    CompactionRunning => "compaction_running_shards" gauge,
+    /// Extents that the full compaction under way has looked at.
+    CompactionFullDone => "compaction_full_done_extents" gauge,
+    /// Extents that it is to look at; 0 when none is under way.
+    CompactionFullTotal => "compaction_full_total_extents" gauge,
+    /// Bytes of memory of the timing wheels.
+    WheelBytes => "wheel_bytes" gauge,
     /// Keys there are.
     Keys => "keys" gauge,
     /// Keys with a deadline.

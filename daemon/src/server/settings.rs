@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use shard::eviction::EvictionPolicy;
+
 use crate::options::{AppendFsync, LogLevel, Options};
 
 /// How much output of one client may wait: beyond `hard_bytes` at once, or beyond `soft_bytes` for `soft_seconds`,
@@ -16,6 +18,11 @@ pub struct OutputLimit {
     pub soft_seconds: u32,
 }
 
+/// Position of a policy among all of them.
+fn policy_number(policy: EvictionPolicy) -> u8 {
+    (0..).zip(EvictionPolicy::ALL).find(|(_, other)| *other == policy).map_or(0, |(number, _)| number)
+}
+
 /// What CONFIG SET may change.
 #[derive(Debug)]
 pub struct Settings {
@@ -25,6 +32,8 @@ pub struct Settings {
     tcp_keepalive_seconds: AtomicU32,
     shutdown_timeout_seconds: AtomicU32,
     bulk_bytes_max: AtomicU64,
+    max_memory: AtomicU64,
+    max_memory_policy: AtomicU8,
     output_hard_bytes: AtomicU64,
     output_soft_bytes: AtomicU64,
     output_soft_seconds: AtomicU32,
@@ -60,6 +69,8 @@ impl Settings {
             tcp_keepalive_seconds: AtomicU32::new(options.tcp_keepalive_seconds),
             shutdown_timeout_seconds: AtomicU32::new(options.shutdown_timeout_seconds),
             bulk_bytes_max: AtomicU64::new(options.bulk_bytes_max),
+            max_memory: AtomicU64::new(options.max_memory),
+            max_memory_policy: AtomicU8::new(policy_number(options.max_memory_policy)),
             output_hard_bytes: AtomicU64::new(options.output_limit.hard_bytes),
             output_soft_bytes: AtomicU64::new(options.output_limit.soft_bytes),
             output_soft_seconds: AtomicU32::new(options.output_limit.soft_seconds),
@@ -92,6 +103,23 @@ impl Settings {
         /// Longest argument and longest value, in bytes.
         bulk_bytes_max, set_bulk_bytes_max, u64
     );
+
+    setting!(
+        /// Bytes of memory that the store may take; 0 is no limit.
+        max_memory, set_max_memory, u64
+    );
+
+    /// What happens when that memory is used up.
+    #[must_use]
+    pub fn max_memory_policy(&self) -> EvictionPolicy {
+        let number = usize::from(self.max_memory_policy.load(Ordering::Relaxed));
+        EvictionPolicy::ALL.get(number).copied().unwrap_or_default()
+    }
+
+    /// Changes it.
+    pub fn set_max_memory_policy(&self, policy: EvictionPolicy) {
+        self.max_memory_policy.store(policy_number(policy), Ordering::Relaxed);
+    }
 
     /// How much output of one client may wait.
     #[must_use]

@@ -42,6 +42,8 @@ impl CommandStats {
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct WorkerStats {
+    /// Bytes of memory that its shards take, as of its last turn.
+    pub memory_bytes: AtomicU64,
     values: [AtomicU64; Counter::COUNT],
     errors: [AtomicU64; ErrorCode::COUNT],
     commands: Box<[CommandStats]>,
@@ -50,6 +52,7 @@ pub struct WorkerStats {
 impl Default for WorkerStats {
     fn default() -> Self {
         Self {
+            memory_bytes: AtomicU64::new(0),
             values: [const { AtomicU64::new(0) }; Counter::COUNT],
             errors: [const { AtomicU64::new(0) }; ErrorCode::COUNT],
             commands: (0..COMMAND_COUNT).map(|_| CommandStats::new()).collect(),

@@ -10,6 +10,7 @@ mod damage;
 mod foreign_client;
 mod full_disk;
 mod kills;
+mod memory_limit;
 mod options;
 mod pipelines;
 mod redis_tools;

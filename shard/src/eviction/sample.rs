@@ -74,7 +74,7 @@ impl<P: BlockPool> ShardSet<P> {
         let mut found = 0;
         for _ in 0..DRAWS_MAX {
             let random = self.room.draw();
-            let Some(drawn) = self.shards[position].wheel.draw(random) else { break };
+            let Some(drawn) = self.shards[position].draw_from_wheels(random) else { break };
             let Some(candidate) = self.shards[position].candidate_of(drawn) else { continue };
             if best.is_none_or(|best| candidate.rank(policy) < best.rank(policy)) {
                 best = Some(candidate);

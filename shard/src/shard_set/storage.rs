@@ -196,6 +196,13 @@ impl<P: BlockPool> ShardSet<P> {
         self.keep_memory();
     }
 
+    /// Bounds the memory that extents, read cache and index take together from now on; 0: no bound.
+    pub fn set_memory_bound(&mut self, bytes: u64) {
+        if let Some(storage) = &mut self.storage {
+            storage.config.memory_bytes_max = (bytes > 0).then_some(bytes);
+        }
+    }
+
     /// Drops what may leave memory until the limit holds: the oldest reads while the cache has more than half of what
     /// there is for records, then the extents that were written longest ago.
     fn keep_memory(&mut self) {

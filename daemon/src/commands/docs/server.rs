@@ -21,6 +21,19 @@ pub(in crate::commands) static FLUSHDB: Doc =
 pub(in crate::commands) static FLUSHALL: Doc =
     Doc::new(G, "1.0.0", "O(1), memory comes back in the background", "Deletes all keys of all databases.")
         .with(FLUSH);
+pub(in crate::commands) static BGREWRITEAOF: Doc = Doc::new(
+    G,
+    "1.0.0",
+    "O(1); the work is done in the background",
+    "Starts a full compaction, which is what rewriting the append-only file is in Redis.",
+);
+pub(in crate::commands) static OURO_COMPACT: Doc = Doc::new(
+    G,
+    "7.2.0",
+    "O(1); the work is done in the background",
+    "Starts a full compaction of all shards, or tells how far it has come.",
+)
+.with(&[Argument::word("status", "STATUS").optional()]);
 pub(in crate::commands) static SHUTDOWN: Doc =
     Doc::new(G, "1.0.0", "O(1)", "Stops the server; what was acknowledged stays.").with(&[
         Argument::one_of(

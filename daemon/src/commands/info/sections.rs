@@ -85,16 +85,17 @@ pub(super) fn clients(facts: &Facts<'_>, text: &mut String) {
 
 pub(super) fn memory(facts: &Facts<'_>, text: &mut String) {
     let (index, records) = (facts.totals.get(Counter::IndexBytes), facts.totals.get(Counter::RecordBytes));
-    let (used, process) = (index + records, &facts.process);
+    let wheels = facts.totals.get(Counter::WheelBytes);
+    let (used, process) = (index + records + wheels, &facts.process);
     with_human(text, "used_memory", used);
     with_human(text, "used_memory_rss", process.resident_bytes);
     with_human(text, "used_memory_peak", process.resident_bytes_max);
-    line(text, "used_memory_overhead", index);
+    line(text, "used_memory_overhead", index + wheels);
     line(text, "used_memory_dataset", records);
     line(text, "used_memory_dataset_live", facts.totals.get(Counter::LiveBytes));
     with_human(text, "total_system_memory", process.machine_bytes);
-    with_human(text, "maxmemory", 0);
-    line(text, "maxmemory_policy", "noeviction");
+    with_human(text, "maxmemory", facts.server.settings.max_memory());
+    line(text, "maxmemory_policy", facts.server.settings.max_memory_policy());
     line(text, "mem_fragmentation_ratio", ratio(process.resident_bytes, used, 2));
     line(text, "mem_fragmentation_bytes", process.resident_bytes.saturating_sub(used));
     line(text, "mem_allocator", "extents");
@@ -111,7 +112,8 @@ pub(super) fn persistence(facts: &Facts<'_>, text: &mut String) {
     line(text, "rdb_last_save_time", server.started().0 / 1000);
     line(text, "rdb_last_bgsave_status", "ok");
     line(text, "aof_enabled", u8::from(server.options.wal));
-    line(text, "aof_rewrite_in_progress", 0);
+    let rewriting = facts.totals.get(Counter::CompactionFullTotal) > 0;
+    line(text, "aof_rewrite_in_progress", u8::from(rewriting));
     line(text, "aof_rewrite_scheduled", 0);
     line(text, "aof_last_bgrewrite_status", "ok");
     // A log that cannot be written ends the process.
@@ -131,7 +133,7 @@ pub(super) fn stats(facts: &Facts<'_>, text: &mut String) {
     line(text, "instantaneous_output_kbps", ratio(rates.bytes_out, 1024, 2));
     line(text, "rejected_connections", get(Counter::ConnectionsRefused));
     line(text, "expired_keys", get(Counter::Expired));
-    line(text, "evicted_keys", 0);
+    line(text, "evicted_keys", get(Counter::Evicted));
     line(text, "evicted_clients", get(Counter::OutputLimitClosed));
     line(text, "keyspace_hits", get(Counter::Hits));
     line(text, "keyspace_misses", get(Counter::Misses));
@@ -216,6 +218,18 @@ pub(super) fn ouro(facts: &Facts<'_>, text: &mut String) {
         line(text, "appendfsync", fsync);
         line(text, "promise", promise);
     }
+    let total = |counter| facts.totals.get(counter);
+    let compaction = format!(
+        "running_shards={},extents={},moved_bytes={},reclaimed_bytes={},damaged_extents={},full_done={},full_total={}",
+        total(Counter::CompactionRunning),
+        total(Counter::CompactionExtents),
+        total(Counter::CompactionMovedBytes),
+        total(Counter::CompactionReclaimedBytes),
+        total(Counter::CompactionDamaged),
+        total(Counter::CompactionFullDone),
+        total(Counter::CompactionFullTotal),
+    );
+    line(text, "compaction", compaction);
     line(text, "workers", options.workers);
     line(text, "shards", options.shards);
     for (index, worker) in facts.server.workers.iter().enumerate() {

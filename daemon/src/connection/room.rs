@@ -1,0 +1,71 @@
+//! What a worker does about memory each turn: its part of `maxmemory`, full compactions that were asked for, and
+//! damage that compaction met.
+//!
+//! The limit is the whole store's. A worker may use what the others do not, but where keys are evicted never less
+//! than an equal part: so one that grows takes room back from one that has more.
+
+use std::sync::atomic::Ordering;
+
+use engine::worker::Worker;
+use shard::eviction::{EvictionPolicy, MemoryLimit};
+use shard::types::UnixMs;
+
+use super::core::Core;
+use super::service::Service;
+use crate::commands::{Command, Flags};
+use crate::options::Storage;
+
+pub(crate) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+pub(crate) const OUT_OF_MEMORY_REPLY: &[u8] = b"-OOM";
+
+/// Bytes that a record takes beside its key and value, its part of the index included.
+const RECORD_OVERHEAD_BYTES: u64 = 40;
+
+impl Core {
+    /// The turn's look at it.
+    pub(super) fn look_after_memory(&mut self, worker: &mut Worker<Service>) {
+        let asked = self.server.compactions_asked();
+        if asked != self.compactions_begun {
+            self.compactions_begun = asked;
+            worker.shards.compact_all();
+        }
+        while let Some(damaged) = worker.shards.next_damaged_extent() {
+            tracing::error!("{damaged}; keep the data file and restore the keys from a copy");
+        }
+        let limit = self.server.settings.max_memory();
+        if self.server.options.storage == Storage::Disk {
+            // What is over its part leaves memory: nothing is dropped, so the parts need no balance.
+            worker.shards.set_memory_bound(limit / self.server.workers.len() as u64);
+        }
+        self.has_memory_limit = limit > 0 && self.server.options.storage == Storage::Memory;
+        if self.has_memory_limit || self.had_memory_limit {
+            self.had_memory_limit = self.has_memory_limit;
+            self.share_limit(worker, limit);
+        }
+    }
+
+    fn share_limit(&self, worker: &mut Worker<Service>, limit: u64) {
+        let all = &self.server.workers;
+        all[worker.index].memory_bytes.store(worker.shards.memory_bytes(), Ordering::Relaxed);
+        let others = (0..).zip(all.iter()).filter(|(index, _)| *index != worker.index);
+        let used: u64 = others.map(|(_, stats)| stats.memory_bytes.load(Ordering::Relaxed)).sum();
+        let policy = self.server.settings.max_memory_policy();
+        let least = if policy == EvictionPolicy::NoEviction { 1 } else { limit / all.len() as u64 };
+        let bytes = if limit == 0 { 0 } else { limit.saturating_sub(used).max(least) };
+        worker.shards.set_memory_limit(MemoryLimit { bytes, policy });
+    }
+
+    /// Whether there is no memory for what this command, of so many bytes, would write.
+    #[inline]
+    pub(super) fn lacks_memory(
+        &self,
+        worker: &mut Worker<Service>,
+        command: &Command,
+        request_bytes: impl FnOnce() -> usize,
+        now: UnixMs,
+    ) -> bool {
+        self.has_memory_limit
+            && command.flags.contains(Flags::DENYOOM)
+            && !worker.shards.make_room(request_bytes() as u64 + RECORD_OVERHEAD_BYTES, now)
+    }
+}
