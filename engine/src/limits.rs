@@ -3,10 +3,15 @@
 /// Commands that one worker may have under way at another: places reserved in the reply ring, so that a reply can
 /// always be pushed and two full workers cannot wait for each other.
 pub const CREDITS_PER_LINK: usize = 8192;
-/// Due keys that one shard expires in one turn at most.
-pub const EXPIRE_BUDGET_PER_TURN: usize = 32;
+/// Due keys that a worker expires in one turn at most, shared by its shards: each costs a few cache misses, and a
+/// reply waits for the turn's end.
+pub const EXPIRE_BUDGET_PER_TURN: usize = 64;
+/// The same in a turn that serves clients.
+pub const EXPIRE_BUDGET_PER_BUSY_TURN: usize = 16;
 /// Pooled buffers for log batches of one worker: those in flight, the one being filled, and some to spare.
 pub const BATCH_BUFFER_COUNT: u32 = 16;
+/// How long a worker that has only work nobody waits for rests between two steps of it, in nanoseconds.
+pub const BACKGROUND_REST_NS: u64 = 100_000;
 /// A turn's storage work is looked at again after this long at the latest, in nanoseconds.
 pub const HOUSEKEEPING_NS: u64 = 100_000_000;
 /// How long to wait for the I/O of a killed predecessor that still holds a file, in milliseconds.

@@ -12,7 +12,9 @@ use shard::io::Fatal;
 
 use crate::Shards;
 use crate::clock::Clock;
-use crate::limits::{EXPIRE_BUDGET_PER_TURN, HOUSEKEEPING_NS};
+use crate::limits::{
+    BACKGROUND_REST_NS, EXPIRE_BUDGET_PER_BUSY_TURN, EXPIRE_BUDGET_PER_TURN, HOUSEKEEPING_NS,
+};
 use crate::mailbox::{Link, Sleep};
 use crate::ring_io::{RingIo, is_storage};
 
@@ -80,8 +82,10 @@ pub struct Worker<S: Service> {
     control: Receiver<S::Control>,
     sleep: Arc<Sleep>,
     stage: Stage,
-    /// Expiry or background work is waiting: go on without sleeping.
+    /// Expiry or background work is waiting: go on soon.
     more: bool,
+    /// A client, or another worker, had something for the service in this turn.
+    serves: bool,
     next_housekeeping_ns: u64,
     turns: u64,
     wakes: u64,
@@ -121,6 +125,7 @@ impl<S: Service> Worker<S> {
             sleep: parts.sleep,
             stage: Stage::Serving,
             more: false,
+            serves: false,
             next_housekeeping_ns: 0,
             turns: 0,
             wakes: 0,
@@ -170,6 +175,7 @@ impl<S: Service> Worker<S> {
             if let Some(log) = self.shards.log_mut() {
                 log.advance_clock(self.clock.now_ns);
             }
+            self.serves = service.has_work() || self.links.iter().flatten().any(Link::has_mail);
             for completion in completions.drain(..) {
                 self.dispatch(service, completion)?;
             }
@@ -191,13 +197,14 @@ impl<S: Service> Worker<S> {
     }
 
     fn wait(&mut self, service: &S, completions: &mut Vec<Completion>) -> Result<(), WorkerError> {
-        let busy = self.more || service.has_work();
-        let mut wait = !busy;
+        let mut wait = !service.has_work();
         if wait {
             self.sleep.announce();
             wait = !self.links.iter().flatten().any(Link::has_mail);
             let log = self.shards.log().and_then(|log| log.next_deadline_ns());
-            let deadline = [Some(self.next_housekeeping_ns), log, service.next_deadline_ns()];
+            // Work that nobody waits for leaves the processor to others in between.
+            let more = self.more.then(|| ring::monotonic_ns() + BACKGROUND_REST_NS);
+            let deadline = [Some(self.next_housekeeping_ns), log, service.next_deadline_ns(), more];
             self.ring.set_timer(deadline.into_iter().flatten().min());
         }
         let result = if wait && !service.awaits_sends() {
@@ -217,7 +224,10 @@ impl<S: Service> Worker<S> {
                 let done = io.complete(completion);
                 self.shards.on_io(done).map_err(WorkerError::Storage)?;
             }
-            completion => service.on_completion(self, completion),
+            completion => {
+                self.serves = true;
+                service.on_completion(self, completion);
+            }
         }
         Ok(())
     }
@@ -239,7 +249,9 @@ impl<S: Service> Worker<S> {
         let due = now_ns >= self.next_housekeeping_ns;
         let log_due = self.shards.log().and_then(|log| log.next_deadline_ns()).is_some_and(|at| at <= now_ns);
         if due || log_due || self.more {
-            self.more = self.shards.tick(self.clock.now, now_ns, EXPIRE_BUDGET_PER_TURN);
+            let keys = if self.serves { EXPIRE_BUDGET_PER_BUSY_TURN } else { EXPIRE_BUDGET_PER_TURN };
+            let budget = (keys / self.shards.shards().len().max(1)).max(1);
+            self.more = self.shards.tick(self.clock.now, now_ns, budget);
             self.next_housekeeping_ns = now_ns + HOUSEKEEPING_NS;
         }
         self.more |= self.shards.end_turn(self.clock.now, now_ns);

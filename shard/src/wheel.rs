@@ -14,6 +14,8 @@ const SLOTS: usize = 1 << LEVEL_BITS;
 /// 64^6 ticks are about 278 years; later deadlines wait in the last slot and are looked at then.
 const LEVELS: usize = 6;
 const CHUNK: usize = 64;
+/// Entries that may be spread to lower levels in the time that one due key takes.
+const SPREAD_PER_DUE: usize = 4;
 
 /// A key that may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +198,7 @@ impl Wheel {
         if ahead > u32::MAX / 2 { self.tick } else { self.tick + u64::from(ahead) }
     }
 
-    /// Advances towards `now` by at most `budget` entries looked at; hands out those that are due.
+    /// Advances towards `now`, handing out at most `budget` entries that are due, in bounded work.
     /// Returns whether there is more to do at this time.
     pub fn advance(&mut self, now: UnixMs, budget: usize, due: &mut Vec<WheelEntry>) -> bool {
         let target = now.0 >> TICK_SHIFT;
@@ -205,8 +207,10 @@ impl Wheel {
             return false;
         }
         let mut left = budget;
+        // Spreading an entry touches nothing but the wheel.
+        let mut spread_left = budget.saturating_mul(SPREAD_PER_DUE);
         while self.tick <= target {
-            if !self.cascade(&mut left) {
+            if !self.cascade(&mut spread_left) {
                 return true;
             }
             let slot = Self::slot_at(self.tick, 0);

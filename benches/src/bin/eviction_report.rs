@@ -258,8 +258,7 @@ fn run(arguments: &Arguments, policy: EvictionPolicy) -> Outcome {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let policies =
-        [EvictionPolicy::AllKeysLru, EvictionPolicy::AllKeysLfu, EvictionPolicy::AllKeysRandom];
+    let policies = [EvictionPolicy::AllKeysLru, EvictionPolicy::AllKeysLfu, EvictionPolicy::AllKeysRandom];
     let results = policies.into_iter().map(|policy| run(&arguments, policy)).collect();
     let report = Report {
         keys: arguments.keys,

@@ -3,7 +3,7 @@
 //! Records lie back to back in extents, so that a key which goes alone only leaves a hole: memory comes back when an
 //! extent is emptied. So `allkeys-lru` and `allkeys-lfu` take the oldest extent, evict what was not used since the
 //! last pass, and move the rest to the end, a use less on its count: CLOCK over extents, with two bits per key in the
-//! index entry (Corbató 1968; Smith's generalized clock 1978). `allkeys-random` takes any extent and evicts all of it.
+//! index entry (Corbató 1968; Smith's generalized clock 1978); under `allkeys-lfu` a use is kept twice as long. `allkeys-random` takes any extent and evicts all of it.
 //! The `volatile-*` policies evict keys with a deadline only, which may lie anywhere: the best of a few drawn from the
 //! timing wheel goes, as in Redis, and compaction closes the holes.
 //!
@@ -74,12 +74,6 @@ impl EvictionPolicy {
     #[must_use]
     pub const fn counts_uses(self) -> bool {
         matches!(self, Self::AllKeysLru | Self::AllKeysLfu | Self::VolatileLru | Self::VolatileLfu)
-    }
-
-    /// Whether frequent use counts more than recent use.
-    #[must_use]
-    const fn is_by_frequency(self) -> bool {
-        matches!(self, Self::AllKeysLfu | Self::VolatileLfu)
     }
 }
 

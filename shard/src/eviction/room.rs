@@ -177,9 +177,8 @@ impl<P: BlockPool> ShardSet<P> {
         }
         match policy {
             EvictionPolicy::NoEviction => None,
-            EvictionPolicy::AllKeysLru | EvictionPolicy::AllKeysLfu => {
-                self.evict_extent(position, EvictRule::Unused, now)
-            }
+            EvictionPolicy::AllKeysLru => self.evict_extent(position, EvictRule::Unused, now),
+            EvictionPolicy::AllKeysLfu => self.evict_extent(position, EvictRule::Rare, now),
             EvictionPolicy::AllKeysRandom => self.evict_extent(position, EvictRule::All, now),
             EvictionPolicy::VolatileLru
             | EvictionPolicy::VolatileLfu
@@ -201,7 +200,7 @@ impl<P: BlockPool> ShardSet<P> {
                 let width = u64::from(shard.extents.next_number().0 - first).max(1);
                 ExtentNumber(first + u32::try_from(room.draw() % width).unwrap_or(0))
             }
-            EvictRule::Unused | EvictRule::Keep => ExtentNumber(0),
+            EvictRule::Unused | EvictRule::Rare | EvictRule::Keep => ExtentNumber(0),
         };
         let extents = &mut shard.extents;
         let number = extents.oldest_from(start).or_else(|| extents.oldest_from(ExtentNumber(0)))?;
@@ -226,16 +225,7 @@ impl<P: BlockPool> ShardSet<P> {
         let position = self.position(key.slot);
         let Some(entry) = self.shards[position].candidate_mut(db, key.slot, key.hash) else { return };
         let uses = entry.uses();
-        if uses == USES_MAX {
-            return;
-        }
-        // By frequency a further use counts the less likely the more there were: two bits then tell apart a few
-        // uses from hundreds (Morris, "Counting Large Numbers of Events in Small Registers", 1978).
-        let counts = !self.room.limit.policy.is_by_frequency() || {
-            let random = self.room.draw() >> 20;
-            random.is_multiple_of(1 << (2 * uses))
-        };
-        if counts {
+        if uses < USES_MAX {
             entry.set_uses(uses + 1);
         }
     }
