@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn only_so_many_are_chosen_and_they_are_the_best() {
-        let all: Vec<Weight> = (0..60).map(|number| weight(50, number, false)).map(|w| w).collect();
+        let all: Vec<Weight> = (0..60).map(|number| weight(50, number, false)).collect();
         let mut choice = Choice::new();
         for (number, weight) in (0..).zip(all.iter().rev()) {
             choice.consider(&Weight { number: ExtentNumber(number), ..*weight }, ExtentNumber(1000));
