@@ -74,7 +74,8 @@ impl ServerSpec {
     pub fn args(&self, dir: &Path) -> Vec<String> {
         let text = |path: &Path| path.display().to_string();
         let socket = text(&self.socket(dir));
-        let cpus: Vec<String> = self.cpus.iter().map(ToString::to_string).collect();
+        // Cores beyond the workers are for what runs before them: replay.
+        let cpus: Vec<String> = self.cpus.iter().take(self.workers).map(ToString::to_string).collect();
         let args: Vec<String> = match (self.kind, self.durability) {
             (ServerKind::Redis, durability) => {
                 let mut args = words("--port 0 --daemonize no --save");

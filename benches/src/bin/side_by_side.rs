@@ -194,7 +194,11 @@ impl Programs {
             let spec = ServerSpec { kind, program, durability: group.durability(), workers, cpus, extra };
             Side { name: name.to_owned(), spec }
         };
-        let alone = vec![args.server_cpu];
+        // No client loads a server that is starting: either side may use both cores then.
+        let alone = match group {
+            Group::Recovery => vec![args.server_cpu, args.client_cpu],
+            _ => vec![args.server_cpu],
+        };
         let redis = side("redis", ServerKind::Redis, 1, alone.clone());
         match (args.noise, group) {
             (true, _) => [redis, side("redis again", ServerKind::Redis, 1, alone)],

@@ -2,6 +2,9 @@
 //!
 //! Rule: what cannot be read is an error, never the end of the log. A short read is carried on; only a read of
 //! nothing is the end of the file, and a file that ends before its size is an error too.
+//!
+//! Requests start small and double: most of a segment that a crash ended early holds no batch, and only the batches
+//! tell where it ends. So what is read beyond them is a part of what they are, plus a little.
 
 use std::collections::VecDeque;
 
@@ -9,6 +12,9 @@ use crate::io::{BLOCK_BYTES, BlockPool, FileId, IoBuffer, IoDone, IoOperation, I
 use crate::log::LogConfig;
 use crate::log::pending_write::RequestIds;
 use crate::log::recovery::refuse::RefuseToStart;
+
+/// Bytes of the first request of a pass, at most.
+const FIRST_READ_BYTES: usize = 16 << 10;
 
 /// A piece of the file that was asked for.
 struct Chunk<P: BlockPool> {
@@ -24,6 +30,8 @@ pub(super) struct SegmentReader<P: BlockPool> {
     file: FileId,
     end: u64,
     next: u64,
+    /// Bytes to ask for next, before the bound of the configuration.
+    next_bytes: usize,
     chunks: VecDeque<Chunk<P>>,
     window: Vec<u8>,
     start: usize,
@@ -34,7 +42,16 @@ impl<P: BlockPool> SegmentReader<P> {
     /// Reads `file` from `offset` to `end`.
     pub(super) fn new(file: FileId, offset: u64, end: u64) -> Self {
         assert!(offset <= end && offset.is_multiple_of(BLOCK_BYTES as u64), "a pass has a direction");
-        Self { file, end, next: offset, chunks: VecDeque::new(), window: Vec::new(), start: 0, offset }
+        Self {
+            file,
+            end,
+            next: offset,
+            next_bytes: FIRST_READ_BYTES,
+            chunks: VecDeque::new(),
+            window: Vec::new(),
+            start: 0,
+            offset,
+        }
     }
 
     pub(super) const fn file(&self) -> FileId {
@@ -95,7 +112,9 @@ impl<P: BlockPool> SegmentReader<P> {
             return None;
         }
         let left = self.end - self.next;
-        let len = usize::try_from(left).map_or(config.read_bytes, |left| left.min(config.read_bytes));
+        let bound = self.next_bytes.min(config.read_bytes);
+        self.next_bytes = (bound * 2).min(config.read_bytes);
+        let len = usize::try_from(left).map_or(bound, |left| left.min(bound));
         let (id, offset) = (ids.next(), self.next);
         self.next += len as u64;
         self.chunks.push_back(Chunk { id, offset, len, filled: None });
