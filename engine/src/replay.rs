@@ -167,3 +167,73 @@ impl<'scope> Replay<'scope> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shard::record::{Effect, Record};
+    use shard::types::{Db, KeyspaceId, Lsn, Term, UnixMs};
+
+    const HASHER_SEED: [u8; 16] = [7; 16];
+    const SLOTS_EACH: u16 = 4096;
+    const SHARDS: u16 = 4;
+
+    fn shards() -> Vec<Shard> {
+        let slots = |id| id * SLOTS_EACH..(id + 1) * SLOTS_EACH;
+        (0..SHARDS).map(|id| Shard::new(ShardId(id), slots(id), Term(1), UnixMs(0))).collect()
+    }
+
+    /// Replays a put for each of these keys, the LSNs of each shard dense but for a gap of `skipped` before the last.
+    fn replay(threads: usize, keys: u32, value: &[u8], skipped: u64) -> Result<Vec<Shard>, ApplyError> {
+        let hasher = KeyHasher::new(HASHER_SEED);
+        let pool = Pool::new(4096, 0).unwrap();
+        std::thread::scope(|scope| {
+            let mut replay = Replay::start(scope, ShardId(0), shards(), threads, hasher, &pool);
+            let mut lsns = [0; SHARDS as usize];
+            for number in 0..keys {
+                let key = number.to_le_bytes();
+                let shard = hasher.key(&key).slot.0 / SLOTS_EACH;
+                let lsn = &mut lsns[usize::from(shard)];
+                *lsn += if number + 1 == keys { 1 + skipped } else { 1 };
+                let record = Record {
+                    shard: ShardId(shard),
+                    term: Term(1),
+                    lsn: Lsn(*lsn),
+                    keyspace: KeyspaceId(0),
+                    group_continues: false,
+                    key: &key,
+                    effect: Effect::Put { value, deadline: None },
+                };
+                let mut bytes = Vec::new();
+                record.encode_to(&mut bytes);
+                replay.take(RecoveryEvent::Record { record, bytes: &bytes })?;
+            }
+            replay.settle()?;
+            replay.finish()
+        })
+    }
+
+    #[test]
+    fn every_record_reaches_its_shard_whatever_the_number_of_threads() {
+        // Values that fill many chunks, and one that is larger than any.
+        for (keys, value_bytes) in [(60_000, 200), (5, 3 * REPLAY_CHUNK_BYTES_MAX), (0, 0)] {
+            for threads in [1, 2, 3, 9] {
+                let shards = replay(threads, keys, &vec![1; value_bytes], 0).unwrap();
+                assert_eq!(
+                    shards.iter().map(|shard| shard.id().0).collect::<Vec<_>>(),
+                    (0..SHARDS).collect::<Vec<_>>()
+                );
+                let found: u64 = shards.iter().map(|shard| shard.key_count(Db(0))).sum();
+                assert_eq!(found, u64::from(keys), "{threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_record_is_known_when_replay_has_settled() {
+        for threads in [1, 3] {
+            let error = replay(threads, 1000, b"value", 1).unwrap_err();
+            assert!(matches!(error, ApplyError::Gap { .. }), "{error}");
+        }
+    }
+}
