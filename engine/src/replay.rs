@@ -172,6 +172,7 @@ impl<'scope> Replay<'scope> {
 mod tests {
     use super::*;
     use shard::record::{Effect, Record};
+    use shard::shard::ApplyError;
     use shard::types::{Db, KeyspaceId, Lsn, Term, UnixMs};
 
     const HASHER_SEED: [u8; 16] = [7; 16];
@@ -184,11 +185,12 @@ mod tests {
     }
 
     /// Replays a put for each of these keys, the LSNs of each shard dense but for a gap of `skipped` before the last.
-    fn replay(threads: usize, keys: u32, value: &[u8], skipped: u64) -> Result<Vec<Shard>, ApplyError> {
+    fn replay(threads: usize, keys: u32, value: &[u8], skipped: u64) -> Result<Vec<Shard>, ReplayError> {
         let hasher = KeyHasher::new(HASHER_SEED);
         let pool = Pool::new(4096, 0).unwrap();
         std::thread::scope(|scope| {
-            let mut replay = Replay::start(scope, ShardId(0), shards(), threads, hasher, &pool);
+            let mut replay =
+                Replay::start(scope, ShardId(0), shards(), threads, hasher, (&pool, Path::new(".")));
             let mut lsns = [0; SHARDS as usize];
             for number in 0..keys {
                 let key = number.to_le_bytes();
@@ -232,8 +234,8 @@ mod tests {
     #[test]
     fn a_missing_record_is_known_when_replay_has_settled() {
         for threads in [1, 3] {
-            let error = replay(threads, 1000, b"value", 1).unwrap_err();
-            assert!(matches!(error, ApplyError::Gap { .. }), "{error}");
+            let error = replay(threads, 1000, b"value", 1).err().expect("a record is missing");
+            assert!(matches!(error, ReplayError::Apply(ApplyError::Gap { .. })), "{error:?}");
         }
     }
 }
