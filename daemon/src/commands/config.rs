@@ -118,7 +118,7 @@ const PARAMETERS: &[Parameter] = &[
     parameter(
         "maxmemory",
         |s| s.settings.max_memory().to_string(),
-        Change::FreeInMemory(|text| {
+        Change::Free(|text| {
             let bytes = parse_size(text).map_err(|_| "argument must be a memory value".to_owned())?;
             Ok(Box::new(move |settings| settings.set_max_memory(bytes)))
         }),
