@@ -56,6 +56,7 @@ impl<P: BlockPool> DataFile<P> {
     pub(crate) fn next_write(
         &mut self,
         extents: &mut Extents<P>,
+        pool: &mut P,
         ids: &mut RequestIds,
     ) -> Option<IoRequest<P>> {
         if self.flights.len() >= DATA_WRITES_IN_FLIGHT_MAX {
@@ -63,7 +64,7 @@ impl<P: BlockPool> DataFile<P> {
         }
         let (extent, from) = match self.rest.take() {
             Some(rest) => rest,
-            None => (extents.next_write()?, 0),
+            None => (extents.next_write(pool)?, 0),
         };
         let to = extent.len.min(from + DATA_WRITE_BYTES_MAX);
         let write = PendingWrite {

@@ -71,6 +71,8 @@ pub struct ShardFiles<P: BlockPool> {
     checkpoint: Option<Checkpoint<P>>,
     /// A checkpoint is wanted when the one under way, if any, is done.
     wanted: bool,
+    /// Sealed extents that may wait for a checkpoint.
+    dirty_max: usize,
     /// The snapshot file that the newest one has replaced, being removed.
     removal: Option<(RequestId, FileId)>,
     published: Option<Published>,
@@ -95,6 +97,7 @@ impl<P: BlockPool> ShardFiles<P> {
             manifest_write: None,
             checkpoint: None,
             wanted: false,
+            dirty_max: 0,
             removal: None,
             published: None,
             requests: VecDeque::new(),
@@ -189,7 +192,7 @@ impl<P: BlockPool> ShardFiles<P> {
             self.checkpoint = Some(Checkpoint::begin(number, shard, log, SnapshotWriter::new(identity)));
         }
         let more = self.advance_checkpoint(shard, log, now, pool);
-        self.collect(shard);
+        self.collect(shard, pool);
         more
     }
 
@@ -236,13 +239,13 @@ impl<P: BlockPool> ShardFiles<P> {
     }
 
     /// Gathers what the machines want performed.
-    fn collect(&mut self, shard: &mut Shard<P>) {
+    fn collect(&mut self, shard: &mut Shard<P>, pool: &mut P) {
         if let Some(checkpoint) = &mut self.checkpoint {
             while let Some(request) = checkpoint.writer.next_io(&mut self.ids) {
                 self.requests.push_back(request);
             }
         }
-        if self.data_file == DataFileState::Unmade && shard.extents().has_dirty() {
+        if self.data_file == DataFileState::Unmade && shard.extents().dirty_count() > 0 {
             let file = FileId::ShardData { shard: self.seal.shard };
             let id = self.ids.next();
             self.data_file = DataFileState::Creating(id);
@@ -252,18 +255,30 @@ impl<P: BlockPool> ShardFiles<P> {
             return;
         }
         // A number above the limit could have been used by a run before: its extent must not reach the disk yet.
-        let syncing =
-            self.checkpoint.as_ref().is_some_and(|checkpoint| matches!(checkpoint.step, Step::SyncData(_)));
         while self.data.is_amid_extent()
-            || (!syncing
-                && shard
-                    .extents_mut()
-                    .next_dirty()
-                    .is_some_and(|number| number.0 < self.manifest.extent_limit))
+            || shard.extents_mut().next_dirty().is_some_and(|number| {
+                number.0 < self.manifest.extent_limit && self.is_due(number, shard.extents().dirty_count())
+            })
         {
-            let Some(request) = self.data.next_write(shard.extents_mut(), &mut self.ids) else { break };
+            let Some(request) = self.data.next_write(shard.extents_mut(), pool, &mut self.ids) else { break };
             self.requests.push_back(request);
         }
+    }
+
+    /// Whether a sealed extent is to be written now. Until a checkpoint wants them, some stay in memory only: records in
+    /// them are overwritten in place, and those that die first never cost a write.
+    fn is_due(&self, number: ExtentNumber, dirty_count: usize) -> bool {
+        match self.checkpoint.as_ref().map(|checkpoint| checkpoint.step) {
+            Some(Step::WriteExtents(limit)) if number < limit => true,
+            // The sync waits until nothing flies.
+            Some(Step::SyncData(_)) => false,
+            _ => dirty_count > self.dirty_max,
+        }
+    }
+
+    /// So many sealed extents may stay in memory only, until a checkpoint writes them.
+    pub(crate) fn set_dirty_max(&mut self, extents: usize) {
+        self.dirty_max = extents;
     }
 
     /// The next I/O to perform.
@@ -313,7 +328,7 @@ impl<P: BlockPool> ShardFiles<P> {
         } else {
             self.on_manifest_io(done, shard, pool)?;
         }
-        self.collect(shard);
+        self.collect(shard, pool);
         Ok(())
     }
 

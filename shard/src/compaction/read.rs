@@ -4,8 +4,8 @@ use super::{DamageKind, Step, Walk, walk::EvictRule};
 use crate::io::{BLOCK_BYTES, BlockPool, FileId, IoBuffer, IoDone, IoOperation, IoRequest, RequestId};
 use crate::shard::Shard;
 
-/// Sealed extents that wait to be written above which no further victim is begun.
-pub(super) const DIRTY_EXTENTS_MAX: usize = 8;
+/// Sealed extents that wait to be written above which no further victim is begun: the drive is behind.
+pub(super) const DIRTY_EXTENTS_MAX: usize = 64;
 
 impl<P: BlockPool> Shard<P> {
     /// The read that compaction wants, if any: of the shard's data file, under this id.

@@ -268,7 +268,7 @@ impl OnDisk {
 
     fn write_back(&mut self) {
         let extents = &mut self.set.shards[0].extents;
-        while let Some(write) = extents.next_write() {
+        while let Some(write) = extents.next_write(&mut HeapPool) {
             let offset = usize::try_from(write.offset).unwrap();
             self.file.resize(self.file.len().max(offset + write.len), 0);
             self.file[offset..offset + write.len].copy_from_slice(&write.buffer.as_ref()[..write.len]);

@@ -63,7 +63,7 @@ impl<P: BlockPool> ShardSet<P> {
     /// Begins a full compaction of all shards: extents with dead bytes are emptied, a few steps a turn.
     pub fn compact_all(&mut self) {
         for shard in &mut self.shards {
-            shard.begin_full_compaction(&mut self.pool);
+            shard.begin_full_compaction();
         }
     }
 

@@ -99,9 +99,9 @@ pub(crate) struct How<'a> {
 
 impl<P: BlockPool> Shard<P> {
     /// Begins a full compaction: all that is dead now in extents that are full, or wasteful, goes.
-    pub(crate) fn begin_full_compaction(&mut self, pool: &mut P) {
+    pub(crate) fn begin_full_compaction(&mut self) {
         if self.extents.identity().is_none() {
-            self.extents.close_wasteful(64 << 10, pool);
+            self.extents.close_wasteful(64 << 10);
         }
         let mut total = 0;
         let count = self.extents.count();

@@ -159,14 +159,14 @@ impl<P: BlockPool> ShardSet<P> {
 
     fn reclaim_in(&mut self, position: usize, now: UnixMs) -> Option<u64> {
         let policy = self.room.limit.policy;
-        let Self { shards, pool, .. } = self;
+        let Self { shards, .. } = self;
         let shard = &mut shards[position];
         if shard.is_dropping() {
             shard.background_step();
             return Some(SMALL_STEP_BYTES);
         }
         if !shard.compaction.has_victim() {
-            shard.extents.close_wasteful(OPEN_DEAD_BYTES_MIN, pool);
+            shard.extents.close_wasteful(OPEN_DEAD_BYTES_MIN);
         }
         let dead = shard.extents.dead_sealed_bytes();
         let worthwhile = dead * DEAD_PART > shard.extents.fill().held_bytes && !shard.compaction.rests();
@@ -192,7 +192,7 @@ impl<P: BlockPool> ShardSet<P> {
 
     /// Begins to empty an extent of its keys: the oldest, or any.
     fn evict_extent(&mut self, position: usize, rule: EvictRule, now: UnixMs) -> Option<u64> {
-        let Self { shards, pool, room, .. } = self;
+        let Self { shards, room, .. } = self;
         let shard = &mut shards[position];
         let start = match rule {
             EvictRule::All => {
@@ -204,7 +204,7 @@ impl<P: BlockPool> ShardSet<P> {
         };
         let extents = &mut shard.extents;
         let number = extents.oldest_from(start).or_else(|| extents.oldest_from(ExtentNumber(0)))?;
-        extents.close(number, pool);
+        extents.close(number);
         if extents.weigh(number).is_none() {
             // Nothing in it lived: closing it has given it back.
             return Some(1);

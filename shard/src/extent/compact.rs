@@ -81,13 +81,13 @@ impl<P: BlockPool> Extents<P> {
         self.placed_bytes += u64::from(extent.placed_bytes);
     }
 
-    /// An extent as compaction weighs it; `None` when it may not be emptied: it is open, not yet on disk, damaged,
+    /// An extent as compaction weighs it; `None` when it may not be emptied: it is open, on its way to disk, damaged,
     /// or nothing in it lives.
     #[must_use]
     pub fn weigh(&self, number: ExtentNumber) -> Option<Weight> {
         let extent = self.table.find(number)?;
         let open = self.open.contains(&Some(number)) || self.open_run == Some(number);
-        let moving = matches!(extent.disk, Disk::Dirty | Disk::Writing);
+        let moving = extent.disk == Disk::Writing;
         if open || moving || extent.damaged || extent.live_bytes == 0 || extent.emptied.is_some() {
             return None;
         }
@@ -122,26 +122,26 @@ impl<P: BlockPool> Extents<P> {
     }
 
     /// Seals an extent if it is open. One in which nothing lives is gone then.
-    pub fn close(&mut self, number: ExtentNumber, pool: &mut P) {
+    pub fn close(&mut self, number: ExtentNumber) {
         if self.open_run == Some(number) {
             self.open_run = None;
-            self.seal(number, pool);
+            self.seal(number);
         }
         for stream in 0..self.open.len() {
             if self.open[stream] == Some(number) {
                 self.open[stream] = None;
-                self.seal(number, pool);
+                self.seal(number);
             }
         }
     }
 
     /// Seals open extents of which a quarter or more is dead, if that is at least `least` bytes: a full compaction
     /// is to empty them too.
-    pub fn close_wasteful(&mut self, least: u64, pool: &mut P) {
+    pub fn close_wasteful(&mut self, least: u64) {
         for number in self.open.into_iter().flatten() {
             let fill = self.fill_of(number);
             if fill.dead_bytes() >= least.max(fill.held_bytes / 4) {
-                self.close(number, pool);
+                self.close(number);
             }
         }
     }

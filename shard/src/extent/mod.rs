@@ -2,8 +2,8 @@
 //!
 //! An open extent takes records until one does not fit; then it is sealed and the next one opened. A record larger
 //! than an extent gets a buffer of its own size, a run. In memory-only storage extents are the store. In a disk
-//! store a sealed extent never changes again; it is written to its place in the shard's data file, serves reads
-//! meanwhile, and may leave memory when it is there: then its records are read back one by one (`read_cache.rs`).
+//! store a sealed extent is written to its place in the shard's data file, when there are many or a checkpoint wants
+//! it; from then on it never changes again. It serves reads meanwhile, and may leave memory when it is there: then its records are read back one by one (`read_cache.rs`).
 //!
 //! Live bytes are counted per extent, by length class, so that dropping a record takes no look at it. In the path:
 //! `Shard` places records here and the index points at them; the checkpoint writes extents out, compaction empties
@@ -35,6 +35,9 @@ pub enum Stream {
     /// Records moved by compaction.
     Survivors,
 }
+
+/// Entries of the queue of sealed extents that may be out of date before it is cleaned.
+const DIRTY_SLACK: usize = 64;
 
 /// Open extents at most, one per stream.
 const STREAMS: usize = 2;
@@ -186,6 +189,8 @@ pub struct Extents<P: BlockPool> {
     places: Places,
     /// Sealed extents that wait to be written, oldest first; those that went meanwhile are passed over.
     dirty: VecDeque<ExtentNumber>,
+    /// How many of them are still there.
+    dirty_count: usize,
     /// Emptied extents that a snapshot may still point into.
     emptied: Vec<ExtentNumber>,
     checkpoints_begun: u64,
@@ -230,6 +235,7 @@ impl<P: BlockPool> Extents<P> {
             open_run: None,
             places: Places::default(),
             dirty: VecDeque::new(),
+            dirty_count: 0,
             emptied: Vec::new(),
             checkpoints_begun: 0,
             checkpoint_runs: false,
@@ -387,7 +393,7 @@ impl<P: BlockPool> Extents<P> {
     #[inline]
     pub fn allocate(&mut self, stream: Stream, len: usize, pool: &mut P) -> (Location, &mut [u8]) {
         if let Some(run) = self.open_run.take() {
-            self.seal(run, pool);
+            self.seal(run);
         }
         let number = if len > EXTENT_BYTES - self.head_bytes() {
             let run = self.add(pool.take((self.head_bytes() + len).next_multiple_of(BLOCK_BYTES)));
@@ -398,7 +404,7 @@ impl<P: BlockPool> Extents<P> {
             match open {
                 Some(number) if self.table.get(number).used_bytes as usize + len <= self.fill_bytes => number,
                 _ => {
-                    self.seal_open(stream, pool);
+                    self.seal_open(stream);
                     let number = self.add(pool.take(EXTENT_BYTES));
                     self.open[stream as usize] = Some(number);
                     number
@@ -461,14 +467,14 @@ impl<P: BlockPool> Extents<P> {
         })
     }
 
-    fn seal_open(&mut self, stream: Stream, pool: &mut P) {
+    fn seal_open(&mut self, stream: Stream) {
         if let Some(number) = self.open[stream as usize].take() {
-            self.seal(number, pool);
+            self.seal(number);
         }
     }
 
     /// An extent takes no more records.
-    fn seal(&mut self, number: ExtentNumber, pool: &mut P) {
+    fn seal(&mut self, number: ExtentNumber) {
         let (seal, runs) = (self.seal, self.checkpoint_runs);
         let extent = self.table.get_mut(number);
         assert_eq!(extent.disk, Disk::None, "an extent is sealed once");
@@ -476,20 +482,35 @@ impl<P: BlockPool> Extents<P> {
             self.forget(number);
             return;
         }
-        let Some(seal) = seal else { return };
+        if seal.is_none() {
+            return;
+        }
+        extent.disk = Disk::Dirty;
+        let is_dead = extent.live_bytes == 0;
+        if self.dirty.len() > 2 * self.dirty_count + DIRTY_SLACK {
+            let Self { dirty, table, .. } = self;
+            dirty.retain(|number| table.find(*number).is_some_and(|extent| extent.disk == Disk::Dirty));
+        }
+        self.dirty.push_back(number);
+        self.dirty_count += 1;
+        if is_dead {
+            // The copy that is being made may point into it: it goes to disk all the same.
+            self.note_emptied(number);
+        }
+    }
+
+    /// From here on nothing in a sealed extent changes: it is about to be written, or a snapshot counts on it.
+    fn freeze(&mut self, number: ExtentNumber, pool: &mut P) {
+        let Some(seal) = self.seal else { unreachable!("only what goes to disk is frozen") };
+        let extent = self.table.get_mut(number);
+        assert_eq!(extent.disk, Disk::Dirty, "what is written is frozen already");
         let Memory::Owned(mut buffer) = std::mem::replace(&mut extent.memory, Memory::Absent) else {
-            unreachable!("an open extent is in memory")
+            unreachable!("the caller looked")
         };
         let used = extent.used_bytes as usize;
         buffer.as_mut()[used..used.next_multiple_of(BLOCK_BYTES)].fill(0);
         seal.write_header(number, extent.salt, extent.used_bytes, buffer.as_mut());
         extent.memory = Memory::Frozen(pool.freeze(buffer));
-        extent.disk = Disk::Dirty;
-        self.dirty.push_back(number);
-        if extent.live_bytes == 0 {
-            // The copy that is being made may point into it: it goes to disk all the same.
-            self.note_emptied(number);
-        }
     }
 
     /// The record at `location` is dead. An extent in which nothing lives and that takes no more records is freed,
@@ -546,6 +567,7 @@ impl<P: BlockPool> Extents<P> {
             self.held_bytes -= u64::from(extent.used_bytes);
             self.placed_bytes -= u64::from(extent.placed_bytes);
         }
+        self.dirty_count -= usize::from(extent.disk == Disk::Dirty);
         if matches!(extent.disk, Disk::Writing | Disk::Written) {
             self.places.give_back(extent.place, extent.place_count());
         }
@@ -554,9 +576,13 @@ impl<P: BlockPool> Extents<P> {
     // ---- to disk ----------------------------------------------------------------------------------------------
 
     /// The next sealed extent to write, which gets its place now. Its bytes are readable all the while.
-    pub fn next_write(&mut self) -> Option<ExtentWrite<P>> {
+    pub fn next_write(&mut self, pool: &mut P) -> Option<ExtentWrite<P>> {
         let number = self.next_dirty()?;
         self.dirty.pop_front();
+        if self.is_writable_extent(number) {
+            self.freeze(number, pool);
+        }
+        self.dirty_count -= 1;
         let extent = self.table.get_mut(number);
         assert_eq!(extent.disk, Disk::Dirty, "an extent is written once");
         extent.place = self.places.take(extent.place_count());
@@ -573,7 +599,7 @@ impl<P: BlockPool> Extents<P> {
     /// The sealed extent that [`Self::next_write`] would give out; those that are gone are passed over for good.
     pub fn next_dirty(&mut self) -> Option<ExtentNumber> {
         while let Some(&number) = self.dirty.front() {
-            if self.table.find(number).is_some() {
+            if self.table.find(number).is_some_and(|extent| extent.disk == Disk::Dirty) {
                 return Some(number);
             }
             self.dirty.pop_front();
@@ -581,17 +607,15 @@ impl<P: BlockPool> Extents<P> {
         None
     }
 
-    /// Whether sealed extents may wait to be written.
+    /// Sealed extents that are not on their way to disk yet.
     #[must_use]
     #[inline]
-    pub fn has_dirty(&self) -> bool {
-        !self.dirty.is_empty()
+    pub fn dirty_count(&self) -> usize {
+        self.dirty_count
     }
 
-    /// Sealed extents that wait to be written, at most: some of them may be gone.
-    #[must_use]
-    pub fn dirty_count(&self) -> usize {
-        self.dirty.len()
+    fn is_writable_extent(&self, number: ExtentNumber) -> bool {
+        matches!(self.table.get(number).memory, Memory::Owned(_))
     }
 
     /// The write of an extent has completed.
@@ -643,10 +667,19 @@ impl<P: BlockPool> Extents<P> {
     /// below the one returned.
     pub fn seal_all(&mut self, pool: &mut P) -> ExtentNumber {
         if let Some(run) = self.open_run.take() {
-            self.seal(run, pool);
+            self.seal(run);
         }
-        self.seal_open(Stream::Fresh, pool);
-        self.seal_open(Stream::Survivors, pool);
+        self.seal_open(Stream::Fresh);
+        self.seal_open(Stream::Survivors);
+        // What is written here from now on is later than the copy, and may not be durable when it is published.
+        for number in std::mem::take(&mut self.dirty) {
+            if self.table.find(number).is_some_and(|extent| extent.disk == Disk::Dirty) {
+                if self.is_writable_extent(number) {
+                    self.freeze(number, pool);
+                }
+                self.dirty.push_back(number);
+            }
+        }
         ExtentNumber(self.table.next())
     }
 

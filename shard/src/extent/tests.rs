@@ -18,7 +18,7 @@ fn fill(extents: &mut Extents<HeapPool>, count: usize, len: usize) -> Vec<Locati
 
 fn write_all(extents: &mut Extents<HeapPool>) -> Vec<(u64, usize)> {
     let mut writes = Vec::new();
-    while let Some(write) = extents.next_write() {
+    while let Some(write) = extents.next_write(&mut HeapPool) {
         writes.push((write.offset, write.len));
         extents.on_written(write.number);
     }

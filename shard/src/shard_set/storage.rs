@@ -3,6 +3,7 @@
 use super::ShardSet;
 use crate::checkpoint::{LogState, ShardFiles};
 use crate::io::BlockPool;
+use crate::limits::{DIRTY_EXTENTS_MAX, EXTENT_BYTES};
 use crate::types::{BatchNumber, UnixMs};
 
 /// When storage does things of its own accord.
@@ -48,6 +49,8 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) begun_at: Vec<BatchNumber>,
     /// Index bytes as counted last.
     pub(super) index_bytes: u64,
+    /// Sealed extents of each shard that may wait for a checkpoint.
+    pub(super) dirty_max: usize,
 }
 
 /// Request ids of the files of the shard at a position.
@@ -75,7 +78,9 @@ impl<P: BlockPool> ShardSet<P> {
         let own = files.iter().zip(&self.shards).all(|(files, shard)| files.manifest().shard == shard.id());
         assert!(own, "each shard has its own files");
         let begun_at = vec![BatchNumber::ZERO; files.len()];
-        self.storage = Some(Storage { files, config, closing: Closing::No, begun_at, index_bytes: 0 });
+        self.storage =
+            Some(Storage { files, config, closing: Closing::No, begun_at, index_bytes: 0, dirty_max: 0 });
+        self.share_dirty();
         self.look_for_cold();
     }
 
@@ -142,7 +147,7 @@ impl<P: BlockPool> ShardSet<P> {
         let Some(storage) = storage else { return false };
         let mut more = false;
         for (position, (files, shard)) in storage.files.iter_mut().zip(shards).enumerate() {
-            if !files.is_busy() && !shard.extents().has_dirty() {
+            if !files.is_busy() && shard.extents().dirty_count() <= storage.dirty_max {
                 continue;
             }
             let state = log.as_ref().map_or(LogState::default(), |log| LogState {
@@ -196,10 +201,26 @@ impl<P: BlockPool> ShardSet<P> {
         self.keep_memory();
     }
 
+    /// How many extents of each shard may wait for a checkpoint: an eighth of the memory there is for all.
+    fn share_dirty(&mut self) {
+        let Self { shards, storage, .. } = self;
+        let Some(storage) = storage else { return };
+        let bytes = storage.config.memory_bytes_max.map_or(u64::MAX, |limit| limit / 8);
+        let share = bytes / (EXTENT_BYTES as u64 * shards.len().max(1) as u64);
+        storage.dirty_max = usize::try_from(share).unwrap_or(usize::MAX).min(DIRTY_EXTENTS_MAX);
+        for files in &mut storage.files {
+            files.set_dirty_max(storage.dirty_max);
+        }
+    }
+
     /// Bounds the memory that extents, read cache and index take together from now on; 0: no bound.
     pub fn set_memory_bound(&mut self, bytes: u64) {
         if let Some(storage) = &mut self.storage {
-            storage.config.memory_bytes_max = (bytes > 0).then_some(bytes);
+            let bound = (bytes > 0).then_some(bytes);
+            if storage.config.memory_bytes_max != bound {
+                storage.config.memory_bytes_max = bound;
+                self.share_dirty();
+            }
         }
     }
 
