@@ -21,7 +21,7 @@ pub const SCAN_SLOTS_PER_CALL: usize = 4096;
 /// Bytes of one write to a data file at most: larger ones hold up the log's writes on the same drive for longer.
 pub const DATA_WRITE_BYTES_MAX: usize = 256 << 10;
 /// Writes to one data file that fly at once at most.
-pub const DATA_WRITES_IN_FLIGHT_MAX: usize = 4;
+pub const DATA_WRITES_IN_FLIGHT_MAX: usize = 1;
 /// Sealed extents of one shard that wait in memory for a checkpoint at most; beyond it the oldest are written.
 pub const DIRTY_EXTENTS_MAX: usize = 16;
 /// Extent numbers that a start, or a checkpoint, sets aside: so many may be used before the next checkpoint is

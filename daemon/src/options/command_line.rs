@@ -120,9 +120,9 @@ pub(super) struct CommandLine {
     /// Size of a log segment file, in bytes
     #[arg(long, value_name = "SIZE", default_value = "64mb", value_parser = parse_size, help_heading = "Storage")]
     wal_segment_bytes: u64,
-    /// Log bytes of one worker above which a checkpoint is made, so that the log can be reused; more where the store is
-    /// large, so that checkpoints stay a small part of what is written
-    #[arg(long, value_name = "SIZE", default_value = "256mb", value_parser = parse_size, help_heading = "Storage")]
+    /// Log bytes of one worker that a start may have to read, about: within so many written, every shard gets a checkpoint;
+    /// more where the store is large, so that checkpoints stay a small part of what is written
+    #[arg(long, value_name = "SIZE", default_value = "1gb", value_parser = parse_size, help_heading = "Storage")]
     checkpoint_log_bytes: u64,
     /// How the log is made durable
     #[arg(

@@ -94,7 +94,7 @@ impl Default for LogConfig {
         Self {
             segment_bytes: 64 << 20,
             batch_bytes_max: 256 << 10,
-            in_flight_max: 4,
+            in_flight_max: 1,
             sync: SyncMethod::Dsync,
             policy: SyncPolicy::EveryBatch,
             seal_after_ns: 100_000_000,

@@ -11,7 +11,8 @@ use crate::types::{BatchNumber, UnixMs};
 pub struct StorageConfig {
     /// Bytes that extents, read cache and index of all shards of the set may take together; `None`: no limit.
     pub memory_bytes_max: Option<u64>,
-    /// Bytes of log segments in use above which a shard gets a checkpoint, the one whose last is the oldest first.
+    /// Bytes of log that a start may have to read, about: within so many written, every shard gets a checkpoint, one
+    /// after the other at even distances.
     pub log_bytes_max: u64,
     /// Bytes of a shard's data file in emptied extents above which it gets a checkpoint.
     pub emptied_bytes_max: u64,
@@ -19,7 +20,7 @@ pub struct StorageConfig {
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { memory_bytes_max: None, log_bytes_max: 512 << 20, emptied_bytes_max: 64 << 20 }
+        Self { memory_bytes_max: None, log_bytes_max: 1 << 30, emptied_bytes_max: 64 << 20 }
     }
 }
 
@@ -47,6 +48,8 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) closing: Closing,
     /// Where the log was when the newest checkpoint of each shard began.
     pub(super) begun_at: Vec<BatchNumber>,
+    /// Log bytes written when the last checkpoint was asked for.
+    pub(super) checkpoint_at: u64,
     /// Index bytes as counted last.
     pub(super) index_bytes: u64,
     /// Sealed extents of each shard that may wait for a checkpoint.
@@ -78,8 +81,15 @@ impl<P: BlockPool> ShardSet<P> {
         let own = files.iter().zip(&self.shards).all(|(files, shard)| files.manifest().shard == shard.id());
         assert!(own, "each shard has its own files");
         let begun_at = vec![BatchNumber::ZERO; files.len()];
-        self.storage =
-            Some(Storage { files, config, closing: Closing::No, begun_at, index_bytes: 0, dirty_max: 0 });
+        self.storage = Some(Storage {
+            files,
+            config,
+            closing: Closing::No,
+            begun_at,
+            checkpoint_at: 0,
+            index_bytes: 0,
+            dirty_max: 0,
+        });
         self.share_dirty();
         self.look_for_cold();
     }
@@ -190,8 +200,10 @@ impl<P: BlockPool> ShardSet<P> {
             let log_bytes_max = storage.config.log_bytes_max.max(snapshots.saturating_mul(LOG_PER_SNAPSHOT));
             if let Some(log) = log
                 && !running
-                && log.bytes_to_replay() > log_bytes_max
+                && log.stats().written_bytes.saturating_sub(storage.checkpoint_at)
+                    > log_bytes_max / shards.len().max(1) as u64
             {
+                storage.checkpoint_at = log.stats().written_bytes;
                 let oldest = (0..storage.files.len()).min_by_key(|&position| storage.begun_at[position]);
                 if let Some(oldest) = oldest {
                     storage.files[oldest].want_checkpoint();
