@@ -11,8 +11,8 @@ use crate::report::{
     AllOutcome, Client, ClientThread, Errors, LatencyOutcome, Mode, OperationOutcome, Outcome, Prefill,
     Reason, Report, ReportKind, SCHEMA_VERSION, Tool, Validity, new_run_id,
 };
-use crate::requests::Operation;
 use crate::run::merge;
+use crate::run_details::VerifyOutcome;
 use crate::server_facts::ServerFacts;
 use crate::tally::Tally;
 use crate::verdict::{Circumstances, judge};
@@ -75,7 +75,7 @@ pub fn assemble(
     let answered = tally.successes() + tally.errors.total();
     report.server = facts.section(measured.fleet.usage.as_ref(), answered);
     report.client = client(&measured, answered);
-    let circumstances = circumstances(&measured, &report, mode, &outcome);
+    let circumstances = circumstances(plan, &measured, &report, mode, &outcome);
     report.validity = judge(&outcome, &report.client, &circumstances);
     report.warnings = warnings(plan, &measured, &tally);
     report.result = Some(outcome);
@@ -87,16 +87,18 @@ fn outcome(plan: &Plan, measured: &Measured, tally: &Tally, mode: Mode) -> Outco
     let corrected = |histogram: &LatencyHistogram| (mode == Mode::Open).then(|| histogram.summary());
     let elapsed_s = seconds(elapsed_ns(plan, measured, tally));
     let ops = tally.successes();
-    let ops_by_type: BTreeMap<String, OperationOutcome> = Operation::ALL
-        .into_iter()
-        .filter_map(|operation| {
-            let figures = &tally.operations[operation.index()];
+    let entries = plan.workload.operations.entries();
+    let ops_by_type: BTreeMap<String, OperationOutcome> = entries
+        .iter()
+        .zip(&tally.operations)
+        .filter_map(|(entry, figures)| {
             let count = figures.service.count();
             let latency_ns = LatencyOutcome {
                 corrected: corrected(&figures.corrected),
                 service: figures.service.summary(),
+                slip: corrected(&figures.slip),
             };
-            (count > 0).then(|| (operation.name().to_owned(), OperationOutcome { count, latency_ns }))
+            (count > 0).then(|| (entry.name.clone(), OperationOutcome { count, latency_ns }))
         })
         .collect();
     let all_corrected = (mode == Mode::Open).then(|| tally.all_corrected().summary());
@@ -116,8 +118,13 @@ fn outcome(plan: &Plan, measured: &Measured, tally: &Tally, mode: Mode) -> Outco
         all: AllOutcome {
             corrected: all_corrected,
             service: tally.all_service().summary(),
-            slip: corrected(&tally.slip),
+            slip: corrected(&tally.all_slip()),
         },
+        verify: plan.workload.values.sealed.then(|| VerifyOutcome {
+            checked: tally.checked,
+            bad: tally.bad,
+            example: tally.bad_example.clone(),
+        }),
     }
 }
 
@@ -158,7 +165,13 @@ fn client(measured: &Measured, answered: u64) -> Client {
     }
 }
 
-fn circumstances(measured: &Measured, report: &Report, mode: Mode, outcome: &Outcome) -> Circumstances {
+fn circumstances(
+    plan: &Plan,
+    measured: &Measured,
+    report: &Report,
+    mode: Mode,
+    outcome: &Outcome,
+) -> Circumstances {
     let usage = measured.fleet.usage.as_ref();
     let cpu_ns = usage.and_then(|usage| Some(usage.server_cpu?.total_ns() + usage.client_cpu?.total_ns()));
     let left: usize = measured.fleet.workers.iter().map(|worker| worker.connections_left).sum();
@@ -172,6 +185,7 @@ fn circumstances(measured: &Measured, report: &Report, mode: Mode, outcome: &Out
         cpu_s: cpu_ns.map(seconds),
         wall_s: usage.map_or(0.0, |usage| seconds(usage.wall_ns)),
         cores: report.env.cores_online.unwrap_or(1),
+        miss_limit: plan.miss_limit,
         connections_lost: u64::from(measured.connections).saturating_sub(left as u64),
     }
 }

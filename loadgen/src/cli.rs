@@ -8,7 +8,15 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::cli_values::{
+    CpuList, Rate, Ratio, parse_count, parse_counts, parse_cpus, parse_data, parse_duration, parse_rate,
+    parse_ratio, parse_share, parse_shares, parse_sizes, parse_tag, parse_ttl,
+};
+use crate::operations::{Verb, parse_mix};
 use crate::schedule::Arrival;
+use crate::sizes::Sizes;
+use crate::values::DataKind;
+use crate::workloads::Preset;
 
 /// Measures any RESP server (Ouro, Redis, Valkey, ...) with latency histograms that do not lie.
 #[derive(Debug, Parser)]
@@ -39,6 +47,9 @@ Examples:
   loadgen run -h 10.0.0.5 -p 6379 -t 4 -c 200 -P 16  over TCP with deep pipelines
   loadgen run --rate 50k --dist zipf --out r.json    open loop: latency at a fixed rate
   loadgen run --ratio 1:0 -n 1M --value-size 512     one million SETs
+  loadgen run --workload ycsb-a --prefill --verify   YCSB's update-heavy mix, every answer checked
+  loadgen run --mix get=80,set=15,rmw=5 --value-size 64:80,1k:20 --ttl 60s
+  loadgen run --command 'LPUSH list:{key} {value}' --command-ratio 3 --command 'LPOP list:{key}'
 ";
 
 const LOAD_EXAMPLES: &str = "\
@@ -59,15 +70,39 @@ pub struct RunArgs {
     /// How hard.
     #[command(flatten)]
     pub load: LoadShape,
-    /// SETs to GETs, by weight
-    #[arg(help_heading = "Workload", long, value_name = "SET:GET", default_value = "1:10", value_parser = parse_ratio)]
-    pub ratio: Ratio,
-    /// How keys are chosen
-    #[arg(help_heading = "Workload", long, value_enum, default_value_t = DistributionName::Uniform)]
-    pub dist: DistributionName,
-    /// Exponent of --dist zipf [default: 0.99]
+    /// SETs to GETs, by weight [default: 1:10]
+    #[arg(help_heading = "Workload", long, value_name = "SET:GET", value_parser = parse_ratio, conflicts_with = "mix")]
+    pub ratio: Option<Ratio>,
+    /// Kinds of requests by weight: get, set, insert, del, scan, rmw (get=80,set=15,del=5)
+    #[arg(help_heading = "Workload", long, value_name = "KIND=N,...", value_parser = parse_mix_option)]
+    pub mix: Option<Mix>,
+    /// A command of your own, with {key}, {value}, {random}; may be repeated
+    #[arg(help_heading = "Workload", long = "command", value_name = "LINE")]
+    pub commands: Vec<String>,
+    /// Weight of the --command of the same place [default: 1]
+    #[arg(help_heading = "Workload", long = "command-ratio", value_name = "N", requires = "commands")]
+    pub command_ratios: Vec<u32>,
+    /// How keys are chosen [default: uniform]
+    #[arg(help_heading = "Workload", long, value_enum)]
+    pub dist: Option<DistributionName>,
+    /// Exponent of --dist zipf and latest [default: 0.99]
     #[arg(help_heading = "Workload", long, value_name = "THETA")]
     pub theta: Option<f64>,
+    /// Share of the keys and of the requests of --dist hotspot and exponential [default: 0.2:0.8, 0.857:0.95]
+    #[arg(help_heading = "Workload", long, alias = "hot", value_name = "KEYS:REQUESTS", value_parser = parse_shares)]
+    pub hot: Option<(f64, f64)>,
+    /// Standard deviation of --dist gaussian in keys [default: a sixth of --keys]
+    #[arg(help_heading = "Workload", long, alias = "key-stddev", value_name = "KEYS")]
+    pub stddev: Option<f64>,
+    /// Middle of --dist gaussian [default: half of --keys]
+    #[arg(help_heading = "Workload", long, alias = "key-median", value_name = "KEY")]
+    pub median: Option<f64>,
+    /// Keys read by one scan: 10 or 1..100
+    #[arg(help_heading = "Workload", long, value_name = "N", default_value = "1..100", value_parser = parse_counts)]
+    pub scan_keys: Sizes,
+    /// Largest share of reads that may miss; above it the run fails with status 3
+    #[arg(help_heading = "Workload", long, value_name = "SHARE", value_parser = parse_share)]
+    pub miss_limit: Option<f64>,
     /// Requests in flight on one connection, kept full as replies arrive
     #[arg(help_heading = "Load", short = 'P', long, value_name = "N", default_value_t = 1)]
     pub pipeline: u32,
@@ -171,15 +206,27 @@ pub struct WorkloadArgs {
     /// Number of keys
     #[arg(long, value_name = "N", default_value = "1M", value_parser = parse_count)]
     pub keys: u64,
-    /// Text before the key number
-    #[arg(long, value_name = "TEXT", default_value = "key:")]
-    pub key_prefix: String,
-    /// Length of a key with its prefix: the number is padded with zeros
-    #[arg(long, value_name = "BYTES", default_value = "16", value_parser = parse_size)]
-    pub key_size: usize,
-    /// Length of a value
-    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = parse_size)]
-    pub value_size: usize,
+    /// A named workload; other options of this section change parts of it
+    #[arg(long, value_enum)]
+    pub workload: Option<Preset>,
+    /// Text before the key number [default: key:]
+    #[arg(long, value_name = "TEXT")]
+    pub key_prefix: Option<String>,
+    /// Length of a key with its prefix, padded with zeros: 16, 16..40 or 16:80,40:20 [default: 16]
+    #[arg(long, value_name = "BYTES", value_parser = parse_sizes)]
+    pub key_size: Option<Sizes>,
+    /// Length of a value: 64, 64..1k or 64:80,1k:20 [default: 64]
+    #[arg(long, value_name = "BYTES", value_parser = parse_sizes)]
+    pub value_size: Option<Sizes>,
+    /// Bytes of values: random, compressible or compressible:RATIO
+    #[arg(long, value_name = "KIND", default_value = "random", value_parser = parse_data)]
+    pub data: DataKind,
+    /// Time to live of written keys: 60s or 10m..60m
+    #[arg(long, value_name = "TIME", value_parser = parse_ttl)]
+    pub ttl: Option<Sizes>,
+    /// Put key, version and checksum into each value and check each answer; wrong ones end with status 3
+    #[arg(long)]
+    pub verify: bool,
     /// Seed of all random choices: the same seed sends the same requests
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,
@@ -208,8 +255,30 @@ pub struct LoadShape {
 pub enum DistributionName {
     /// Every key is equally likely
     Uniform,
+    /// All keys in order, again and again
+    Sequential,
     /// Exact zipf over all keys, the hot ones scattered
     Zipf,
+    /// YCSB's scrambled zipfian as published
+    YcsbZipfian,
+    /// The newest keys are the hottest: exact zipf over their age
+    Latest,
+    /// YCSB's latest as published
+    YcsbLatest,
+    /// Most requests go to few keys, evenly
+    Hotspot,
+    /// Normal distribution over the key numbers
+    Gaussian,
+    /// Exponential distribution over the age of keys
+    Exponential,
+}
+
+/// Kinds of requests with their weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mix(pub Vec<(Verb, String, u32)>);
+
+fn parse_mix_option(text: &str) -> Result<Mix, String> {
+    parse_mix(text).map(Mix)
 }
 
 /// How progress is shown.
@@ -221,132 +290,6 @@ pub enum Live {
     Plain,
     /// Nothing
     None,
-}
-
-/// Weights of SET and GET.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ratio {
-    /// Weight of SET.
-    pub set: u32,
-    /// Weight of GET.
-    pub get: u32,
-}
-
-/// Requests per second.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rate {
-    /// As fast as replies come: closed loop.
-    Max,
-    /// On schedule: open loop.
-    PerSecond(f64),
-}
-
-/// Processors by number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CpuList(pub Vec<usize>);
-
-fn parse_ratio(text: &str) -> Result<Ratio, String> {
-    let usage = || "expected two weights as SET:GET, like 1:10, 1:0 or 0:1".to_owned();
-    let (set, get) = text.split_once(':').ok_or_else(usage)?;
-    let weight = |text: &str| text.trim().parse::<u32>().map_err(|_| usage());
-    let ratio = Ratio { set: weight(set)?, get: weight(get)? };
-    if ratio.set == 0 && ratio.get == 0 {
-        return Err("at least one weight must be above 0".to_owned());
-    }
-    Ok(ratio)
-}
-
-/// `30s`, `500ms`, `1.5m`, `2h`; a bare number is seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit_s = match &text[digits.len()..] {
-        "" | "s" => 1.0,
-        "ms" => 1e-3,
-        "us" => 1e-6,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("expected a time like 30s, 500ms, 5m or 1h".to_owned()),
-    };
-    let number: f64 = digits.parse().map_err(|_| "expected a time like 30s, 500ms, 5m or 1h".to_owned())?;
-    let seconds = number * unit_s;
-    if !(0.0..=DURATION_MAX_S).contains(&seconds) {
-        return Err("times go from 0 to 30 days".to_owned());
-    }
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-const DURATION_MAX_S: f64 = 30.0 * 86_400.0;
-
-/// A number with an optional decimal unit: `50k`, `1.5M`, `1e6`.
-fn parse_scaled(text: &str) -> Option<f64> {
-    let (digits, unit) = match text.as_bytes().last()? {
-        b'k' | b'K' => (&text[..text.len() - 1], 1e3),
-        b'm' | b'M' => (&text[..text.len() - 1], 1e6),
-        b'g' | b'G' => (&text[..text.len() - 1], 1e9),
-        _ => (text, 1.0),
-    };
-    let number: f64 = digits.parse().ok()?;
-    let scaled = number * unit;
-    (scaled.is_finite() && scaled >= 0.0).then_some(scaled)
-}
-
-fn parse_count(text: &str) -> Result<u64, String> {
-    if let Ok(exact) = text.parse::<u64>() {
-        return Ok(exact);
-    }
-    let scaled = parse_scaled(text).ok_or("expected a number like 100000, 50k or 1.5M")?;
-    // Above 2^53 a float skips numbers; nobody counts that far with a unit.
-    if scaled.fract() != 0.0 || scaled > 9e15 {
-        return Err("expected a whole number like 100000, 50k or 1.5M".to_owned());
-    }
-    Ok(crate::number::floor_u64(scaled))
-}
-
-fn parse_rate(text: &str) -> Result<Rate, String> {
-    if text == "max" {
-        return Ok(Rate::Max);
-    }
-    match parse_scaled(text) {
-        Some(rate) if rate > 0.0 => Ok(Rate::PerSecond(rate)),
-        _ => Err("expected requests per second like 50000, 50k or 1.5M, or max".to_owned()),
-    }
-}
-
-/// Bytes with an optional binary unit: `64`, `4k` = 4096, `1M`.
-fn parse_size(text: &str) -> Result<usize, String> {
-    let usage = || "expected bytes like 64, 4k or 1M (binary units)".to_owned();
-    let lower = text.to_ascii_lowercase();
-    let lower = lower.trim_end_matches('b').trim_end_matches('i');
-    let (digits, unit) = match lower.as_bytes().last().ok_or_else(usage)? {
-        b'k' => (&lower[..lower.len() - 1], 1 << 10),
-        b'm' => (&lower[..lower.len() - 1], 1 << 20),
-        b'g' => (&lower[..lower.len() - 1], 1 << 30),
-        _ => (lower, 1),
-    };
-    digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(usage)
-}
-
-fn parse_cpus(text: &str) -> Result<CpuList, String> {
-    let usage = || "expected processors like 1 or 0-3 or 1,3".to_owned();
-    let mut cpus = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let first: usize = first.trim().parse().map_err(|_| usage())?;
-        let last: usize = last.trim().parse().map_err(|_| usage())?;
-        if first > last || last > CPU_NUMBER_MAX {
-            return Err(usage());
-        }
-        cpus.extend(first..=last);
-    }
-    Ok(CpuList(cpus))
-}
-
-/// What the kernel's set of processors holds.
-const CPU_NUMBER_MAX: usize = 1023;
-
-fn parse_tag(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// Hints for options whose letter means something else in another tool.
@@ -383,56 +326,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_have_units_and_bare_numbers_are_seconds() {
-        assert_eq!(parse_duration("30"), Ok(Duration::from_secs(30)));
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("1.5m"), Ok(Duration::from_secs(90)));
-        for wrong in ["", "s", "3x", "-1s", "1e30s", "nan"] {
-            assert!(parse_duration(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn counts_take_decimal_units() {
-        assert_eq!(parse_count("123"), Ok(123));
-        assert_eq!(parse_count("50k"), Ok(50_000));
-        assert_eq!(parse_count("1.5M"), Ok(1_500_000));
-        for wrong in ["", "k", "1.5", "-3", "1e300", "inf", "1.0001k"] {
-            assert!(parse_count(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn sizes_take_binary_units() {
-        assert_eq!(parse_size("64"), Ok(64));
-        assert_eq!(parse_size("4k"), Ok(4096));
-        assert_eq!(parse_size("1MiB"), Ok(1 << 20));
-        assert!(parse_size("").is_err());
-        assert!(parse_size("99999999999999g").is_err());
-    }
-
-    #[test]
-    fn rates_are_positive_or_max() {
-        assert_eq!(parse_rate("max"), Ok(Rate::Max));
-        assert_eq!(parse_rate("50k"), Ok(Rate::PerSecond(50_000.0)));
-        assert_eq!(parse_rate("0.5"), Ok(Rate::PerSecond(0.5)));
-        for wrong in ["0", "-1", "fast", "", "nan"] {
-            assert!(parse_rate(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn ratios_and_processors_are_read() {
-        assert_eq!(parse_ratio("1:10"), Ok(Ratio { set: 1, get: 10 }));
-        assert!(parse_ratio("0:0").is_err());
-        assert!(parse_ratio("1").is_err());
-        assert_eq!(parse_cpus("1,3-5"), Ok(CpuList(vec![1, 3, 4, 5])));
-        assert!(parse_cpus("5-3").is_err());
-        assert!(parse_cpus("0-9999999999").is_err());
-        assert!(parse_cpus("").is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use clap::Parser as _;
 use loadgen::cli::{Cli, Command, hints};
 use loadgen::plan::Plan;
 use loadgen::report::Report;
+use loadgen::verdict::{MISS_LIMIT, WRONG_ANSWERS};
 use loadgen::{run, summary};
 
 fn main() -> ExitCode {
@@ -39,13 +40,19 @@ fn main() -> ExitCode {
             complain(&format!("error: {text}"));
             ExitCode::from(2)
         }
+        Err(Failure::Broken(text)) => {
+            complain(&format!("FAILED: {text}"));
+            ExitCode::from(3)
+        }
     }
 }
 
-/// Exit 1: the run failed. Exit 2: it was asked for wrongly.
+/// Exit 1: the run failed. Exit 2: it was asked for wrongly. Exit 3: a limit that the user set does not hold, or an
+/// answer was wrong.
 enum Failure {
     Run(String),
     Usage(String),
+    Broken(String),
 }
 
 fn make(plan: &Plan, argv: Vec<String>) -> Result<(), Failure> {
@@ -59,7 +66,13 @@ fn make(plan: &Plan, argv: Vec<String>) -> Result<(), Failure> {
     if let Some(path) = &plan.out {
         write(&report, path)?;
     }
-    print(&report)
+    print(&report)?;
+    let breaks =
+        |reason: &&loadgen::report::Reason| [WRONG_ANSWERS, MISS_LIMIT].contains(&reason.code.as_str());
+    match report.validity.reasons.iter().find(breaks) {
+        Some(reason) => Err(Failure::Broken(reason.text.clone())),
+        None => Ok(()),
+    }
 }
 
 /// The first Ctrl-C (or SIGTERM) sets the flag, the second ends the process.

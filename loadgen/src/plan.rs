@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::{
-    DistributionName, Live, LoadArgs, LoadShape, Rate, Ratio, RunArgs, TargetArgs, WorkloadArgs,
-};
-use crate::keys::{KeyDistribution, KeyFormat};
+use crate::cli::{Live, LoadArgs, LoadShape, RunArgs, TargetArgs};
+use crate::cli_values::Rate;
 use crate::limits::{
-    CONNECTIONS_MAX, KEY_BYTES_MAX, KEYS_MAX, OUTSTANDING_BYTES_MAX, OUTSTANDING_MAX, PIPELINE_MAX, RATE_MAX,
-    THREADS_MAX, VALUE_BYTES_MAX,
+    CONNECTIONS_MAX, OUTSTANDING_BYTES_MAX, OUTSTANDING_MAX, PIPELINE_MAX, RATE_MAX, THREADS_MAX,
 };
-use crate::report::{Config, Mode, TargetConfig, WorkloadConfig};
+use crate::operations::Verb;
+pub use crate::plan_workload::Workload;
+use crate::report::{Config, Mode, TargetConfig};
 use crate::schedule::Arrival;
 use crate::target::{PORT_DEFAULT, Target};
 
@@ -27,25 +26,6 @@ pub struct Session {
     pub resp3: bool,
     /// Database number.
     pub db: u32,
-}
-
-/// What is sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Workload {
-    /// Weights of the kinds of requests.
-    pub ratio: Ratio,
-    /// Keys in the key space.
-    pub keys: u64,
-    /// How keys are chosen.
-    pub distribution: KeyDistribution,
-    /// How keys are written.
-    pub key_format: KeyFormat,
-    /// Text before the key number.
-    pub key_prefix: String,
-    /// Length of a value.
-    pub value_bytes: usize,
-    /// Seed of all random choices.
-    pub seed: u64,
 }
 
 /// Who sets the pace.
@@ -109,6 +89,8 @@ pub struct Plan {
     pub prefill: bool,
     /// What is measured; nothing when only keys are loaded.
     pub measurement: Option<Measurement>,
+    /// Largest share of reads that may miss.
+    pub miss_limit: Option<f64>,
     /// Process of the server, when given.
     pub server_pid: Option<u32>,
     /// File of the report.
@@ -125,15 +107,9 @@ impl Plan {
     /// # Errors
     /// A sentence for the user, naming the option to change.
     pub fn for_run(arguments: RunArgs) -> Result<Self, String> {
-        let distribution = distribution(arguments.dist, arguments.theta)?;
         let measurement = measurement(&arguments)?;
-        let mut plan = Self::common(
-            arguments.target,
-            arguments.workload,
-            arguments.load,
-            distribution,
-            arguments.ratio,
-        )?;
+        let workload = Workload::for_run(&arguments)?;
+        let mut plan = Self::common(&arguments.target, workload, arguments.load)?;
         let outstanding = u64::from(plan.connections) * u64::from(measurement.pipeline);
         check(
             outstanding <= OUTSTANDING_MAX
@@ -142,12 +118,15 @@ impl Plan {
                 format!(
                     "{} connections with {} requests in flight each, of {} bytes, are too much memory: lower \
                      --connections, --pipeline or --value-size",
-                    plan.connections, measurement.pipeline, plan.workload.value_bytes
+                    plan.connections,
+                    measurement.pipeline,
+                    plan.workload.values.sizes.max()
                 )
             },
         )?;
         plan.prefill = arguments.prefill;
         plan.measurement = Some(measurement);
+        plan.miss_limit = arguments.miss_limit;
         plan.server_pid = arguments.server_pid;
         plan.out = arguments.out;
         plan.label = arguments.label;
@@ -160,29 +139,15 @@ impl Plan {
     /// # Errors
     /// A sentence for the user, naming the option to change.
     pub fn for_load(arguments: LoadArgs) -> Result<Self, String> {
-        let only_sets = Ratio { set: 1, get: 0 };
         let LoadArgs { target, workload, load, out, .. } = arguments;
-        let mut plan = Self::common(target, workload, load, KeyDistribution::Uniform, only_sets)?;
+        let mut plan = Self::common(&target, Workload::for_load(&workload)?, load)?;
         plan.prefill = true;
         plan.out = out;
         Ok(plan)
     }
 
-    fn common(
-        target: TargetArgs,
-        workload: WorkloadArgs,
-        load: LoadShape,
-        distribution: KeyDistribution,
-        ratio: Ratio,
-    ) -> Result<Self, String> {
-        let (address, target_is_default) = resolve(&target)?;
-        check((1..=KEYS_MAX).contains(&workload.keys), || format!("--keys goes from 1 to {KEYS_MAX}"))?;
-        check((1..=KEY_BYTES_MAX).contains(&workload.key_size), || {
-            format!("--key-size goes from 1 to {KEY_BYTES_MAX}")
-        })?;
-        check(workload.value_size <= VALUE_BYTES_MAX, || {
-            format!("--value-size goes from 0 to {VALUE_BYTES_MAX}")
-        })?;
+    fn common(target: &TargetArgs, workload: Workload, load: LoadShape) -> Result<Self, String> {
+        let (address, target_is_default) = resolve(target)?;
         let connections = load.connections;
         check((1..=CONNECTIONS_MAX).contains(&connections), || {
             format!("--connections goes from 1 to {CONNECTIONS_MAX}")
@@ -194,26 +159,18 @@ impl Plan {
                 "--threads {threads} but --connections {connections}: each thread needs a connection of its own"
             )
         })?;
-        let key_format = KeyFormat::new(&workload.key_prefix, workload.key_size, workload.keys)?;
         Ok(Self {
             target: address,
             target_is_default,
-            session: session(&target)?,
-            workload: Workload {
-                ratio,
-                keys: workload.keys,
-                distribution,
-                key_format,
-                key_prefix: workload.key_prefix,
-                value_bytes: workload.value_size,
-                seed: workload.seed,
-            },
+            session: session(target)?,
+            workload,
             connections,
             threads: threads.min(connections),
             cpus: load.cpus.map(|list| list.0).unwrap_or_default(),
             live: load.live,
             prefill: false,
             measurement: None,
+            miss_limit: None,
             server_pid: None,
             out: None,
             label: None,
@@ -262,23 +219,23 @@ impl Plan {
             requests,
             seed: workload.seed,
             cpus: self.cpus.clone(),
-            workload: WorkloadConfig {
-                name: format!("set:get {}:{}", workload.ratio.set, workload.ratio.get),
-                mix: BTreeMap::from([
-                    ("GET".to_owned(), workload.ratio.get),
-                    ("SET".to_owned(), workload.ratio.set),
-                ]),
-                keys: workload.keys,
-                dist: workload.distribution,
-                key_prefix: workload.key_prefix.clone(),
-                key_bytes: workload.key_format.key_bytes() as u64,
-                value_bytes: workload.value_bytes as u64,
-            },
+            workload: workload.config(),
         }
     }
 
-    const fn request_bytes_estimate(&self) -> u64 {
-        (self.workload.value_bytes + self.workload.key_format.key_bytes() + 64) as u64
+    /// Inserts that YCSB would expect of this run: it widens its scrambled key range by them.
+    #[must_use]
+    pub fn inserts_expected(&self) -> u64 {
+        match self.measurement.as_ref().map(|measurement| measurement.stop) {
+            Some(Stop::Requests(count)) => {
+                crate::number::floor_u64(count as f64 * self.workload.operations.share(Verb::Insert))
+            }
+            _ => 0,
+        }
+    }
+
+    fn request_bytes_estimate(&self) -> u64 {
+        self.workload.request_bytes_estimate() as u64
     }
 }
 
@@ -288,23 +245,6 @@ fn session(target: &TargetArgs) -> Result<Session, String> {
     check(target.user.is_none() || pass.is_some(), || "--user needs --pass".to_owned())?;
     Ok(Session { user: target.user.clone(), pass, resp3: target.resp3, db: target.db })
 }
-
-fn distribution(name: DistributionName, theta: Option<f64>) -> Result<KeyDistribution, String> {
-    match (name, theta) {
-        (DistributionName::Uniform, None) => Ok(KeyDistribution::Uniform),
-        (DistributionName::Uniform, Some(_)) => {
-            Err("--theta is the exponent of --dist zipf; with --dist uniform it means nothing".to_owned())
-        }
-        (DistributionName::Zipf, theta) => {
-            let theta = theta.unwrap_or(0.99);
-            check((0.0..=THETA_MAX).contains(&theta), || format!("--theta goes from 0 to {THETA_MAX}"))?;
-            Ok(KeyDistribution::Zipf { theta })
-        }
-    }
-}
-
-/// Beyond this one key gets nearly everything.
-const THETA_MAX: f64 = 10.0;
 
 fn measurement(arguments: &RunArgs) -> Result<Measurement, String> {
     check((1..=PIPELINE_MAX).contains(&arguments.pipeline), || {
@@ -350,12 +290,12 @@ fn default_threads() -> u32 {
     u32::try_from((processors / 2).clamp(1, 4)).expect("at most four")
 }
 
-fn check(holds: bool, sentence: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn check(holds: bool, sentence: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(sentence()) }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use clap::Parser;
@@ -364,6 +304,10 @@ mod tests {
         let cli = Cli::try_parse_from(format!("loadgen run -s /tmp/x {line}").split_whitespace()).unwrap();
         let Command::Run(arguments) = cli.command else { panic!("a run") };
         Plan::for_run(*arguments)
+    }
+
+    pub(crate) fn workload(line: &str) -> Workload {
+        plan(line).unwrap().workload
     }
 
     #[test]
@@ -391,6 +335,12 @@ mod tests {
             ("--rate 1g", "--rate"),
             ("--arrival poisson", "--arrival needs --rate"),
             ("--theta 0.5", "--theta"),
+            ("--dist uniform --hot 0.1:0.9", "--hot"),
+            ("--dist gaussian --stddev 0", "--stddev"),
+            ("--verify --value-size 16", "--verify needs values"),
+            ("--workload ycsb-a --key-size 30", "--key-size"),
+            ("--command {key}", "name of a command"),
+            ("--mix scan=1 --scan-keys 0", "--scan-keys"),
             ("--dist zipf --theta 11", "--theta"),
             ("-c 100000 -P 10000", "too much memory"),
             ("-c 1000 -P 100 --value-size 1M", "too much memory"),

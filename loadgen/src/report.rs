@@ -14,6 +14,7 @@ use crate::environment::Environment;
 use crate::error_counts::ErrorCount;
 use crate::keys::KeyDistribution;
 use crate::latency::LatencySummary;
+use crate::run_details::{VerifyOutcome, WorkloadDetails};
 use crate::schedule::Arrival;
 use crate::series::Series;
 
@@ -175,8 +176,11 @@ pub struct WorkloadConfig {
     pub key_prefix: String,
     /// Length of a key.
     pub key_bytes: u64,
-    /// Length of a value.
+    /// Length of a value; the mean, where lengths vary.
     pub value_bytes: u64,
+    /// More about it; absent in reports of schema 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<WorkloadDetails>,
 }
 
 /// What was measured.
@@ -291,6 +295,9 @@ pub struct Outcome {
     pub ops_by_type: BTreeMap<String, OperationOutcome>,
     /// Figures of all kinds together.
     pub all: AllOutcome,
+    /// What looking into the answers found; absent when nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyOutcome>,
 }
 
 /// Failed requests.
@@ -318,6 +325,9 @@ pub struct LatencyOutcome {
     pub corrected: Option<LatencySummary>,
     /// From the send to the reply.
     pub service: LatencySummary,
+    /// From the intended start to the send; absent in a closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slip: Option<LatencySummary>,
 }
 
 /// The histograms of all kinds together.

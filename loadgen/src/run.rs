@@ -181,7 +181,7 @@ pub(crate) fn merge<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Tally {
 
 /// Large values are loaded with fewer requests in flight.
 fn load_pipeline(plan: &Plan) -> u32 {
-    let request_bytes = (plan.workload.value_bytes + plan.workload.key_format.key_bytes() + 64) as u64;
+    let request_bytes = plan.workload.request_bytes_estimate() as u64;
     let fitting = PREFILL_BYTES_IN_FLIGHT / (request_bytes * u64::from(plan.connections));
     u32::try_from(fitting).unwrap_or(PREFILL_PIPELINE).clamp(1, PREFILL_PIPELINE)
 }

@@ -17,9 +17,16 @@ pub struct Circumstances {
     pub wall_s: f64,
     /// Processors of the machine.
     pub cores: u64,
+    /// Largest share of reads that may miss.
+    pub miss_limit: Option<f64>,
     /// Connections that broke or were given up.
     pub connections_lost: u64,
 }
+
+/// Code of the reason that answers were wrong.
+pub const WRONG_ANSWERS: &str = "wrong_answers";
+/// Code of the reason that too many reads missed.
+pub const MISS_LIMIT: &str = "miss_limit";
 
 /// Judges a run.
 #[must_use]
@@ -37,6 +44,28 @@ pub fn judge(outcome: &Outcome, client: &Client, circumstances: &Circumstances) 
             .map(|(kind, error)| format!("{kind} x{} ({:?})", error.count, error.example))
             .collect();
         against("errors", format!("{} requests failed: {}", outcome.errors.total, kinds.join(", ")));
+    }
+    if let Some(verify) = outcome.verify.as_ref().filter(|verify| verify.bad > 0) {
+        against(
+            WRONG_ANSWERS,
+            format!(
+                "{} of {} values were not what had been written: {}",
+                verify.bad,
+                verify.checked,
+                verify.example.as_deref().unwrap_or("no example")
+            ),
+        );
+    }
+    let miss_share = ratio(outcome.misses as f64, (outcome.hits + outcome.misses) as f64);
+    if let Some(limit) = circumstances.miss_limit.filter(|limit| miss_share > *limit) {
+        against(
+            MISS_LIMIT,
+            format!(
+                "{:.2} % of reads missed, --miss-limit allows {:.2} %",
+                100.0 * miss_share,
+                100.0 * limit
+            ),
+        );
     }
     if circumstances.connections_lost > 0 {
         against("connections_lost", format!("{} connections were lost", circumstances.connections_lost));
@@ -141,6 +170,7 @@ mod tests {
                 service: service.summary(),
                 slip: Some(slip.summary()),
             },
+            verify: None,
         };
         let client = Client {
             per_thread: vec![ClientThread { cpu_pct: 50.0, ..ClientThread::default() }],
@@ -152,6 +182,7 @@ mod tests {
             cpu_s: Some(0.5),
             wall_s: 1.0,
             cores: 2,
+            miss_limit: None,
             connections_lost: 0,
         };
         (outcome, client, circumstances)
@@ -180,6 +211,15 @@ mod tests {
             }),
             ["errors"]
         );
+        assert_eq!(
+            codes(|outcome, _, circumstances| {
+                (outcome.hits, outcome.misses) = (98, 2);
+                circumstances.miss_limit = Some(0.01);
+            }),
+            [MISS_LIMIT]
+        );
+        let verify = crate::run_details::VerifyOutcome { checked: 9, bad: 1, example: None };
+        assert_eq!(codes(|outcome, _, _| outcome.verify = Some(verify)), [WRONG_ANSWERS]);
         assert_eq!(codes(|_, _, circumstances| circumstances.connections_lost = 1), ["connections_lost"]);
         assert_eq!(codes(|outcome, _, _| outcome.dropped_ops = 1), ["unanswered"]);
         assert_eq!(codes(|outcome, _, _| outcome.ops_s = 1979.0), ["rate_missed"]);

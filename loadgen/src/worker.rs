@@ -13,11 +13,13 @@ use std::sync::mpsc::SyncSender;
 use ring::{Completion, Fd, Received, Ring, RingError, SetupMode, Token, Waker};
 
 use crate::clock::{now_ns, thread_cpu_ns};
-use crate::connection::Connection;
+use crate::connection::{Connection, Outstanding};
 use crate::error_counts::kind;
 use crate::generator::Generator;
+use crate::insert_frontier::InsertFrontier;
 use crate::limits::SPARE_BUFFERS_MAX;
 use crate::number::bytes;
+use crate::operations::{OperationTable, Verb};
 use crate::phase::{Phase, PhaseOutcome, PhasePace};
 use crate::phase_run::{PhaseRun, UsageStart};
 use crate::process::thread_involuntary_switches;
@@ -39,6 +41,12 @@ pub struct Worker {
     ring: Ring,
     connections: Vec<Connection>,
     generator: Generator,
+    operations: Arc<OperationTable>,
+    frontier: Option<InsertFrontier>,
+    /// Values carry key and checksum, and answers are looked into.
+    verifies: bool,
+    /// Reads of read-modify-writes that were answered and whose writes are not written yet.
+    second_halves: Vec<Outstanding>,
     signals: Arc<WorkerSignals>,
     intervals: SyncSender<Interval>,
     completions: Vec<Completion>,
@@ -60,6 +68,7 @@ impl Worker {
         sockets: Vec<Fd>,
         generator: Generator,
         pipeline: usize,
+        verifies: bool,
         signals: Arc<WorkerSignals>,
         intervals: SyncSender<Interval>,
     ) -> Self {
@@ -73,7 +82,11 @@ impl Worker {
         Self {
             ring,
             connections,
+            operations: generator.operations(),
+            frontier: generator.frontier(),
             generator,
+            verifies,
+            second_halves: Vec::with_capacity(pipeline),
             signals,
             intervals,
             completions: Vec::with_capacity(2 * count),
@@ -101,7 +114,7 @@ impl Worker {
         if let PhasePace::Load(keys) = &mut phase.pace {
             self.generator.load(Some(keys.clone()));
         }
-        let mut run = PhaseRun::new(phase);
+        let mut run = PhaseRun::new(phase, Arc::clone(&self.operations));
         self.available.clear();
         for (number, connection) in self.connections.iter_mut().enumerate() {
             connection.queued = connection.alive;
@@ -180,11 +193,11 @@ impl Worker {
             if connection.out.capacity() == 0 {
                 connection.out = self.spare_buffers.pop().unwrap_or_default();
             }
-            let Some(operation) = self.generator.write_next(&mut connection.out) else {
+            let Some(written) = self.generator.write_next(&mut connection.out) else {
                 run.end(now);
                 break;
             };
-            connection.push(operation, intended_ns, measured);
+            connection.push(Outstanding::new(written.operation, written.key, intended_ns, measured));
             self.in_flight += 1;
             if !std::mem::replace(&mut connection.dirty, true) {
                 self.dirty.push(number);
@@ -262,16 +275,54 @@ impl Worker {
         }
         let connection = &mut self.connections[index(number)];
         let before = connection.in_flight();
+        let (operations, frontier, second_halves) =
+            (&self.operations, &self.frontier, &mut self.second_halves);
+        let verifies = self.verifies;
         let outcome = connection.receive(received, |request, head, input| {
-            if request.measured {
-                run.count(request, head, input, now);
+            if let Some(frontier) = frontier
+                && operations.get(request.operation).verb == Verb::Insert
+            {
+                frontier.acknowledge(request.key);
+            }
+            if verifies {
+                run.verify(&request, head, input);
+            }
+            let goes_on = if request.measured {
+                run.count(request, head, input, now)
+            } else {
+                !head.is_error() && operations.get(request.operation).verb == Verb::ReadModifyWrite
+            };
+            if goes_on {
+                second_halves.push(request);
             }
         });
         self.in_flight -= before - connection.in_flight();
+        self.write_second_halves(number);
+        let connection = &mut self.connections[index(number)];
         if let Err(fault) = outcome {
             self.fail(run, number, kind::PROTOCOL, &fault.text());
         } else if !std::mem::replace(&mut connection.queued, true) {
             self.available.push_back(number);
+        }
+    }
+
+    /// The writes of read-modify-writes follow their reads at once, on the same connection.
+    fn write_second_halves(&mut self, number: u32) {
+        if self.second_halves.is_empty() {
+            return;
+        }
+        let operation = self.operations.of(Verb::RmwWrite);
+        let connection = &mut self.connections[index(number)];
+        for read in self.second_halves.drain(..) {
+            if connection.out.capacity() == 0 {
+                connection.out = self.spare_buffers.pop().unwrap_or_default();
+            }
+            self.generator.write_second_half(&mut connection.out, read.key);
+            connection.push(Outstanding { operation, begun_ns: read.sent_ns, ..read });
+            self.in_flight += 1;
+        }
+        if !std::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push(number);
         }
     }
 
@@ -306,6 +357,11 @@ impl Worker {
         self.in_flight -= lost.len();
         self.alive -= 1;
         Ring::shutdown_socket(&connection.socket);
+        if let Some(frontier) = &self.frontier {
+            let inserts =
+                |request: &&Outstanding| self.operations.get(request.operation).verb == Verb::Insert;
+            lost.iter().filter(inserts).for_each(|request| frontier.acknowledge(request.key));
+        }
         let measured = lost.iter().filter(|request| request.measured).count();
         // A connection that breaks with nothing in flight is an error too, or nobody would learn of it.
         let count = bytes(measured.max(1));

@@ -47,6 +47,8 @@ pub struct WorkerSetup {
     pub sockets: Vec<OwnedFd>,
     /// Its requests.
     pub generator: Generator,
+    /// Whether values are sealed and answers looked into.
+    pub verifies: bool,
     /// Deepest pipeline of its phases.
     pub pipeline_max: usize,
     /// Where closed intervals go.
@@ -146,7 +148,15 @@ fn open(setup: WorkerSetup, signals: Arc<WorkerSignals>) -> Result<Worker, Worke
         ..RingConfig::default()
     })?;
     let sockets = setup.sockets.into_iter().map(Fd::from).collect();
-    Ok(Worker::new(ring, sockets, setup.generator, setup.pipeline_max, signals, setup.intervals))
+    Ok(Worker::new(
+        ring,
+        sockets,
+        setup.generator,
+        setup.pipeline_max,
+        setup.verifies,
+        signals,
+        setup.intervals,
+    ))
 }
 
 fn serve(mut worker: Worker, phases: &Receiver<Phase>, outcomes: &Sender<Result<PhaseOutcome, WorkerError>>) {

@@ -8,6 +8,7 @@ mod null_server;
 mod open_loop;
 mod redis;
 mod reports;
+mod workloads;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
