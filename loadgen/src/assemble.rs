@@ -136,7 +136,7 @@ fn elapsed_ns(plan: &Plan, measured: &Measured, tally: &Tally) -> u64 {
     let planned_ns = measured.window_end_ns.saturating_sub(start_ns);
     let to_last_reply_ns = tally.last_reply_ns.saturating_sub(start_ns);
     let measurement = plan.measurement.as_ref();
-    match measurement.map(|measurement| (measurement.pace, measurement.stop)) {
+    match measurement.map(|measurement| (&measurement.pace, measurement.stop)) {
         Some(_) if interrupted => to_last_reply_ns,
         Some((Pace::Closed, Stop::After(_))) => planned_ns,
         Some((Pace::Open { .. }, Stop::After(_))) => planned_ns.max(to_last_reply_ns),

@@ -46,6 +46,7 @@ Examples:
   loadgen run -s /tmp/redis.sock --prefill           write all keys first, so that GETs find them
   loadgen run -h 10.0.0.5 -p 6379 -t 4 -c 200 -P 16  over TCP with deep pipelines
   loadgen run --rate 50k --dist zipf --out r.json    open loop: latency at a fixed rate
+  loadgen run --rate 10k..100k -d 60s                the rate rises evenly over the window
   loadgen run --ratio 1:0 -n 1M --value-size 512     one million SETs
   loadgen run --workload ycsb-a --prefill --verify   YCSB's update-heavy mix, every answer checked
   loadgen run --mix get=80,set=15,rmw=5 --value-size 64:80,1k:20 --ttl 60s
@@ -118,8 +119,8 @@ pub struct RunArgs {
     /// Requests to measure, in place of a duration: 100000, 1M
     #[arg(help_heading = "Load", short = 'n', long, value_name = "N", value_parser = parse_count)]
     pub requests: Option<u64>,
-    /// Requests per second (50k, 1.5M), on a fixed schedule that no slow reply moves; max = closed loop
-    #[arg(help_heading = "Load", short = 'r', long, alias = "rps", value_name = "N|max", default_value = "max", value_parser = parse_rate)]
+    /// Requests per second (50k), a ramp (10k..90k) or steps (10k..90k/10k@5s), on a schedule that no slow reply moves; max = closed loop
+    #[arg(help_heading = "Load", short = 'r', long, alias = "rps", value_name = "RATE", default_value = "max", value_parser = parse_rate)]
     pub rate: Rate,
     /// Spacing of the start times under --rate
     #[arg(help_heading = "Load", long, value_enum, default_value_t = Arrival::Constant)]

@@ -15,12 +15,21 @@ pub struct Ratio {
 }
 
 /// Requests per second.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Rate {
     /// As fast as replies come: closed loop.
     Max,
     /// On schedule: open loop.
     PerSecond(f64),
+    /// From the first rate evenly to the second over the window.
+    Ramp(f64, f64),
+    /// One rate after the other.
+    Steps {
+        /// The rates.
+        rates: Vec<f64>,
+        /// How long each.
+        each: Duration,
+    },
 }
 
 /// Processors by number.
@@ -88,10 +97,28 @@ pub(crate) fn parse_rate(text: &str) -> Result<Rate, String> {
     if text == "max" {
         return Ok(Rate::Max);
     }
-    match parse_scaled(text) {
-        Some(rate) if rate > 0.0 => Ok(Rate::PerSecond(rate)),
-        _ => Err("expected requests per second like 50000, 50k or 1.5M, or max".to_owned()),
+    let usage = || {
+        "expected requests per second like 50000, 50k or 1.5M, a ramp 10k..100k, steps 10k..100k/10k@5s, or max"
+            .to_owned()
+    };
+    let one = |text: &str| parse_scaled(text).filter(|rate| *rate > 0.0).ok_or_else(usage);
+    let Some((first, rest)) = text.split_once("..") else { return one(text).map(Rate::PerSecond) };
+    let Some((last, step)) = rest.split_once('/') else { return Ok(Rate::Ramp(one(first)?, one(rest)?)) };
+    let (step, each) = step.split_once('@').ok_or_else(usage)?;
+    let each = parse_duration(each)?;
+    let rates = stepped(one(first)?, one(last)?, one(step)?);
+    if rates.len() > STEPS_MAX || each.is_zero() {
+        return Err(format!("steps have a length, and there are at most {STEPS_MAX}"));
     }
+    Ok(Rate::Steps { rates, each })
+}
+
+const STEPS_MAX: usize = 10_000;
+
+/// The numbers from `first` to `last` by `step`, downwards where `last` is smaller.
+pub(crate) fn stepped(first: f64, last: f64, step: f64) -> Vec<f64> {
+    let count = crate::number::floor_u64((last - first).abs() / step + 1e-9).min(STEPS_MAX as u64);
+    (0..=count).map(|place| first + (last - first).signum() * step * place as f64).collect()
 }
 
 /// Bytes with an optional binary unit: `64`, `4k` = 4096, `1M`.
@@ -235,7 +262,14 @@ mod tests {
         assert_eq!(parse_rate("max"), Ok(Rate::Max));
         assert_eq!(parse_rate("50k"), Ok(Rate::PerSecond(50_000.0)));
         assert_eq!(parse_rate("0.5"), Ok(Rate::PerSecond(0.5)));
-        for wrong in ["0", "-1", "fast", "", "nan"] {
+        assert_eq!(parse_rate("1k..2k"), Ok(Rate::Ramp(1000.0, 2000.0)));
+        let each = Duration::from_secs(5);
+        assert_eq!(
+            parse_rate("1k..2k/500@5s"),
+            Ok(Rate::Steps { rates: vec![1000.0, 1500.0, 2000.0], each })
+        );
+        assert_eq!(parse_rate("2..1/1@5s"), Ok(Rate::Steps { rates: vec![2.0, 1.0], each }));
+        for wrong in ["0", "-1", "fast", "", "nan", "1..", "0..5", "1..5/0@5s", "1..5/1", "1..5/1@0s"] {
             assert!(parse_rate(wrong).is_err(), "{wrong}");
         }
     }

@@ -32,6 +32,7 @@ pub mod plan;
 pub mod plan_workload;
 pub mod process;
 pub mod progress;
+pub mod rate_curve;
 pub mod report;
 pub mod requests;
 pub mod rng;

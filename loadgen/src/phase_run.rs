@@ -266,6 +266,7 @@ const INTERRUPTED_DRAIN_NS: u64 = 1_000_000_000;
 mod tests {
     use super::*;
     use crate::generator::Budget;
+    use crate::rate_curve::RateCurve;
     use crate::schedule::{Arrival, Schedule};
 
     const WINDOW_NS: u64 = 10 * INTERVAL_NS;
@@ -291,7 +292,7 @@ mod tests {
 
     fn open() -> PhaseRun {
         // One start every millisecond from 0.
-        run(PhasePace::Open(Schedule::new(Arrival::Constant, 1000.0, 0, 0, 1, 0)))
+        run(PhasePace::Open(Schedule::new(Arrival::Constant, RateCurve::constant(1000.0), 0, 0, 1, 0)))
     }
 
     fn settle(run: &mut PhaseRun, verb: Verb, kind: ReplyKind, now: u64) -> bool {

@@ -11,6 +11,7 @@ use crate::limits::{
 };
 use crate::operations::Verb;
 pub use crate::plan_workload::Workload;
+use crate::rate_curve::RateCurve;
 use crate::report::{Config, Mode, TargetConfig};
 use crate::schedule::Arrival;
 use crate::target::{PORT_DEFAULT, Target};
@@ -29,14 +30,14 @@ pub struct Session {
 }
 
 /// Who sets the pace.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Pace {
     /// Replies.
     Closed,
     /// A schedule of all workers together.
     Open {
-        /// Requests per second.
-        rate: f64,
+        /// Requests per second, over time.
+        curve: RateCurve,
         /// Spacing.
         arrival: Arrival,
     },
@@ -189,10 +190,15 @@ impl Plan {
     #[must_use]
     pub fn config(&self) -> Config {
         let measurement = self.measurement.as_ref();
-        let pace = measurement.map_or(Pace::Closed, |measurement| measurement.pace);
-        let (mode, rate_target_ops_s, arrival) = match pace {
-            Pace::Closed => (Mode::Closed, None, None),
-            Pace::Open { rate, arrival } => (Mode::Open, Some(rate), Some(arrival)),
+        let mut workload_config = self.workload.config();
+        let (mode, rate_target_ops_s, arrival) = match measurement.map(|measurement| &measurement.pace) {
+            None | Some(Pace::Closed) => (Mode::Closed, None, None),
+            Some(Pace::Open { curve, arrival }) => {
+                if let (None, Some(details)) = (curve.single(), &mut workload_config.details) {
+                    details.rate_curve = Some(curve.to_string());
+                }
+                (Mode::Open, Some(curve.peak()), Some(*arrival))
+            }
         };
         let (duration_s, requests) = match measurement.map(|measurement| measurement.stop) {
             None => (None, None),
@@ -219,7 +225,7 @@ impl Plan {
             requests,
             seed: workload.seed,
             cpus: self.cpus.clone(),
-            workload: workload.config(),
+            workload: workload_config,
         }
     }
 
@@ -252,26 +258,49 @@ fn measurement(arguments: &RunArgs) -> Result<Measurement, String> {
     })?;
     let stop = match (arguments.duration, arguments.requests) {
         (Some(duration), _) => Stop::After(duration),
+
         (None, Some(count)) => Stop::Requests(count),
-        (None, None) => Stop::After(Duration::from_secs(10)),
+        (None, None) => Stop::After(match &arguments.rate {
+            Rate::Steps { rates, each } => {
+                each.saturating_mul(u32::try_from(rates.len()).unwrap_or(u32::MAX))
+            }
+            _ => Duration::from_secs(10),
+        }),
     };
     check(stop != Stop::After(Duration::ZERO) && stop != Stop::Requests(0), || {
         "the measured window is empty: --duration and --requests must be above 0".to_owned()
     })?;
-    let pace = match arguments.rate {
+    let pace = match &arguments.rate {
         Rate::Max => {
             check(arguments.arrival == Arrival::Constant, || {
                 "--arrival needs --rate: in a closed loop requests start when replies come".to_owned()
             })?;
             Pace::Closed
         }
-        Rate::PerSecond(rate) => {
-            check(rate <= RATE_MAX, || format!("--rate goes up to {RATE_MAX}"))?;
-            Pace::Open { rate, arrival: arguments.arrival }
-        }
+        rate => Pace::Open { curve: curve(rate, arguments.warmup, stop)?, arrival: arguments.arrival },
     };
     let RunArgs { pipeline, warmup, drain, .. } = *arguments;
     Ok(Measurement { pipeline, pace, warmup, stop, drain })
+}
+
+/// The rate over time from the start of the warm-up, which goes at the first rate.
+fn curve(rate: &Rate, warmup: Duration, stop: Stop) -> Result<RateCurve, String> {
+    let lead_s = warmup.as_secs_f64();
+    let window_s = match stop {
+        Stop::After(duration) => Some(duration.as_secs_f64()),
+        Stop::Requests(_) => None,
+    };
+    let curve = match rate {
+        Rate::Max => unreachable!("a closed loop has no rate"),
+        Rate::PerSecond(rate) => RateCurve::constant(*rate),
+        Rate::Ramp(first, last) => {
+            let window_s = window_s.ok_or("a ramp needs --duration: it goes over the whole window")?;
+            RateCurve::ramp(*first, *last, lead_s, window_s)
+        }
+        Rate::Steps { rates, each } => RateCurve::steps(rates, each.as_secs_f64(), lead_s),
+    };
+    check(curve.peak() <= RATE_MAX, || format!("--rate goes up to {RATE_MAX}"))?;
+    Ok(curve)
 }
 
 fn resolve(arguments: &TargetArgs) -> Result<(Target, bool), String> {

@@ -151,11 +151,16 @@ fn measure(
     }
     let workers = u64::from(plan.threads);
     let phase_of = |worker| Phase {
-        pace: match measurement.pace {
+        pace: match &measurement.pace {
             Pace::Closed => PhasePace::Closed,
-            Pace::Open { rate, arrival } => {
-                PhasePace::Open(Schedule::new(arrival, rate, begin_ns, worker, workers, plan.workload.seed))
-            }
+            Pace::Open { curve, arrival } => PhasePace::Open(Schedule::new(
+                *arrival,
+                curve.clone(),
+                begin_ns,
+                worker,
+                workers,
+                plan.workload.seed,
+            )),
         },
         pipeline: index(measurement.pipeline),
         start_ns: begin_ns,
