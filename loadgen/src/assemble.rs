@@ -58,6 +58,8 @@ pub fn assemble(
         result: None,
         series: None,
         validity: Validity { ok: true, reasons: Vec::new() },
+        search: None,
+        sweep: None,
         warnings: Vec::new(),
     };
     let Some(measured) = measured else {
@@ -223,7 +225,7 @@ fn warnings(plan: &Plan, measured: &Measured, tally: &Tally) -> Vec<String> {
 }
 
 /// Reports are shared; passwords are not.
-fn without_password(mut argv: Vec<String>) -> Vec<String> {
+pub(crate) fn without_password(mut argv: Vec<String>) -> Vec<String> {
     for place in 0..argv.len() {
         if let Some((option @ "--pass", _)) = argv[place].split_once('=') {
             argv[place] = format!("{option}=***");

@@ -9,12 +9,14 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::cli_values::{
-    CpuList, Rate, Ratio, parse_count, parse_counts, parse_cpus, parse_data, parse_duration, parse_rate,
-    parse_ratio, parse_share, parse_shares, parse_sizes, parse_tag, parse_ttl,
+    CpuList, NumberList, Rate, Ratio, parse_count, parse_counts, parse_cpus, parse_data, parse_duration,
+    parse_list, parse_plain_rate, parse_rate, parse_ratio, parse_share, parse_shares, parse_sizes, parse_tag,
+    parse_ttl,
 };
 use crate::operations::{Verb, parse_mix};
 use crate::schedule::Arrival;
 use crate::sizes::Sizes;
+use crate::slo::Slo;
 use crate::values::DataKind;
 use crate::workloads::Preset;
 
@@ -36,6 +38,15 @@ pub enum Command {
     /// Only write all keys of the key space, as `run --prefill` does first
     #[command(disable_help_flag = true, after_help = LOAD_EXAMPLES)]
     Load(Box<LoadArgs>),
+    /// Find the highest rate that keeps limits on latency
+    #[command(disable_help_flag = true, after_help = SEARCH_EXAMPLES)]
+    Search(Box<SearchArgs>),
+    /// Draw throughput against latency over rates, connections or pipelines
+    #[command(disable_help_flag = true, after_help = SWEEP_EXAMPLES)]
+    Sweep(Box<SweepArgs>),
+    /// Write while the server is killed and restarted; prove that nothing acknowledged is lost
+    #[command(disable_help_flag = true, after_help = AUDIT_EXAMPLES)]
+    Audit(Box<AuditArgs>),
     /// Print a report
     Show(ShowArgs),
 }
@@ -51,6 +62,30 @@ Examples:
   loadgen run --workload ycsb-a --prefill --verify   YCSB's update-heavy mix, every answer checked
   loadgen run --mix get=80,set=15,rmw=5 --value-size 64:80,1k:20 --ttl 60s
   loadgen run --command 'LPUSH list:{key} {value}' --command-ratio 3 --command 'LPOP list:{key}'
+";
+
+const SEARCH_EXAMPLES: &str = "\
+Examples:
+  loadgen search --slo 'p99<1ms' -d 5s --prefill
+  loadgen search --slo 'p99<1ms' --slo 'p99.9<5ms' --min 10k --max 500k --confirm 3 -o search.json
+
+Climbs by --step until a limit breaks, bisects to --tolerance, and confirms. Exit status 3: no rate held.
+";
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  loadgen sweep --rates 10k..100k/10k -d 5s
+  loadgen sweep --connection-counts 1,10,50,200 -P 1
+  loadgen sweep --pipelines 1,2,4,8,16,32 -o sweep.json
+";
+
+const AUDIT_EXAMPLES: &str = "\
+Examples:
+  loadgen audit -s /tmp/o.sock --kills 10 --spawn -- ourod --dir /tmp/data --unixsocket /tmp/o.sock
+  loadgen audit -p 6379 --kills 3 --every 10s        somebody else restarts the server meanwhile
+
+Exit status: 0 everything acknowledged was there, 3 something was lost or the server did not come back,
+4 too little happened to say.
 ";
 
 const LOAD_EXAMPLES: &str = "\
@@ -157,6 +192,106 @@ pub struct LoadArgs {
     /// How hard.
     #[command(flatten)]
     pub load: LoadShape,
+    /// Write the report to this file
+    #[arg(help_heading = "Report", short = 'o', long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print help
+    #[arg(help_heading = "Options", long, action = ArgAction::Help)]
+    help: Option<bool>,
+}
+
+/// Options of `search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// Each step is such a run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// A limit that must hold, like p99<1ms; may be repeated
+    #[arg(help_heading = "Search", long, value_name = "LIMIT", required = true, value_parser = Slo::parse)]
+    pub slo: Vec<Slo>,
+    /// First rate
+    #[arg(help_heading = "Search", long, value_name = "RATE", default_value = "1k", value_parser = parse_plain_rate)]
+    pub min: f64,
+    /// Highest rate that is tried
+    #[arg(help_heading = "Search", long, value_name = "RATE", default_value = "10M", value_parser = parse_plain_rate)]
+    pub max: f64,
+    /// Factor of the climb
+    #[arg(help_heading = "Search", long, value_name = "FACTOR", default_value_t = 1.5)]
+    pub step: f64,
+    /// How close the bisection goes
+    #[arg(help_heading = "Search", long, value_name = "SHARE", default_value = "2%", value_parser = parse_share)]
+    pub tolerance: f64,
+    /// How often the rate found must hold again
+    #[arg(help_heading = "Search", long, value_name = "N", default_value_t = 3)]
+    pub confirm: u32,
+}
+
+/// Options of `sweep`.
+#[derive(Debug, Args)]
+pub struct SweepArgs {
+    /// Each point is such a run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Rates: 10k,20k,50k or 10k..100k/10k
+    #[arg(help_heading = "Sweep", long, value_name = "LIST", value_parser = parse_list)]
+    pub rates: Option<NumberList>,
+    /// Connections in total
+    #[arg(help_heading = "Sweep", long, value_name = "LIST", value_parser = parse_list)]
+    pub connection_counts: Option<NumberList>,
+    /// Requests in flight per connection
+    #[arg(help_heading = "Sweep", long, value_name = "LIST", value_parser = parse_list)]
+    pub pipelines: Option<NumberList>,
+}
+
+/// Options of `audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Where the server is.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Start the server with the command after --, kill it and start it again
+    #[arg(help_heading = "Audit", long)]
+    pub spawn: bool,
+    /// The server's command
+    #[arg(help_heading = "Audit", last = true, value_name = "COMMAND", requires = "spawn")]
+    pub command: Vec<String>,
+    /// File for the server's output
+    #[arg(help_heading = "Audit", long, value_name = "FILE", requires = "spawn")]
+    pub server_log: Option<PathBuf>,
+    /// How often the server is killed; without --spawn, how often its keys are checked
+    #[arg(help_heading = "Audit", long, value_name = "N", default_value_t = 5)]
+    pub kills: u32,
+    /// Time of writing before each kill, drawn from half of it to one and a half
+    #[arg(help_heading = "Audit", long, value_name = "TIME", default_value = "3s", value_parser = parse_duration)]
+    pub every: Duration,
+    /// End the server by SIGTERM instead of SIGKILL
+    #[arg(help_heading = "Audit", long)]
+    pub gentle: bool,
+    /// How long the server may take until it serves again
+    #[arg(help_heading = "Audit", long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    pub ready: Duration,
+    /// Clients, one connection each; each writes keys of its own
+    #[arg(
+        help_heading = "Audit",
+        short = 'c',
+        long,
+        alias = "clients",
+        value_name = "N",
+        default_value_t = 8
+    )]
+    pub connections: u32,
+    /// Keys of all clients together
+    #[arg(help_heading = "Audit", long, value_name = "N", default_value = "10k", value_parser = parse_count)]
+    pub keys: u64,
+    /// Longest value
+    #[arg(help_heading = "Audit", long, value_name = "BYTES", default_value = "256", value_parser = crate::cli_values::parse_size)]
+    pub value_size: usize,
+    /// Seed of all random choices
+    #[arg(help_heading = "Audit", long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// Progress on the terminal
+    #[arg(help_heading = "Report", long, value_enum, default_value_t = Live::Auto)]
+    pub live: Live,
     /// Write the report to this file
     #[arg(help_heading = "Report", short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,

@@ -158,6 +158,30 @@ pub(crate) fn parse_tag(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
+/// One rate.
+pub(crate) fn parse_plain_rate(text: &str) -> Result<f64, String> {
+    match parse_rate(text)? {
+        Rate::PerSecond(rate) => Ok(rate),
+        _ => Err("expected requests per second like 50000, 50k or 1.5M".to_owned()),
+    }
+}
+
+/// Numbers in their order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NumberList(pub Vec<f64>);
+
+/// `10k,20k` or `10k..100k/10k`.
+pub(crate) fn parse_list(text: &str) -> Result<NumberList, String> {
+    let usage = || "expected numbers like 1,2,4 or 10k..100k/10k".to_owned();
+    let one = |text: &str| parse_scaled(text.trim()).filter(|number| *number > 0.0).ok_or_else(usage);
+    let Some((first, rest)) = text.split_once("..") else {
+        return text.split(',').map(one).collect::<Result<_, _>>().map(NumberList);
+    };
+    let (last, step) = rest.split_once('/').ok_or_else(usage)?;
+    let list = stepped(one(first)?, one(last)?, one(step)?);
+    if list.len() > 1000 { Err("at most 1000 points".to_owned()) } else { Ok(NumberList(list)) }
+}
+
 /// Lengths: `64`, `64..1024`, `64:80,1024:20`.
 pub(crate) fn parse_sizes(text: &str) -> Result<Sizes, String> {
     Sizes::parse(text, parse_size)

@@ -37,6 +37,9 @@ pub enum RunError {
     /// This process may not use the processors asked for.
     #[error("cannot run on the processors of --cpus: {0}")]
     Cpus(String),
+    /// Ctrl-C, before there was anything to report.
+    #[error("interrupted before anything was measured")]
+    Interrupted,
     /// Keys could not be loaded.
     #[error("loading keys failed: {0}")]
     Load(String),

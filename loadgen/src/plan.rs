@@ -246,7 +246,7 @@ impl Plan {
 }
 
 /// The password of redis-cli's variable is used here too, so that it need not show in the list of processes.
-fn session(target: &TargetArgs) -> Result<Session, String> {
+pub(crate) fn session(target: &TargetArgs) -> Result<Session, String> {
     let pass = target.pass.clone().or_else(|| std::env::var("REDISCLI_AUTH").ok());
     check(target.user.is_none() || pass.is_some(), || "--user needs --pass".to_owned())?;
     Ok(Session { user: target.user.clone(), pass, resp3: target.resp3, db: target.db })
@@ -303,7 +303,7 @@ fn curve(rate: &Rate, warmup: Duration, stop: Stop) -> Result<RateCurve, String>
     Ok(curve)
 }
 
-fn resolve(arguments: &TargetArgs) -> Result<(Target, bool), String> {
+pub(crate) fn resolve(arguments: &TargetArgs) -> Result<(Target, bool), String> {
     match (&arguments.socket, &arguments.host, arguments.port) {
         (Some(path), _, _) => Ok((Target::Unix(path.clone()), false)),
         (None, None, None) => Ok((Target::find_default(), true)),

@@ -12,10 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::error_counts::ErrorCount;
+use crate::exploration::SweepOutcome;
 use crate::keys::KeyDistribution;
 use crate::latency::LatencySummary;
 use crate::run_details::{VerifyOutcome, WorkloadDetails};
 use crate::schedule::Arrival;
+use crate::search::SearchOutcome;
 use crate::series::Series;
 
 /// Version of the schema that this program writes.
@@ -58,6 +60,12 @@ pub struct Report {
     pub series: Option<Series>,
     /// Whether the figures can be trusted.
     pub validity: Validity,
+    /// The steps of a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchOutcome>,
+    /// The points of a sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepOutcome>,
     /// What the user should know although the figures stand.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -71,6 +79,10 @@ pub enum ReportKind {
     Run,
     /// Keys were loaded, nothing was measured.
     Load,
+    /// Many runs to find the highest rate that keeps its limits; the figures are those of the rate found.
+    Search,
+    /// Many runs over an axis; the figures are those of the fastest.
+    Sweep,
 }
 
 /// The program that measured.
@@ -365,17 +377,7 @@ impl Report {
     /// # Errors
     /// Those of the file system.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.push(b'\n');
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".part");
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(unfinished, path)
+        write_json(self, path)
     }
 
     /// Reads a report.
@@ -404,6 +406,24 @@ impl Report {
         }
         serde_json::from_slice(text).map_err(|error| format!("damaged report: {error}"))
     }
+}
+
+/// Writes any report as JSON, whole or not at all.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_json(report: &impl Serialize, path: &Path) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let mut text = serde_json::to_vec_pretty(report)?;
+    text.push(b'\n');
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".part");
+    let mut file = fs::File::create(&unfinished)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    fs::rename(unfinished, path)
 }
 
 /// A fresh random name for a run, in the form of a version 4 UUID.

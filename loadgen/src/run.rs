@@ -32,7 +32,8 @@ pub fn execute(plan: &Plan, argv: Vec<String>, interrupt: &AtomicBool) -> Result
     result
 }
 
-fn execute_shown(
+/// As [`execute`], with a display that the caller keeps.
+pub(crate) fn execute_shown(
     plan: &Plan,
     argv: Vec<String>,
     interrupt: &AtomicBool,

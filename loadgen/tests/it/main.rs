@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "these are tests")]
 
+mod audit;
 mod closed_loop;
 mod command_line;
+mod exploration;
 mod null_server;
 mod open_loop;
 mod redis;
