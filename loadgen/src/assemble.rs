@@ -13,6 +13,7 @@ use crate::report::{
 };
 use crate::run::merge;
 use crate::run_details::VerifyOutcome;
+use crate::selftest::SelftestFigures;
 use crate::server_facts::ServerFacts;
 use crate::tally::Tally;
 use crate::verdict::{Circumstances, judge};
@@ -40,6 +41,7 @@ pub fn assemble(
     facts: ServerFacts,
     prefill: Option<Prefill>,
     measured: Option<Measured>,
+    selftest: Option<SelftestFigures>,
 ) -> Report {
     let mut report = Report {
         schema_version: SCHEMA_VERSION.to_owned(),
@@ -76,7 +78,7 @@ pub fn assemble(
     let outcome = outcome(plan, &measured, &tally, mode);
     let answered = tally.successes() + tally.errors.total();
     report.server = facts.section(measured.fleet.usage.as_ref(), answered);
-    report.client = client(&measured, answered);
+    report.client = Client { selftest, ..client(&measured, answered) };
     let circumstances = circumstances(plan, &measured, &report, mode, &outcome);
     report.validity = judge(&outcome, &report.client, &circumstances);
     report.warnings = warnings(plan, &measured, &tally);
@@ -164,6 +166,7 @@ fn client(measured: &Measured, answered: u64) -> Client {
                 involuntary_switches: worker.usage.involuntary_switches,
             })
             .collect(),
+        selftest: None,
     }
 }
 

@@ -134,7 +134,9 @@ pub fn execute(
     let mut writers: Vec<AuditWriter> = (0..plan.writers)
         .map(|number| AuditWriter::new(number, plan.writers, plan.keys, plan.value_bytes, plan.seed))
         .collect();
-    for_each(&plan, &mut writers, |writer, control| writer.clear(control).is_ok())?;
+    if !for_each(&plan, &mut writers, |writer, control| writer.clear(control).is_ok()) {
+        return Err(format!("{} failed while the keys of the audit were deleted", plan.target));
+    }
     let mut rng = Rng::new(plan.seed, u64::MAX - 1);
     let mut rounds = Vec::new();
     let mut unavailable = None;
@@ -151,7 +153,7 @@ pub fn execute(
             }
         };
         let all_read = for_each(&plan, &mut writers, |writer, control| writer.check_all(control).is_ok());
-        if !matches!(all_read, Ok(true)) {
+        if !all_read {
             unavailable = Some("the server failed again while its keys were read".to_owned());
             break;
         }
@@ -190,25 +192,23 @@ fn total(writers: &[AuditWriter]) -> AuditCounts {
     sum
 }
 
-/// Runs `act` for every client at once, each with a fresh connection. False when one of them failed.
+/// Runs `act` for every client at once, each with a fresh connection. False when one got none or failed.
 fn for_each(
     plan: &AuditPlan,
     writers: &mut [AuditWriter],
     act: impl Fn(&mut AuditWriter, &mut Control) -> bool + Sync,
-) -> Result<bool, String> {
+) -> bool {
+    let attempt = |writer: &mut AuditWriter| match Control::open(&plan.target, &plan.session) {
+        Ok(mut control) => act(writer, &mut control),
+        Err(_) => false,
+    };
     std::thread::scope(|scope| {
-        let mut threads = Vec::new();
-        for writer in writers {
-            let mut control =
-                Control::open(&plan.target, &plan.session).map_err(|error| error.to_string())?;
-            let act = &act;
-            threads.push(scope.spawn(move || act(writer, &mut control)));
-        }
-        let outcomes: Vec<bool> = threads
+        let threads: Vec<_> = writers.iter_mut().map(|writer| scope.spawn(|| attempt(writer))).collect();
+        // A panic is a bug of this program: it goes on here.
+        threads
             .into_iter()
-            .map(|thread| thread.join().map_err(|_| "a client panicked".to_owned()))
-            .collect::<Result<_, _>>()?;
-        Ok(outcomes.into_iter().all(|went_well| went_well))
+            .map(|thread| thread.join().expect("a client ends in order"))
+            .fold(true, |all, one| all && one)
     })
 }
 
@@ -237,7 +237,8 @@ fn load_until_end(
             is_over.store(true, Ordering::Relaxed);
             outcome
         });
-        for_each(plan, writers, |writer, control| writer.work(control, || is_over.load(Ordering::Relaxed)))?;
+        // The connections end with the server, at any moment from here on: that is the experiment.
+        for_each(plan, writers, |writer, control| writer.work(control, || is_over.load(Ordering::Relaxed)));
         killer.join().map_err(|_| "the thread that ends the server panicked".to_owned())?
     });
     let load_s = began.elapsed().as_secs_f64();

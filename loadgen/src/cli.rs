@@ -38,6 +38,9 @@ pub enum Command {
     /// Only write all keys of the key space, as `run --prefill` does first
     #[command(disable_help_flag = true, after_help = LOAD_EXAMPLES)]
     Load(Box<LoadArgs>),
+    /// Measure the generator itself against a server that does nothing
+    #[command(after_help = SELFTEST_EXAMPLES)]
+    Selftest(SelftestArgs),
     /// Find the highest rate that keeps limits on latency
     #[command(disable_help_flag = true, after_help = SEARCH_EXAMPLES)]
     Search(Box<SearchArgs>),
@@ -62,6 +65,12 @@ Examples:
   loadgen run --workload ycsb-a --prefill --verify   YCSB's update-heavy mix, every answer checked
   loadgen run --mix get=80,set=15,rmw=5 --value-size 64:80,1k:20 --ttl 60s
   loadgen run --command 'LPUSH list:{key} {value}' --command-ratio 3 --command 'LPOP list:{key}'
+";
+
+const SELFTEST_EXAMPLES: &str = "\
+Examples:
+  loadgen selftest                        the ceiling at pipeline 1 and 16, the floor of latency, the timing error
+  loadgen selftest -c 200 -t 2 -P 64 -o self.json
 ";
 
 const SEARCH_EXAMPLES: &str = "\
@@ -163,6 +172,9 @@ pub struct RunArgs {
     /// How long to wait for outstanding replies after the window
     #[arg(help_heading = "Load", long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub drain: Duration,
+    /// Test the generator itself first, and hold the figures against its own ceiling
+    #[arg(help_heading = "Report", long)]
+    pub selftest: bool,
     /// Process of the server, for its CPU time per request [default: the peer of the Unix socket]
     #[arg(help_heading = "Report", long, value_name = "PID")]
     pub server_pid: Option<u32>,
@@ -198,6 +210,23 @@ pub struct LoadArgs {
     /// Print help
     #[arg(help_heading = "Options", long, action = ArgAction::Help)]
     help: Option<bool>,
+}
+
+/// Options of `selftest`.
+#[derive(Debug, Args)]
+pub struct SelftestArgs {
+    /// How hard.
+    #[command(flatten)]
+    pub load: LoadShape,
+    /// Requests in flight on one connection; may be repeated [default: 1 and 16]
+    #[arg(short = 'P', long, value_name = "N")]
+    pub pipeline: Vec<u32>,
+    /// Length of each of the three parts of each pipeline
+    #[arg(short = 'd', long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Write the figures to this file
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Options of `search`.

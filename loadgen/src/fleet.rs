@@ -37,6 +37,9 @@ pub enum RunError {
     /// This process may not use the processors asked for.
     #[error("cannot run on the processors of --cpus: {0}")]
     Cpus(String),
+    /// The generator could not test itself.
+    #[error("the self-test failed: {0}")]
+    Selftest(String),
     /// Ctrl-C, before there was anything to report.
     #[error("interrupted before anything was measured")]
     Interrupted,

@@ -9,14 +9,14 @@ use std::sync::atomic::AtomicBool;
 use clap::Parser as _;
 use loadgen::audit::{AuditPlan, AuditVerdict};
 use loadgen::audit_command;
-use loadgen::cli::{AuditArgs, Cli, Command, hints};
+use loadgen::cli::{AuditArgs, Cli, Command, SelftestArgs, hints};
 use loadgen::exploration::{self, SweepAxis};
 use loadgen::plan::Plan;
 use loadgen::report::{Report, write_json};
 use loadgen::search::SearchOptions;
 use loadgen::slo::Slo;
 use loadgen::verdict::{MISS_LIMIT, WRONG_ANSWERS};
-use loadgen::{run, summary};
+use loadgen::{run, selftest, summary};
 
 fn main() -> ExitCode {
     let argv: Vec<String> = std::env::args().collect();
@@ -30,6 +30,9 @@ fn main() -> ExitCode {
         }
         Command::Load(arguments) => {
             Plan::for_load(*arguments).map_err(Failure::Usage).and_then(|plan| make(&plan, argv))
+        }
+        Command::Selftest(arguments) => {
+            selftest_plan(&arguments).map_err(Failure::Usage).and_then(|plan| run_selftest(&plan, &arguments))
         }
         Command::Search(arguments) => exploration::search_plan(*arguments)
             .map_err(Failure::Usage)
@@ -92,6 +95,31 @@ fn make(plan: &Plan, argv: Vec<String>) -> Result<(), Failure> {
         Some(reason) => Err(Failure::Broken(reason.text.clone())),
         None => Ok(()),
     }
+}
+
+/// The plan of a run that goes nowhere else: only its load counts.
+fn selftest_plan(arguments: &SelftestArgs) -> Result<Plan, String> {
+    Plan::for_selftest(arguments.load.clone())
+}
+
+fn run_selftest(plan: &Plan, arguments: &SelftestArgs) -> Result<(), Failure> {
+    let interrupt =
+        watch_signals().map_err(|error| Failure::Run(format!("cannot watch signals: {error}")))?;
+    let pipelines = if arguments.pipeline.is_empty() { vec![1, 16] } else { arguments.pipeline.clone() };
+    let mut all = Vec::new();
+    for pipeline in pipelines {
+        let plan = plan.with_pipeline(pipeline).map_err(Failure::Usage)?;
+        let figures = selftest::measure(&plan, arguments.duration, &interrupt)
+            .map_err(|error| Failure::Run(error.to_string()))?;
+        print_text(&selftest::describe(&figures))?;
+        all.push(figures);
+    }
+    if let Some(path) = &arguments.out {
+        write_json(&all, path).map_err(|error| {
+            Failure::Run(format!("cannot write the figures to {}: {error}", path.display()))
+        })?;
+    }
+    Ok(())
 }
 
 fn search(plan: &Plan, options: &SearchOptions, slo: &[Slo], argv: &[String]) -> Result<(), Failure> {

@@ -90,6 +90,8 @@ pub struct Plan {
     pub prefill: bool,
     /// What is measured; nothing when only keys are loaded.
     pub measurement: Option<Measurement>,
+    /// Whether the generator tests itself first.
+    pub selftest: bool,
     /// Largest share of reads that may miss.
     pub miss_limit: Option<f64>,
     /// Process of the server, when given.
@@ -127,6 +129,7 @@ impl Plan {
         )?;
         plan.prefill = arguments.prefill;
         plan.measurement = Some(measurement);
+        plan.selftest = arguments.selftest;
         plan.miss_limit = arguments.miss_limit;
         plan.server_pid = arguments.server_pid;
         plan.out = arguments.out;
@@ -145,6 +148,42 @@ impl Plan {
         plan.prefill = true;
         plan.out = out;
         Ok(plan)
+    }
+
+    /// The plan of `loadgen selftest`: of no server but its own.
+    ///
+    /// # Errors
+    /// A sentence for the user, naming the option to change.
+    pub fn for_selftest(load: LoadShape) -> Result<Self, String> {
+        let nowhere = TargetArgs {
+            socket: Some(PathBuf::from("/")),
+            host: None,
+            port: None,
+            pass: None,
+            user: None,
+            resp3: false,
+            db: 0,
+        };
+        Self::common(&nowhere, Workload::plain(), load)
+    }
+
+    /// The same with a closed loop of this depth.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn with_pipeline(&self, pipeline: u32) -> Result<Self, String> {
+        check((1..=PIPELINE_MAX).contains(&pipeline), || {
+            format!("--pipeline goes from 1 to {PIPELINE_MAX}")
+        })?;
+        let stop = Stop::After(Duration::from_secs(1));
+        let measurement = Measurement {
+            pipeline,
+            pace: Pace::Closed,
+            warmup: Duration::ZERO,
+            stop,
+            drain: Duration::from_secs(1),
+        };
+        Ok(Self { measurement: Some(measurement), ..self.clone() })
     }
 
     fn common(target: &TargetArgs, workload: Workload, load: LoadShape) -> Result<Self, String> {
@@ -171,6 +210,7 @@ impl Plan {
             live: load.live,
             prefill: false,
             measurement: None,
+            selftest: false,
             miss_limit: None,
             server_pid: None,
             out: None,
@@ -329,7 +369,7 @@ pub(crate) mod tests {
     use crate::cli::{Cli, Command};
     use clap::Parser;
 
-    fn plan(line: &str) -> Result<Plan, String> {
+    pub(crate) fn plan(line: &str) -> Result<Plan, String> {
         let cli = Cli::try_parse_from(format!("loadgen run -s /tmp/x {line}").split_whitespace()).unwrap();
         let Command::Run(arguments) = cli.command else { panic!("a run") };
         Plan::for_run(*arguments)

@@ -93,6 +93,34 @@ impl Workload {
         Ok(workload)
     }
 
+    /// Ten SETs to a hundred GETs of small values: what the generator tests itself with.
+    ///
+    /// # Panics
+    /// Never: the parts are constants that fit.
+    #[must_use]
+    pub fn plain() -> Self {
+        let prefix = "key:";
+        Self {
+            name: "self-test".to_owned(),
+            operations: Arc::new(OperationTable::new(&of_ratio(RATIO_DEFAULT)).expect("weights are above 0")),
+            commands: Vec::new(),
+            command_lines: Vec::new(),
+            keys: PLAIN_KEYS,
+            distribution: KeyDistribution::Uniform,
+            key_format: KeyFormat::new(prefix, KEY_BYTES_DEFAULT, PLAIN_KEYS).expect("the keys fit"),
+            key_prefix: prefix.to_owned(),
+            values: ValueSpec {
+                sizes: Sizes::Fixed(VALUE_BYTES_DEFAULT),
+                data: crate::values::DataKind::Random,
+                sealed: false,
+            },
+            ttl_ms: None,
+            scan_keys: Sizes::Fixed(1),
+            note: None,
+            seed: 42,
+        }
+    }
+
     /// What `loadgen load` writes.
     ///
     /// # Errors
@@ -163,6 +191,7 @@ impl Workload {
 }
 
 const RATIO_DEFAULT: Ratio = Ratio { set: 1, get: 10 };
+const PLAIN_KEYS: u64 = 1_000_000;
 const VALUE_BYTES_DEFAULT: usize = 64;
 const KEY_BYTES_DEFAULT: usize = 16;
 

@@ -18,6 +18,7 @@ use crate::latency::LatencySummary;
 use crate::run_details::{VerifyOutcome, WorkloadDetails};
 use crate::schedule::Arrival;
 use crate::search::SearchOutcome;
+use crate::selftest::SelftestFigures;
 use crate::series::Series;
 
 /// Version of the schema that this program writes.
@@ -249,6 +250,9 @@ pub struct Client {
     pub cpu_us_per_op: Option<f64>,
     /// Each worker.
     pub per_thread: Vec<ClientThread>,
+    /// What the generator found about itself before the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selftest: Option<SelftestFigures>,
 }
 
 /// One worker of the generator.

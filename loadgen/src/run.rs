@@ -17,6 +17,7 @@ use crate::plan::{Measurement, Pace, Plan, Stop};
 use crate::progress::{Progress, group_digits};
 use crate::report::{Prefill, Report};
 use crate::schedule::Schedule;
+use crate::selftest;
 use crate::server_facts::ServerFacts;
 use crate::tally::Tally;
 use crate::usage_watch::UsageWatch;
@@ -44,6 +45,13 @@ pub(crate) fn execute_shown(
     let processor_times = ProcessorTimes::read().unwrap_or_default();
     raise_descriptor_limit();
     keep_to(&plan.cpus)?;
+    let selftest = match &plan.measurement {
+        Some(_) if plan.selftest => {
+            progress.say("testing the generator itself");
+            Some(selftest::measure(&Plan { selftest: false, ..plan.clone() }, SELFTEST_LENGTH, interrupt)?)
+        }
+        _ => None,
+    };
     let mut control = Control::open(&plan.target, &plan.session)?;
     let server_pid = plan.server_pid.or_else(|| control.peer_pid());
     let load_pipeline = load_pipeline(plan);
@@ -66,7 +74,7 @@ pub(crate) fn execute_shown(
     // The server may be gone by now, and the figures still count.
     server.read_after(&mut control);
     environment.complete(processor_times);
-    Ok(assemble(plan, argv, started_at, environment, server, prefill, measured))
+    Ok(assemble(plan, argv, started_at, environment, server, prefill, measured, selftest))
 }
 
 /// Writes every key once.
@@ -224,6 +232,8 @@ fn index(number: u32) -> usize {
     usize::try_from(number).expect("32 bits fit")
 }
 
+/// Length of each part of a self-test before a run.
+const SELFTEST_LENGTH: Duration = Duration::from_millis(500);
 /// Time for all workers to get their orders before the first request.
 const START_DELAY_NS: u64 = 20_000_000;
 /// How long loading waits for its last replies.

@@ -101,6 +101,29 @@ pub fn judge(outcome: &Outcome, client: &Client, circumstances: &Circumstances) 
             );
         }
     }
+    if let Some(own) =
+        client.selftest.as_ref().filter(|own| outcome.ops_s > CEILING_SHARE_MAX * own.max_ops_s)
+    {
+        against(
+            "near_ceiling",
+            format!(
+                "the generator itself makes {:.0} per second here against a server that does nothing: the figures may \
+                 be its own",
+                own.max_ops_s
+            ),
+        );
+    }
+    for (number, thread) in client.per_thread.iter().enumerate() {
+        if thread.max_loop_stall_ns > STALL_NS_MAX {
+            against(
+                "client_stalled",
+                format!(
+                    "worker {number} once took {} from waking up to sending: latencies of that moment are its own",
+                    format_ns(Some(thread.max_loop_stall_ns))
+                ),
+            );
+        }
+    }
     if let Some(cpu_s) = circumstances.cpu_s
         && cpu_s > MACHINE_SHARE_MAX * circumstances.cores as f64 * circumstances.wall_s
     {
@@ -131,6 +154,10 @@ fn judge_slip(outcome: &Outcome, against: &mut impl FnMut(&str, String)) {
     }
 }
 
+/// Beyond this part of its own ceiling the generator may be what is measured.
+const CEILING_SHARE_MAX: f64 = 0.9;
+/// A turn this long is seen in any percentile that matters.
+const STALL_NS_MAX: u64 = 50_000_000;
 const RATE_SHARE_MIN: f64 = 0.99;
 const SLIP_SHARE_MAX: f64 = 0.10;
 const SLIP_NS_MAX: u64 = 1_000_000;
@@ -224,6 +251,25 @@ mod tests {
         assert_eq!(codes(|outcome, _, _| outcome.dropped_ops = 1), ["unanswered"]);
         assert_eq!(codes(|outcome, _, _| outcome.ops_s = 1979.0), ["rate_missed"]);
         assert_eq!(codes(|_, client, _| client.per_thread[0].cpu_pct = 95.0), ["client_saturated"]);
+        assert_eq!(
+            codes(|_, client, _| client.per_thread[0].max_loop_stall_ns = 60_000_000),
+            ["client_stalled"]
+        );
+        let own = crate::selftest::SelftestFigures {
+            connections: 1,
+            pipeline: 1,
+            threads: 1,
+            max_ops_s: 2100.0,
+            cpu_us_per_op: None,
+            floor_p50_ns: None,
+            floor_p99_ns: None,
+            timing_rate_ops_s: 1.0,
+            timing_error_p50_ns: None,
+            timing_error_p99_ns: None,
+            timing_error_max_ns: None,
+            clock_read_ns: 20.0,
+        };
+        assert_eq!(codes(|_, client, _| client.selftest = Some(own)), ["near_ceiling"]);
         assert_eq!(codes(|_, _, circumstances| circumstances.cpu_s = Some(1.95)), ["machine_saturated"]);
     }
 

@@ -10,6 +10,7 @@ mod null_server;
 mod open_loop;
 mod redis;
 mod reports;
+mod truth;
 mod workloads;
 
 use std::path::Path;

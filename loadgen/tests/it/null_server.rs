@@ -16,6 +16,8 @@ pub(crate) struct Behaviour {
     pub(crate) stall: Option<(u64, Duration)>,
     /// Each answer comes so late.
     pub(crate) delay: Option<Duration>,
+    /// Each answer is held back so long, by the number of its request.
+    pub(crate) hold: Option<fn(u64) -> Duration>,
     /// Every n-th request is answered with this error line.
     pub(crate) error: Option<(u64, &'static str)>,
     /// No key is there.
@@ -38,6 +40,8 @@ struct Shared {
     requests: AtomicU64,
     sets: AtomicU64,
     stalled_until: Mutex<Option<Instant>>,
+    /// How long answers were really held back.
+    held_ns: Mutex<Vec<u64>>,
 }
 
 impl NullServer {
@@ -46,7 +50,8 @@ impl NullServer {
         let path = directory.path().join("sock");
         let listener = UnixListener::bind(&path).unwrap();
         let (requests, sets, stalled_until) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(None));
-        let shared = Arc::new(Shared { behaviour, requests, sets, stalled_until });
+        let shared =
+            Arc::new(Shared { behaviour, requests, sets, stalled_until, held_ns: Mutex::new(Vec::new()) });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -60,6 +65,11 @@ impl NullServer {
     /// SETs and GETs that arrived.
     pub(crate) fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// How long each answer was held back, as the server itself measured it.
+    pub(crate) fn held_ns(&self) -> Vec<u64> {
+        self.shared.held_ns.lock().unwrap().clone()
     }
 
     /// SETs among them.
@@ -133,6 +143,11 @@ impl Shared {
     fn wait(&self, number: u64) {
         if let Some(delay) = self.behaviour.delay {
             std::thread::sleep(delay);
+        }
+        if let Some(hold) = self.behaviour.hold {
+            let began = Instant::now();
+            std::thread::sleep(hold(number));
+            self.held_ns.lock().unwrap().push(u64::try_from(began.elapsed().as_nanos()).unwrap());
         }
         if let Some((from, duration)) = self.behaviour.stall {
             let mut stalled_until = self.stalled_until.lock().unwrap();
