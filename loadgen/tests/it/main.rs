@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "these are tests")]
 
+mod allocations;
 mod audit;
 mod closed_loop;
 mod command_line;
