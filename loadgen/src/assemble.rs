@@ -29,6 +29,8 @@ pub struct Measured {
     pub connections: u32,
     /// What the workers brought.
     pub fleet: FleetOutcome,
+    /// What the generator found about itself before.
+    pub selftest: Option<SelftestFigures>,
 }
 
 /// Makes the report.
@@ -41,7 +43,6 @@ pub fn assemble(
     facts: ServerFacts,
     prefill: Option<Prefill>,
     measured: Option<Measured>,
-    selftest: Option<SelftestFigures>,
 ) -> Report {
     let mut report = Report {
         schema_version: SCHEMA_VERSION.to_owned(),
@@ -78,7 +79,7 @@ pub fn assemble(
     let outcome = outcome(plan, &measured, &tally, mode);
     let answered = tally.successes() + tally.errors.total();
     report.server = facts.section(measured.fleet.usage.as_ref(), answered);
-    report.client = Client { selftest, ..client(&measured, answered) };
+    report.client = client(&measured, answered);
     let circumstances = circumstances(plan, &measured, &report, mode, &outcome);
     report.validity = judge(&outcome, &report.client, &circumstances);
     report.warnings = warnings(plan, &measured, &tally);
@@ -166,7 +167,7 @@ fn client(measured: &Measured, answered: u64) -> Client {
                 involuntary_switches: worker.usage.involuntary_switches,
             })
             .collect(),
-        selftest: None,
+        selftest: measured.selftest.clone(),
     }
 }
 

@@ -205,10 +205,9 @@ fn for_each(
     std::thread::scope(|scope| {
         let threads: Vec<_> = writers.iter_mut().map(|writer| scope.spawn(|| attempt(writer))).collect();
         // A panic is a bug of this program: it goes on here.
-        threads
-            .into_iter()
-            .map(|thread| thread.join().expect("a client ends in order"))
-            .fold(true, |all, one| all && one)
+        let outcomes: Vec<bool> =
+            threads.into_iter().map(|thread| thread.join().expect("a client ends in order")).collect();
+        outcomes.into_iter().all(|went_well| went_well)
     })
 }
 

@@ -2,6 +2,7 @@
 //! merged, their outcomes gathered.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::phase::{Phase, PhaseOutcome};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::series::{Interval, Series, SeriesBuilder};
+use crate::trace::TraceShare;
 use crate::usage_watch::{UsageOfWindow, UsageWatch};
 use crate::values::ValuePool;
 use crate::worker_thread::{WorkerError, WorkerSetup, WorkerThread};
@@ -103,17 +105,21 @@ impl Fleet {
                 .map(|_| Ok(Control::open(&plan.target, &plan.session)?.into_connection()?.into_owned()))
                 .collect::<Result<Vec<OwnedFd>, ControlError>>()?;
             let seat = WorkerSeat { worker: u64::from(number), workers: u64::from(plan.threads) };
+            let mut generator =
+                Generator::new(workload, values.clone(), seat, frontier.clone(), plan.inserts_expected());
+            if let Some(trace) = &plan.trace {
+                generator.replay(TraceShare::new(
+                    Arc::clone(trace),
+                    seat.worker,
+                    seat.workers,
+                    workload.seed,
+                ));
+            }
             let position = usize::try_from(number).expect("threads are bounded");
             let setup = WorkerSetup {
                 cpu: plan.cpus.get(position % plan.cpus.len().max(1)).copied(),
                 sockets,
-                generator: Generator::new(
-                    workload,
-                    values.clone(),
-                    seat,
-                    frontier.clone(),
-                    plan.inserts_expected(),
-                ),
+                generator,
                 verifies: workload.values.sealed,
                 pipeline_max,
                 intervals: intervals_sent.clone(),

@@ -13,6 +13,7 @@ use crate::plan::Workload;
 use crate::requests::{Draw, RequestWriter};
 use crate::rng::Rng;
 use crate::sizes::Sizes;
+use crate::trace::TraceShare;
 use crate::values::ValuePool;
 
 /// Writes the requests of one worker, one after the other. Allocates nothing per request.
@@ -32,6 +33,8 @@ pub struct Generator {
     version: u64,
     /// Keys still to be loaded, in order; `None` in a measured phase.
     loading: Option<Range<u64>>,
+    /// The recorded requests to send, in place of drawn ones.
+    replay: Option<TraceShare>,
 }
 
 /// A request that was written.
@@ -80,7 +83,19 @@ impl Generator {
             frontier,
             version: seat.worker << VERSION_COUNT_BITS,
             loading: None,
+            replay: None,
         }
+    }
+
+    /// Sends recorded requests from now on, in place of drawn ones.
+    pub fn replay(&mut self, share: TraceShare) {
+        self.replay = Some(share);
+    }
+
+    /// The connection that the next request must go to, where that is not free.
+    #[must_use]
+    pub fn pinned_connection(&self, connections: usize) -> Option<usize> {
+        self.replay.as_ref()?.connection(connections)
     }
 
     /// The kinds of requests.
@@ -108,6 +123,10 @@ impl Generator {
 
     /// Appends the next request, or gives nothing when all keys are loaded or no new key is left.
     pub fn write_next(&mut self, out: &mut Vec<u8>) -> Option<Written> {
+        if let Some(replay) = &mut self.replay {
+            let number = replay.write_next(out)?;
+            return Some(Written { operation: self.operations.of(Verb::Command(number)), key: 0 });
+        }
         let word = self.rng.next_u64();
         let (operation, key) = match &mut self.loading {
             Some(keys) => (self.operations.of(Verb::Set), keys.next()?),

@@ -57,6 +57,8 @@ pub mod spawned_server;
 pub mod summary;
 pub mod tally;
 pub mod target;
+pub mod trace;
+pub mod trace_file;
 pub mod usage_watch;
 pub mod values;
 pub mod verdict;

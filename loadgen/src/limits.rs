@@ -25,6 +25,8 @@ pub const VALUE_BYTES_MAX: usize = 512 << 20;
 pub const VALUE_POOL_BYTES: usize = 256 << 10;
 /// Inserts that may be made while an earlier one has no answer, before it is no longer waited for.
 pub const INSERT_WINDOW: u64 = 1 << 22;
+/// Memory of one trace.
+pub const TRACE_BYTES_MAX: usize = 8 << 30;
 /// Keys of one scan.
 pub const SCAN_KEYS_MAX: usize = 10_000;
 /// Highest rate that can be asked for, in requests per second.

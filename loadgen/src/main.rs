@@ -31,6 +31,11 @@ fn main() -> ExitCode {
         Command::Load(arguments) => {
             Plan::for_load(*arguments).map_err(Failure::Usage).and_then(|plan| make(&plan, argv))
         }
+        Command::Replay(arguments) => arguments
+            .read()
+            .map_err(Failure::Run)
+            .and_then(|trace| Plan::for_replay(&arguments, trace).map_err(Failure::Usage))
+            .and_then(|plan| make(&plan, argv)),
         Command::Selftest(arguments) => {
             selftest_plan(&arguments).map_err(Failure::Usage).and_then(|plan| run_selftest(&plan, &arguments))
         }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::{Live, LoadArgs, LoadShape, RunArgs, TargetArgs};
+use crate::cli::{Live, LoadArgs, LoadShape, ReplayArgs, RunArgs, Speed, TargetArgs};
 use crate::cli_values::Rate;
 use crate::limits::{
     CONNECTIONS_MAX, OUTSTANDING_BYTES_MAX, OUTSTANDING_MAX, PIPELINE_MAX, RATE_MAX, THREADS_MAX,
@@ -15,6 +16,7 @@ use crate::rate_curve::RateCurve;
 use crate::report::{Config, Mode, TargetConfig};
 use crate::schedule::Arrival;
 use crate::target::{PORT_DEFAULT, Target};
+use crate::trace::Trace;
 
 /// How a connection introduces itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,11 @@ pub enum Pace {
         curve: RateCurve,
         /// Spacing.
         arrival: Arrival,
+    },
+    /// The recorded times of a trace, so many times as fast.
+    Recorded {
+        /// The factor.
+        speed: f64,
     },
 }
 
@@ -90,6 +97,8 @@ pub struct Plan {
     pub prefill: bool,
     /// What is measured; nothing when only keys are loaded.
     pub measurement: Option<Measurement>,
+    /// The recorded requests, when they are not drawn.
+    pub trace: Option<Arc<Trace>>,
     /// Whether the generator tests itself first.
     pub selftest: bool,
     /// Largest share of reads that may miss.
@@ -147,6 +156,40 @@ impl Plan {
         let mut plan = Self::common(&target, Workload::for_load(&workload)?, load)?;
         plan.prefill = true;
         plan.out = out;
+        Ok(plan)
+    }
+
+    /// The plan of `loadgen replay`.
+    ///
+    /// # Errors
+    /// A sentence for the user, naming the option to change.
+    pub fn for_replay(arguments: &ReplayArgs, trace: Trace) -> Result<Self, String> {
+        check(!trace.is_empty(), || {
+            format!("{} holds no request that can be replayed", arguments.file.display())
+        })?;
+        check((1..=PIPELINE_MAX).contains(&arguments.pipeline), || {
+            format!("--pipeline goes from 1 to {PIPELINE_MAX}")
+        })?;
+        let pace = match arguments.speed {
+            Speed::Max => Pace::Closed,
+            Speed::Times(speed) => Pace::Recorded { speed },
+        };
+        let mut plan = Self::common(&arguments.target, Workload::replayed(&trace)?, arguments.load.clone())?;
+        let outstanding = u64::from(plan.connections) * u64::from(arguments.pipeline);
+        check(outstanding * trace.request_bytes_max() as u64 <= OUTSTANDING_BYTES_MAX, || {
+            "long requests, many --connections and a deep --pipeline are too much memory: lower one"
+                .to_owned()
+        })?;
+        plan.measurement = Some(Measurement {
+            pipeline: arguments.pipeline,
+            pace,
+            warmup: Duration::ZERO,
+            stop: Stop::Requests(trace.len() as u64),
+            drain: arguments.drain,
+        });
+        plan.trace = Some(Arc::new(trace));
+        plan.out.clone_from(&arguments.out);
+        plan.label.clone_from(&arguments.label);
         Ok(plan)
     }
 
@@ -210,6 +253,7 @@ impl Plan {
             live: load.live,
             prefill: false,
             measurement: None,
+            trace: None,
             selftest: false,
             miss_limit: None,
             server_pid: None,
@@ -238,6 +282,12 @@ impl Plan {
                     details.rate_curve = Some(curve.to_string());
                 }
                 (Mode::Open, Some(curve.peak()), Some(*arrival))
+            }
+            Some(Pace::Recorded { speed }) => {
+                if let Some(details) = &mut workload_config.details {
+                    details.rate_curve = Some(format!("recorded times at {speed} times their speed"));
+                }
+                (Mode::Open, None, None)
             }
         };
         let (duration_s, requests) = match measurement.map(|measurement| measurement.stop) {

@@ -121,6 +121,26 @@ impl Workload {
         }
     }
 
+    /// The kinds of requests of a trace.
+    ///
+    /// # Errors
+    /// A sentence for the user when there are too many.
+    pub fn replayed(trace: &crate::trace::Trace) -> Result<Self, String> {
+        let mut mix = Vec::new();
+        for (number, name) in trace.names().iter().enumerate() {
+            let number = u8::try_from(number).map_err(|_| "too many kinds of requests".to_owned())?;
+            // Kinds of the same name as drawn ones are kept apart: these are sent as recorded.
+            mix.push((Verb::Command(number), format!("{name} recorded"), 1));
+        }
+        let note = Some(format!("{} recorded requests, {} left out", trace.len(), trace.left_out));
+        Ok(Self {
+            name: "replay".to_owned(),
+            operations: Arc::new(OperationTable::new(&mix)?),
+            note,
+            ..Self::plain()
+        })
+    }
+
     /// What `loadgen load` writes.
     ///
     /// # Errors

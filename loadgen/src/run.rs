@@ -20,6 +20,7 @@ use crate::schedule::Schedule;
 use crate::selftest;
 use crate::server_facts::ServerFacts;
 use crate::tally::Tally;
+use crate::trace::TraceShare;
 use crate::usage_watch::UsageWatch;
 
 /// Makes a run. A set `interrupt` ends it early; there is a report all the same.
@@ -74,7 +75,8 @@ pub(crate) fn execute_shown(
     // The server may be gone by now, and the figures still count.
     server.read_after(&mut control);
     environment.complete(processor_times);
-    Ok(assemble(plan, argv, started_at, environment, server, prefill, measured, selftest))
+    let measured = measured.map(|measured| Measured { selftest, ..measured });
+    Ok(assemble(plan, argv, started_at, environment, server, prefill, measured))
 }
 
 /// Writes every key once.
@@ -145,7 +147,12 @@ fn measure(
             (end_ns, Budget::unlimited(), Extent::Until { start_ns: begin_ns, end_ns })
         }
         Stop::Requests(count) => {
-            (u64::MAX, Budget::shared(Arc::new(AtomicU64::new(count))), Extent::Requests)
+            // A trace ends by itself: each worker has a part of its own.
+            let budget = match plan.trace {
+                Some(_) => Budget::unlimited(),
+                None => Budget::shared(Arc::new(AtomicU64::new(count))),
+            };
+            (u64::MAX, budget, Extent::Requests)
         }
     };
     match (extent, measurement.stop) {
@@ -162,6 +169,11 @@ fn measure(
     let phase_of = |worker| Phase {
         pace: match &measurement.pace {
             Pace::Closed => PhasePace::Closed,
+            Pace::Recorded { speed } => {
+                let trace = plan.trace.as_ref().expect("recorded times come with a trace");
+                let share = TraceShare::new(Arc::clone(trace), worker, workers, plan.workload.seed);
+                PhasePace::Open(Schedule::recorded(share.times_ns(*speed), begin_ns))
+            }
             Pace::Open { curve, arrival } => PhasePace::Open(Schedule::new(
                 *arrival,
                 curve.clone(),
@@ -183,7 +195,13 @@ fn measure(
     let watch_end_ns = if measurement.pace == Pace::Closed { window_end_ns } else { u64::MAX };
     let watch = UsageWatch::new(server_pid, window_start_ns, watch_end_ns);
     let fleet_outcome = fleet.run(phase_of, extent, Some(watch), progress, interrupt)?;
-    Ok(Measured { window_start_ns, window_end_ns, connections: plan.connections, fleet: fleet_outcome })
+    Ok(Measured {
+        window_start_ns,
+        window_end_ns,
+        connections: plan.connections,
+        fleet: fleet_outcome,
+        selftest: None,
+    })
 }
 
 /// The sum of the counts of all workers.

@@ -74,6 +74,7 @@ fn write_head(text: &mut String, report: &Report) -> std::fmt::Result {
     }
     if report.kind == ReportKind::Run {
         let pace = match (config.mode, config.rate_target_ops_s) {
+            (Mode::Open, None) => "open loop at recorded times".to_owned(),
             (Mode::Open, Some(rate)) => format!("open loop at {} per second", whole(rate)),
             _ => "closed loop".to_owned(),
         };

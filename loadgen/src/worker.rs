@@ -56,6 +56,8 @@ pub struct Worker {
     available: VecDeque<u32>,
     /// Send buffers not in use.
     spare_buffers: Vec<Vec<u8>>,
+    /// The connection of the next recorded request is full: its reply comes before anything can start.
+    is_blocked: bool,
     in_flight: usize,
     alive: usize,
 }
@@ -93,6 +95,7 @@ impl Worker {
             dirty: Vec::with_capacity(count),
             available: VecDeque::with_capacity(count),
             spare_buffers: Vec::new(),
+            is_blocked: false,
             in_flight: 0,
             alive: count,
         }
@@ -176,13 +179,9 @@ impl Worker {
             run.end(now);
             return;
         }
-        while let Some(&number) = self.available.front() {
+        self.is_blocked = false;
+        while let Some(number) = self.next_connection(run) {
             let connection = &mut self.connections[index(number)];
-            if !connection.alive || connection.in_flight() >= run.phase.pipeline {
-                connection.queued = false;
-                self.available.pop_front();
-                continue;
-            }
             let Some(intended_ns) = run.next_start(now) else { break };
             run.has_begun = true;
             let measured = intended_ns >= run.phase.window_start_ns;
@@ -203,11 +202,34 @@ impl Worker {
                 self.dirty.push(number);
             }
             // An open loop spreads requests over the connections in turn; a closed one fills each.
-            if matches!(run.phase.pace, PhasePace::Open(_)) {
-                self.available.pop_front();
-                self.available.push_back(number);
+            if matches!(run.phase.pace, PhasePace::Open(_)) && self.available.front() == Some(&number) {
+                self.available.rotate_left(1);
             }
         }
+    }
+
+    /// A connection with room for the next request. Recorded requests have one of their own: while that is full, all
+    /// wait, so that the order is kept.
+    fn next_connection(&mut self, run: &PhaseRun) -> Option<u32> {
+        let has_room = |connection: &Connection| connection.in_flight() < run.phase.pipeline;
+        let count = self.connections.len();
+        if let Some(wanted) = self.generator.pinned_connection(count) {
+            // The requests of a broken connection go to the next one that lives.
+            let number = (0..count)
+                .map(|step| (wanted + step) % count)
+                .find(|&number| self.connections[number].alive)?;
+            self.is_blocked = !has_room(&self.connections[number]);
+            return (!self.is_blocked).then(|| u32::try_from(number).expect("connections are bounded"));
+        }
+        while let Some(&number) = self.available.front() {
+            let connection = &mut self.connections[index(number)];
+            if connection.alive && has_room(connection) {
+                return Some(number);
+            }
+            connection.queued = false;
+            self.available.pop_front();
+        }
+        None
     }
 
     /// Hands the bytes of every connection that has some to the ring.
@@ -391,7 +413,9 @@ impl Worker {
         match &run.phase.pace {
             PhasePace::Load(_) | PhasePace::Closed if !run.has_begun => wake_ns.min(run.phase.start_ns),
             // With every connection full, a reply comes before the next start.
-            PhasePace::Open(schedule) if !self.available.is_empty() => wake_ns.min(schedule.next_ns()),
+            PhasePace::Open(schedule) if !self.available.is_empty() && !self.is_blocked => {
+                wake_ns.min(schedule.next_ns())
+            }
             PhasePace::Open(_) => wake_ns.min(run.start_deadline_ns()),
             PhasePace::Load(_) | PhasePace::Closed => wake_ns.min(run.phase.window_end_ns),
         }

@@ -21,9 +21,21 @@ fn worker(path: &std::path::Path, line: &str) -> Worker {
     let values = ValuePool::new(&workload.values, workload.seed);
     let generator = Generator::new(&workload, values, WorkerSeat { worker: 0, workers: 1 }, None, 0);
     let sockets = (0..8).map(|_| Fd::from(OwnedFd::from(UnixStream::connect(path).unwrap()))).collect();
-    let ring = Ring::new(&RingConfig { recv_buffer_count: 64, recv_buffer_bytes: 16 << 10, ..RingConfig::default() });
+    let ring = Ring::new(&RingConfig {
+        recv_buffer_count: 64,
+        recv_buffer_bytes: 16 << 10,
+        ..RingConfig::default()
+    });
     let (intervals, _) = sync_channel(16);
-    Worker::new(ring.unwrap(), sockets, generator, PIPELINE, false, Arc::new(WorkerSignals::default()), intervals)
+    Worker::new(
+        ring.unwrap(),
+        sockets,
+        generator,
+        PIPELINE,
+        false,
+        Arc::new(WorkerSignals::default()),
+        intervals,
+    )
 }
 
 const PIPELINE: usize = 16;

@@ -10,6 +10,7 @@ mod exploration;
 mod null_server;
 mod open_loop;
 mod redis;
+mod replay;
 mod reports;
 mod truth;
 mod workloads;

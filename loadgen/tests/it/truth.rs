@@ -16,7 +16,7 @@ fn held(number: u64) -> Duration {
 }
 
 fn quantile(sorted: &[u64], share: f64) -> f64 {
-    let place = (share * sorted.len() as f64).ceil() as usize;
+    let place = loadgen::number::index(loadgen::number::floor_u64((share * sorted.len() as f64).ceil()));
     sorted[place.clamp(1, sorted.len()) - 1] as f64
 }
 
@@ -28,9 +28,7 @@ fn check_against_server(line: &str) {
     truth.sort_unstable();
     assert_eq!(truth.len() as u64, result.ops, "{line}");
     let service = &result.all.service;
-    for (share, got) in
-        [(0.5, service.p50), (0.9, service.p90), (0.95, service.p95), (0.98, None), (0.99, service.p99)]
-    {
+    for (share, got) in [(0.5, service.p50), (0.9, service.p90), (0.95, service.p95), (0.99, service.p99)] {
         let got = got.expect("there are samples enough");
         let want = quantile(&truth, share);
         assert!((got as f64 / want - 1.0).abs() < 0.03, "{line} at {share}: {got} instead of {want}");
