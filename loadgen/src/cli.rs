@@ -447,6 +447,24 @@ pub struct TargetArgs {
     /// TCP port [default: 6379]
     #[arg(short = 'p', long, value_name = "PORT")]
     pub port: Option<u16>,
+    /// Encrypt the connection; TCP only
+    #[arg(long, conflicts_with = "socket")]
+    pub tls: bool,
+    /// Certificates to trust [default: those of the system]
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    pub cacert: Option<PathBuf>,
+    /// Certificate of this client
+    #[arg(long, value_name = "FILE", requires = "tls", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Key of the certificate
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// Name in the server's certificate, when it is not --host
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub sni: Option<String>,
+    /// Trust any server
+    #[arg(long, requires = "tls", conflicts_with = "cacert")]
+    pub insecure: bool,
     /// Password [default: $REDISCLI_AUTH]
     #[arg(short = 'a', long, value_name = "PASSWORD")]
     pub pass: Option<String>,

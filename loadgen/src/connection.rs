@@ -9,6 +9,7 @@ use ring::Fd;
 
 use crate::limits::REPLY_BYTES_MAX;
 use crate::operations::OperationId;
+use crate::tls::TlsSession;
 
 /// A request in flight.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +52,8 @@ pub struct Connection {
     pub queued: bool,
     /// Requests written and not yet sent.
     pub out: Vec<u8>,
+    /// What encrypts the connection, if anything does.
+    pub tls: Option<Box<TlsSession>>,
     outstanding: VecDeque<Outstanding>,
     /// How many of the last outstanding requests have no time of sending.
     unstamped: usize,
@@ -93,6 +96,7 @@ impl Connection {
             dirty: false,
             queued: false,
             out: Vec::new(),
+            tls: None,
             outstanding: VecDeque::with_capacity(pipeline),
             unstamped: 0,
             parser: ReplyParser::new(),

@@ -51,7 +51,9 @@ pub enum ControlError {
         reply: String,
     },
     /// Not RESP at all.
-    #[error("what answers at {target} does not speak RESP ({reason}): another service, or a TLS port")]
+    #[error(
+        "what answers at {target} does not speak RESP ({reason}): another service, or a TLS port (--tls)"
+    )]
     NotResp {
         /// The server.
         target: String,
@@ -123,7 +125,8 @@ impl Control {
     /// # Errors
     /// When the connection has ended. Some of the requests may have been received.
     pub fn send(&mut self, requests: &[u8]) -> Result<(), ControlError> {
-        self.connection.write_all(requests).map_err(|error| self.silent(&error.to_string()))
+        let written = self.connection.write_all(requests).and_then(|()| self.connection.flush());
+        written.map_err(|error| self.silent(&error.to_string()))
     }
 
     /// INFO as names and values. A server without INFO gives none.

@@ -22,6 +22,7 @@ use crate::phase::{Phase, PhaseOutcome};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::series::{Interval, Series, SeriesBuilder};
+use crate::tls::TlsSession;
 use crate::trace::TraceShare;
 use crate::usage_watch::{UsageOfWindow, UsageWatch};
 use crate::values::ValuePool;
@@ -103,7 +104,7 @@ impl Fleet {
         for number in 0..plan.threads {
             let sockets = (0..plan.connections_of(number))
                 .map(|_| Ok(Control::open(&plan.target, &plan.session)?.into_connection()?.into_owned()))
-                .collect::<Result<Vec<OwnedFd>, ControlError>>()?;
+                .collect::<Result<Vec<(OwnedFd, Option<TlsSession>)>, ControlError>>()?;
             let seat = WorkerSeat { worker: u64::from(number), workers: u64::from(plan.threads) };
             let mut generator =
                 Generator::new(workload, values.clone(), seat, frontier.clone(), plan.inserts_expected());

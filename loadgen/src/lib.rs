@@ -57,6 +57,7 @@ pub mod spawned_server;
 pub mod summary;
 pub mod tally;
 pub mod target;
+pub mod tls;
 pub mod trace;
 pub mod trace_file;
 pub mod usage_watch;

@@ -16,6 +16,7 @@ use crate::rate_curve::RateCurve;
 use crate::report::{Config, Mode, TargetConfig};
 use crate::schedule::Arrival;
 use crate::target::{PORT_DEFAULT, Target};
+use crate::tls::{TlsClient, TlsOptions};
 use crate::trace::Trace;
 
 /// How a connection introduces itself.
@@ -202,6 +203,12 @@ impl Plan {
             socket: Some(PathBuf::from("/")),
             host: None,
             port: None,
+            tls: false,
+            cacert: None,
+            cert: None,
+            key: None,
+            sni: None,
+            insecure: false,
             pass: None,
             user: None,
             resp3: false,
@@ -300,7 +307,7 @@ impl Plan {
             target: TargetConfig {
                 transport: self.target.transport().to_owned(),
                 addr: self.target.to_string(),
-                tls: false,
+                tls: self.target.is_tls(),
                 resp: if self.session.resp3 { 3 } else { 2 },
                 db: self.session.db,
             },
@@ -396,10 +403,20 @@ fn curve(rate: &Rate, warmup: Duration, stop: Stop) -> Result<RateCurve, String>
 pub(crate) fn resolve(arguments: &TargetArgs) -> Result<(Target, bool), String> {
     match (&arguments.socket, &arguments.host, arguments.port) {
         (Some(path), _, _) => Ok((Target::Unix(path.clone()), false)),
-        (None, None, None) => Ok((Target::find_default(), true)),
+        (None, None, None) if !arguments.tls => Ok((Target::find_default(), true)),
         (None, host, port) => {
-            let target = Target::tcp(host.as_deref().unwrap_or("127.0.0.1"), port.unwrap_or(PORT_DEFAULT))?;
-            Ok((target, false))
+            let host = host.as_deref().unwrap_or("127.0.0.1");
+            let target = Target::tcp(host, port.unwrap_or(PORT_DEFAULT))?;
+            if !arguments.tls {
+                return Ok((target, false));
+            }
+            let options = TlsOptions {
+                cacert: arguments.cacert.as_deref(),
+                identity: arguments.cert.as_deref().zip(arguments.key.as_deref()),
+                insecure: arguments.insecure,
+            };
+            let client = TlsClient::new(arguments.sni.as_deref().unwrap_or(host), &options)?;
+            Ok((target.encrypted(client), false))
         }
     }
 }

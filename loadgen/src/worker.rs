@@ -24,6 +24,7 @@ use crate::phase::{Phase, PhaseOutcome, PhasePace};
 use crate::phase_run::{PhaseRun, UsageStart};
 use crate::process::thread_involuntary_switches;
 use crate::series::Interval;
+use crate::tls::TlsSession;
 
 /// What a worker shows while it works, and how it is told to end.
 #[derive(Debug, Default)]
@@ -99,6 +100,11 @@ impl Worker {
             in_flight: 0,
             alive: count,
         }
+    }
+
+    /// Encrypts a connection, by its number.
+    pub fn encrypt(&mut self, number: usize, session: TlsSession) {
+        self.connections[number].tls = Some(Box::new(session));
     }
 
     /// How to wake the worker, and the mode of its ring.
@@ -239,20 +245,34 @@ impl Worker {
         }
         let sent_ns = now_ns();
         run.note_turn(sent_ns.saturating_sub(now));
-        for number in self.dirty.drain(..) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for number in dirty.drain(..) {
             let connection = &mut self.connections[index(number)];
             connection.dirty = false;
-            if connection.sending || connection.out.is_empty() {
+            let has_bytes =
+                !connection.out.is_empty() || connection.tls.as_ref().is_some_and(|tls| tls.wants_write());
+            if connection.sending || !has_bytes {
                 continue;
             }
             connection.stamp(sent_ns);
+            let mut buffer = std::mem::take(&mut connection.out);
+            if let Some(tls) = &mut connection.tls {
+                let mut encrypted = self.spare_buffers.pop().unwrap_or_default();
+                if let Err(error) = tls.encrypt(&buffer, &mut encrypted) {
+                    self.fail(run, number, kind::PROTOCOL, &format!("TLS: {error}"));
+                    continue;
+                }
+                std::mem::swap(&mut buffer, &mut encrypted);
+                encrypted.clear();
+                connection.out = encrypted;
+            }
             connection.sending = true;
-            let buffer = std::mem::take(&mut connection.out);
             if run.is_in_window(sent_ns) {
                 run.tally.bytes_sent += bytes(buffer.len());
             }
             self.ring.send(&connection.socket, buffer, Token::from(number));
         }
+        self.dirty = dirty;
     }
 
     fn complete(&mut self, run: &mut PhaseRun, completion: Completion, now: u64) {
@@ -296,6 +316,13 @@ impl Worker {
             run.tally.bytes_received += bytes(received.len());
         }
         let connection = &mut self.connections[index(number)];
+        let mut tls = connection.tls.take();
+        let received = match tls.as_mut().map(|tls| tls.decrypt(received)) {
+            None => received,
+            Some(Ok(plain)) => plain,
+            Some(Err(error)) => return self.fail(run, number, kind::PROTOCOL, &format!("TLS: {error}")),
+        };
+        let connection = &mut self.connections[index(number)];
         let before = connection.in_flight();
         let (operations, frontier, second_halves) =
             (&self.operations, &self.frontier, &mut self.second_halves);
@@ -319,6 +346,11 @@ impl Worker {
             }
         });
         self.in_flight -= before - connection.in_flight();
+        let speaks = tls.as_ref().is_some_and(|tls| tls.wants_write());
+        connection.tls = tls;
+        if speaks && !std::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push(number);
+        }
         self.write_second_halves(number);
         let connection = &mut self.connections[index(number)];
         if let Err(fault) = outcome {

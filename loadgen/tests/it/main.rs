@@ -12,6 +12,7 @@ mod open_loop;
 mod redis;
 mod replay;
 mod reports;
+mod tls;
 mod truth;
 mod workloads;
 

@@ -1,7 +1,7 @@
 //! A server for tests that answers at once, or misbehaves in a known way, and counts what it was asked.
 
 use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -62,6 +62,33 @@ impl NullServer {
         Self { path, shared, _directory: directory }
     }
 
+    /// A TCP port whose connections are encrypted with the certificate of the tests.
+    pub(crate) fn tls_port(&self) -> u16 {
+        use rustls::pki_types::pem::PemObject as _;
+        let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+        let certificate = rustls::pki_types::CertificateDer::from_pem_file(data.join("server.pem")).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_file(data.join("server.key")).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let (config, shared) = (Arc::new(config), Arc::clone(&self.shared));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let (shared, stream) =
+                    (Arc::clone(&shared), rustls::StreamOwned::new(session, stream.unwrap()));
+                std::thread::spawn(move || shared.serve(stream));
+            }
+        });
+        port
+    }
+
     /// SETs and GETs that arrived.
     pub(crate) fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)
@@ -79,7 +106,7 @@ impl NullServer {
 }
 
 impl Shared {
-    fn serve(&self, mut stream: UnixStream) {
+    fn serve(&self, mut stream: impl Read + Write) {
         let mut parser = RequestParser::new();
         let limits = RequestLimits::default();
         let (mut input, mut out, mut seen) = (Vec::new(), Vec::new(), 0);
@@ -103,7 +130,7 @@ impl Shared {
             }
             input.drain(..used);
             // A client that has ended is no fault of the server.
-            if !out.is_empty() && stream.write_all(&out).is_err() {
+            if !out.is_empty() && stream.write_all(&out).and_then(|()| stream.flush()).is_err() {
                 return;
             }
             out.clear();
