@@ -23,6 +23,12 @@ pub const KEY_BYTES_MAX: usize = 4096;
 pub const VALUE_BYTES_MAX: usize = 512 << 20;
 /// Random bytes that values are cut from, before the length of one value is added.
 pub const VALUE_POOL_BYTES: usize = 256 << 10;
+/// Inserts that may be made while an earlier one has no answer, before it is no longer waited for.
+pub const INSERT_WINDOW: u64 = 1 << 22;
+/// Memory of one trace.
+pub const TRACE_BYTES_MAX: usize = 8 << 30;
+/// Keys of one scan.
+pub const SCAN_KEYS_MAX: usize = 10_000;
 /// Highest rate that can be asked for, in requests per second.
 pub const RATE_MAX: f64 = 100_000_000.0;
 /// Longest latency a histogram holds, one hour in nanoseconds. Longer ones are clipped and counted.

@@ -12,9 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::error_counts::ErrorCount;
+use crate::exploration::SweepOutcome;
 use crate::keys::KeyDistribution;
 use crate::latency::LatencySummary;
+use crate::run_details::{VerifyOutcome, WorkloadDetails};
 use crate::schedule::Arrival;
+use crate::search::SearchOutcome;
+use crate::selftest::SelftestFigures;
 use crate::series::Series;
 
 /// Version of the schema that this program writes.
@@ -57,6 +61,12 @@ pub struct Report {
     pub series: Option<Series>,
     /// Whether the figures can be trusted.
     pub validity: Validity,
+    /// The steps of a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchOutcome>,
+    /// The points of a sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepOutcome>,
     /// What the user should know although the figures stand.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -70,6 +80,10 @@ pub enum ReportKind {
     Run,
     /// Keys were loaded, nothing was measured.
     Load,
+    /// Many runs to find the highest rate that keeps its limits; the figures are those of the rate found.
+    Search,
+    /// Many runs over an axis; the figures are those of the fastest.
+    Sweep,
 }
 
 /// The program that measured.
@@ -175,8 +189,11 @@ pub struct WorkloadConfig {
     pub key_prefix: String,
     /// Length of a key.
     pub key_bytes: u64,
-    /// Length of a value.
+    /// Length of a value; the mean, where lengths vary.
     pub value_bytes: u64,
+    /// More about it; absent in reports of schema 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<WorkloadDetails>,
 }
 
 /// What was measured.
@@ -233,6 +250,9 @@ pub struct Client {
     pub cpu_us_per_op: Option<f64>,
     /// Each worker.
     pub per_thread: Vec<ClientThread>,
+    /// What the generator found about itself before the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selftest: Option<SelftestFigures>,
 }
 
 /// One worker of the generator.
@@ -291,6 +311,9 @@ pub struct Outcome {
     pub ops_by_type: BTreeMap<String, OperationOutcome>,
     /// Figures of all kinds together.
     pub all: AllOutcome,
+    /// What looking into the answers found; absent when nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyOutcome>,
 }
 
 /// Failed requests.
@@ -318,6 +341,9 @@ pub struct LatencyOutcome {
     pub corrected: Option<LatencySummary>,
     /// From the send to the reply.
     pub service: LatencySummary,
+    /// From the intended start to the send; absent in a closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slip: Option<LatencySummary>,
 }
 
 /// The histograms of all kinds together.
@@ -355,17 +381,7 @@ impl Report {
     /// # Errors
     /// Those of the file system.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.push(b'\n');
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".part");
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(unfinished, path)
+        write_json(self, path)
     }
 
     /// Reads a report.
@@ -394,6 +410,24 @@ impl Report {
         }
         serde_json::from_slice(text).map_err(|error| format!("damaged report: {error}"))
     }
+}
+
+/// Writes any report as JSON, whole or not at all.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_json(report: &impl Serialize, path: &Path) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let mut text = serde_json::to_vec_pretty(report)?;
+    text.push(b'\n');
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".part");
+    let mut file = fs::File::create(&unfinished)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    fs::rename(unfinished, path)
 }
 
 /// A fresh random name for a run, in the form of a version 4 UUID.

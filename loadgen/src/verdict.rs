@@ -17,9 +17,16 @@ pub struct Circumstances {
     pub wall_s: f64,
     /// Processors of the machine.
     pub cores: u64,
+    /// Largest share of reads that may miss.
+    pub miss_limit: Option<f64>,
     /// Connections that broke or were given up.
     pub connections_lost: u64,
 }
+
+/// Code of the reason that answers were wrong.
+pub const WRONG_ANSWERS: &str = "wrong_answers";
+/// Code of the reason that too many reads missed.
+pub const MISS_LIMIT: &str = "miss_limit";
 
 /// Judges a run.
 #[must_use]
@@ -37,6 +44,28 @@ pub fn judge(outcome: &Outcome, client: &Client, circumstances: &Circumstances) 
             .map(|(kind, error)| format!("{kind} x{} ({:?})", error.count, error.example))
             .collect();
         against("errors", format!("{} requests failed: {}", outcome.errors.total, kinds.join(", ")));
+    }
+    if let Some(verify) = outcome.verify.as_ref().filter(|verify| verify.bad > 0) {
+        against(
+            WRONG_ANSWERS,
+            format!(
+                "{} of {} values were not what had been written: {}",
+                verify.bad,
+                verify.checked,
+                verify.example.as_deref().unwrap_or("no example")
+            ),
+        );
+    }
+    let miss_share = ratio(outcome.misses as f64, (outcome.hits + outcome.misses) as f64);
+    if let Some(limit) = circumstances.miss_limit.filter(|limit| miss_share > *limit) {
+        against(
+            MISS_LIMIT,
+            format!(
+                "{:.2} % of reads missed, --miss-limit allows {:.2} %",
+                100.0 * miss_share,
+                100.0 * limit
+            ),
+        );
     }
     if circumstances.connections_lost > 0 {
         against("connections_lost", format!("{} connections were lost", circumstances.connections_lost));
@@ -72,6 +101,29 @@ pub fn judge(outcome: &Outcome, client: &Client, circumstances: &Circumstances) 
             );
         }
     }
+    if let Some(own) =
+        client.selftest.as_ref().filter(|own| outcome.ops_s > CEILING_SHARE_MAX * own.max_ops_s)
+    {
+        against(
+            "near_ceiling",
+            format!(
+                "the generator itself makes {:.0} per second here against a server that does nothing: the figures may \
+                 be its own",
+                own.max_ops_s
+            ),
+        );
+    }
+    for (number, thread) in client.per_thread.iter().enumerate() {
+        if thread.max_loop_stall_ns > STALL_NS_MAX {
+            against(
+                "client_stalled",
+                format!(
+                    "worker {number} once took {} from waking up to sending: latencies of that moment are its own",
+                    format_ns(Some(thread.max_loop_stall_ns))
+                ),
+            );
+        }
+    }
     if let Some(cpu_s) = circumstances.cpu_s
         && cpu_s > MACHINE_SHARE_MAX * circumstances.cores as f64 * circumstances.wall_s
     {
@@ -102,6 +154,10 @@ fn judge_slip(outcome: &Outcome, against: &mut impl FnMut(&str, String)) {
     }
 }
 
+/// Beyond this part of its own ceiling the generator may be what is measured.
+const CEILING_SHARE_MAX: f64 = 0.9;
+/// A turn this long is seen in any percentile that matters.
+const STALL_NS_MAX: u64 = 50_000_000;
 const RATE_SHARE_MIN: f64 = 0.99;
 const SLIP_SHARE_MAX: f64 = 0.10;
 const SLIP_NS_MAX: u64 = 1_000_000;
@@ -141,6 +197,7 @@ mod tests {
                 service: service.summary(),
                 slip: Some(slip.summary()),
             },
+            verify: None,
         };
         let client = Client {
             per_thread: vec![ClientThread { cpu_pct: 50.0, ..ClientThread::default() }],
@@ -152,6 +209,7 @@ mod tests {
             cpu_s: Some(0.5),
             wall_s: 1.0,
             cores: 2,
+            miss_limit: None,
             connections_lost: 0,
         };
         (outcome, client, circumstances)
@@ -180,10 +238,38 @@ mod tests {
             }),
             ["errors"]
         );
+        assert_eq!(
+            codes(|outcome, _, circumstances| {
+                (outcome.hits, outcome.misses) = (98, 2);
+                circumstances.miss_limit = Some(0.01);
+            }),
+            [MISS_LIMIT]
+        );
+        let verify = crate::run_details::VerifyOutcome { checked: 9, bad: 1, example: None };
+        assert_eq!(codes(|outcome, _, _| outcome.verify = Some(verify)), [WRONG_ANSWERS]);
         assert_eq!(codes(|_, _, circumstances| circumstances.connections_lost = 1), ["connections_lost"]);
         assert_eq!(codes(|outcome, _, _| outcome.dropped_ops = 1), ["unanswered"]);
         assert_eq!(codes(|outcome, _, _| outcome.ops_s = 1979.0), ["rate_missed"]);
         assert_eq!(codes(|_, client, _| client.per_thread[0].cpu_pct = 95.0), ["client_saturated"]);
+        assert_eq!(
+            codes(|_, client, _| client.per_thread[0].max_loop_stall_ns = 60_000_000),
+            ["client_stalled"]
+        );
+        let own = crate::selftest::SelftestFigures {
+            connections: 1,
+            pipeline: 1,
+            threads: 1,
+            max_ops_s: 2100.0,
+            cpu_us_per_op: None,
+            floor_p50_ns: None,
+            floor_p99_ns: None,
+            timing_rate_ops_s: 1.0,
+            timing_error_p50_ns: None,
+            timing_error_p99_ns: None,
+            timing_error_max_ns: None,
+            clock_read_ns: 20.0,
+        };
+        assert_eq!(codes(|_, client, _| client.selftest = Some(own)), ["near_ceiling"]);
         assert_eq!(codes(|_, _, circumstances| circumstances.cpu_s = Some(1.95)), ["machine_saturated"]);
     }
 

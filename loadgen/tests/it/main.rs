@@ -2,12 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "these are tests")]
 
+mod allocations;
+mod audit;
 mod closed_loop;
 mod command_line;
+mod exploration;
 mod null_server;
 mod open_loop;
 mod redis;
+mod replay;
 mod reports;
+mod tls;
+mod truth;
+mod workloads;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
