@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 pub mod assemble;
+pub mod cgroup;
 pub mod cli;
 pub mod clock;
 pub mod connection;
 pub mod control;
 pub mod environment;
 pub mod error_counts;
+pub mod file_system;
 pub mod fleet;
 pub mod generator;
 pub mod keys;
@@ -23,6 +25,7 @@ pub mod number;
 pub mod phase;
 pub mod phase_run;
 pub mod plan;
+pub mod pressure;
 pub mod process;
 pub mod progress;
 pub mod report;
@@ -33,6 +36,7 @@ pub mod schedule;
 pub mod series;
 pub mod server_facts;
 pub mod shuffle;
+pub mod statistics;
 pub mod summary;
 pub mod tally;
 pub mod target;
