@@ -30,6 +30,19 @@ pub enum Command {
     Load(Box<LoadArgs>),
     /// Print a report
     Show(ShowArgs),
+    /// Write a report in a form that other tools read
+    #[command(after_help = crate::export::args::EXPORT_EXAMPLES)]
+    Export(crate::export::args::ExportArgs),
+    /// Say whether two groups of runs differ, and by how much
+    #[command(after_help = crate::comparison::args::COMPARE_EXAMPLES)]
+    Compare(Box<crate::comparison::args::CompareArgs>),
+    /// Find the noise floor of this machine from runs that are all alike
+    Noise(crate::export::args::NoiseArgs),
+    /// Measure several servers in turn under several loads
+    #[command(after_help = crate::matrix::args::MATRIX_EXAMPLES)]
+    Matrix(crate::matrix::args::MatrixArgs),
+    /// Print the JSON Schema of all reports
+    Schema,
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -257,7 +270,7 @@ fn parse_ratio(text: &str) -> Result<Ratio, String> {
 }
 
 /// `30s`, `500ms`, `1.5m`, `2h`; a bare number is seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit_s = match &text[digits.len()..] {
         "" | "s" => 1.0,
@@ -326,7 +339,7 @@ fn parse_size(text: &str) -> Result<usize, String> {
     digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(usage)
 }
 
-fn parse_cpus(text: &str) -> Result<CpuList, String> {
+pub(crate) fn parse_cpus(text: &str) -> Result<CpuList, String> {
     let usage = || "expected processors like 1 or 0-3 or 1,3".to_owned();
     let mut cpus = Vec::new();
     for part in text.split(',') {

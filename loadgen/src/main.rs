@@ -10,7 +10,7 @@ use clap::Parser as _;
 use loadgen::cli::{Cli, Command, hints};
 use loadgen::plan::Plan;
 use loadgen::report::Report;
-use loadgen::{run, summary};
+use loadgen::{report_commands, run, summary};
 
 fn main() -> ExitCode {
     let argv: Vec<String> = std::env::args().collect();
@@ -25,9 +25,7 @@ fn main() -> ExitCode {
         Command::Load(arguments) => {
             Plan::for_load(*arguments).map_err(Failure::Usage).and_then(|plan| make(&plan, argv))
         }
-        Command::Show(arguments) => {
-            Report::read(&arguments.file).map_err(Failure::Run).and_then(|report| print(&report))
-        }
+        on_reports => return work_on_reports(on_reports, argv),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -38,6 +36,28 @@ fn main() -> ExitCode {
         Err(Failure::Usage(text)) => {
             complain(&format!("error: {text}"));
             ExitCode::from(2)
+        }
+    }
+}
+
+/// The subcommands that make no run of their own. Exit 1: something failed; 3 and 4 are verdicts.
+fn work_on_reports(command: Command, argv: Vec<String>) -> ExitCode {
+    let result = match command {
+        Command::Show(arguments) => report_commands::show(&arguments),
+        Command::Export(arguments) => report_commands::export(&arguments),
+        Command::Compare(arguments) => report_commands::compare_command(&arguments, argv),
+        Command::Noise(arguments) => report_commands::noise(&arguments, argv),
+        Command::Matrix(arguments) => watch_signals()
+            .map_err(|error| format!("cannot watch signals: {error}"))
+            .and_then(|interrupt| report_commands::matrix(&arguments.command, argv, &interrupt)),
+        Command::Schema => report_commands::schema(),
+        Command::Run(_) | Command::Load(_) => unreachable!("these are runs"),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(text) => {
+            complain(&format!("error: {text}"));
+            ExitCode::from(1)
         }
     }
 }

@@ -16,7 +16,7 @@ pub fn signed_rank(differences: &[f64], alpha: f64) -> Estimate {
     let of = |wanted: fn(f64) -> bool| -> Vec<usize> {
         ranks.iter().zip(differences).filter(|(_, sign)| wanted(**sign)).map(|(rank, _)| *rank).collect()
     };
-    let moving = of(|sign| sign < 0.0 || sign > 0.0);
+    let moving = of(|sign| sign.abs() > 0.0);
     let observed: usize = of(|sign| sign > 0.0).iter().sum();
     let p = two_sided(&ways_by_sum_of_any(&moving), observed, moving.iter().sum());
     let mut averages: Vec<f64> = differences
