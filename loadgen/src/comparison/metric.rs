@@ -67,6 +67,20 @@ impl Metric {
         }
     }
 
+    /// Its name above a narrow column.
+    #[must_use]
+    pub const fn short_title(self) -> &'static str {
+        match self {
+            Self::OpsS => "requests/s",
+            Self::P50 => "p50",
+            Self::P99 => "p99",
+            Self::P999 => "p99.9",
+            Self::ServerCpu => "server CPU",
+            Self::ClientCpu => "client CPU",
+            Self::Rss => "memory",
+        }
+    }
+
     /// Whether more is better.
     #[must_use]
     pub const fn more_is_better(self) -> bool {

@@ -68,7 +68,7 @@ fn verdicts(report: &MatrixReport) -> String {
         })
         .collect();
     let mut heads = vec!["scenario", "server", "against"];
-    heads.extend(judged.iter().map(|metric| metric.title()));
+    heads.extend(judged.iter().map(|metric| metric.short_title()));
     let rows: Vec<Vec<Cell>> = report
         .comparisons
         .iter()
@@ -94,7 +94,7 @@ fn verdicts(report: &MatrixReport) -> String {
 
 fn medians(report: &MatrixReport) -> String {
     let mut heads = vec!["scenario", "server", "runs"];
-    heads.extend(Metric::ALL.map(Metric::title));
+    heads.extend(Metric::ALL.map(Metric::short_title));
     heads.push("not valid");
     let mut rows = Vec::new();
     for scenario in &report.spec.scenarios {

@@ -34,11 +34,14 @@ pub fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// A table; the first column is text, the others are figures.
+/// A table; heads stand as the cells below them do.
 #[must_use]
 pub fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
     let mut text = "<div class=wide><table><thead><tr>".to_owned();
-    heads.iter().for_each(|head| text.push_str(&format!("<th>{}</th>", escape(head))));
+    for (place, head) in heads.iter().enumerate() {
+        let class = rows.first().and_then(|row| row.get(place)).map_or("", |cell| cell.class);
+        text.push_str(&format!("<th class=\"{class}\">{}</th>", escape(head)));
+    }
     text.push_str("</tr></thead><tbody>");
     for row in rows {
         text.push_str("<tr>");
@@ -114,8 +117,8 @@ dt{color:var(--soft);font-size:12.5px}dd{margin:0;font-variant-numeric:tabular-n
 .wide{overflow-x:auto;margin:10px 0}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 th{text-align:right;font-weight:600;color:var(--soft);font-size:12.5px;border-bottom:2px solid var(--line);padding:6px 10px;white-space:nowrap}
-th:first-child{text-align:left}td{padding:6px 10px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-td.text{text-align:left;white-space:normal}td.faster{color:var(--good);font-weight:600}td.slower{color:var(--bad);font-weight:600}
+th.text{text-align:left}td{padding:6px 10px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+td.text{text-align:left;white-space:normal;min-width:9em}td.faster{color:var(--good);font-weight:600}td.slower{color:var(--bad);font-weight:600}
 td.same,td.inconclusive{color:var(--mild)}td.invalid{color:var(--warn)}
 ul.bad{color:var(--bad)}ul.warn{color:var(--warn)}ul{padding-left:22px;margin:8px 0}
 .ok{color:var(--good);font-weight:600}

@@ -25,7 +25,7 @@ pub fn page(runs: &[MeasuredRun]) -> String {
         if runs.len() > COLOURS { "latency by percentile, first runs" } else { "latency by percentile" };
     body.push_str(&percentile::chart(title, &curves).figure());
     let mut heads = vec!["run"];
-    heads.extend(Metric::ALL.map(Metric::title));
+    heads.extend(Metric::ALL.map(Metric::short_title));
     heads.push("valid");
     let rows: Vec<Vec<Cell>> = runs
         .iter()

@@ -4,10 +4,14 @@
 
 mod closed_loop;
 mod command_line;
+mod comparison;
+mod matrix;
 mod null_server;
 mod open_loop;
+mod pages;
 mod redis;
 mod reports;
+mod schema;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
