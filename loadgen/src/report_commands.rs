@@ -17,7 +17,7 @@ use crate::export::{csv, hlog, memtier, prometheus};
 use crate::html;
 use crate::matrix::args::{MatrixRunArgs, MatrixTableArgs, TableFormat};
 use crate::matrix::execute::execute;
-use crate::matrix::report::MatrixReport;
+use crate::matrix::report::{MatrixReport, base_name};
 use crate::matrix::turn::Surroundings;
 use crate::matrix::{args::MatrixCommand, table};
 use crate::noise::NoiseReport;
@@ -99,7 +99,7 @@ pub fn compare_command(arguments: &CompareArgs, argv: Vec<String>) -> Result<u8,
         kind: "compare".to_owned(),
         tool: Tool::this(),
         started_at: wall_clock_rfc3339(),
-        argv,
+        argv: public(argv),
         alpha: rules.alpha,
         comparisons: comparisons(&groups, &rules)?,
     };
@@ -165,7 +165,7 @@ fn rules(arguments: &RulesArgs, first: Option<&Report>) -> Result<Rules, String>
 /// # Errors
 /// A sentence for the user.
 pub fn noise(arguments: &NoiseArgs, argv: Vec<String>) -> Result<u8, String> {
-    let report = NoiseReport::of(&read_all(&arguments.files)?, arguments.group_size, argv)?;
+    let report = NoiseReport::of(&read_all(&arguments.files)?, arguments.group_size, public(argv))?;
     if let Some(path) = &arguments.out {
         write_text(path, &pretty(&report)?)?;
     }
@@ -233,6 +233,11 @@ fn matrix_table(arguments: &MatrixTableArgs) -> Result<u8, String> {
 pub fn schema() -> Result<u8, String> {
     give(SCHEMA, None)?;
     Ok(0)
+}
+
+/// The command line without folders of this machine: reports are published.
+fn public(argv: Vec<String>) -> Vec<String> {
+    argv.iter().map(|word| base_name(word)).collect()
 }
 
 fn pretty(value: &impl serde::Serialize) -> Result<String, String> {

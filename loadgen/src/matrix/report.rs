@@ -192,8 +192,8 @@ fn without_folders(words: &str) -> String {
     words.split(' ').map(base_name).collect::<Vec<_>>().join(" ")
 }
 
-/// The last part of an absolute path; anything else as it is.
-fn base_name(word: &str) -> String {
+/// The last part of a path; anything else as it is.
+pub(crate) fn base_name(word: &str) -> String {
     let is_path = word.starts_with('/') || word.starts_with("./") || word.starts_with("../");
     match word.rsplit_once('/') {
         Some((_, name)) if is_path && !name.is_empty() => name.to_owned(),

@@ -12,6 +12,7 @@ mod pages;
 mod redis;
 mod reports;
 mod schema;
+mod statistics;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
