@@ -119,7 +119,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font
 th{text-align:right;font-weight:600;color:var(--soft);font-size:12.5px;border-bottom:2px solid var(--line);padding:6px 10px;white-space:nowrap}
 th.text{text-align:left}td{padding:6px 10px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 td.text{text-align:left;white-space:normal;min-width:9em}td.faster{color:var(--good);font-weight:600}td.slower{color:var(--bad);font-weight:600}
-td.same,td.inconclusive{color:var(--mild)}td.invalid{color:var(--warn)}
+td.same,td.inconclusive{color:var(--mild)}td.invalid{color:var(--warn);white-space:normal}
 ul.bad{color:var(--bad)}ul.warn{color:var(--warn)}ul{padding-left:22px;margin:8px 0}
 .ok{color:var(--good);font-weight:600}
 figure{margin:18px 0;padding:12px 12px 6px;background:var(--panel);border-radius:8px}
