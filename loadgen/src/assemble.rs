@@ -60,7 +60,7 @@ pub fn assemble(
         prefill,
         result: None,
         series: None,
-        validity: Validity { ok: true, reasons: Vec::new() },
+        validity: Validity { ok: true, reasons: Vec::new(), checks: Vec::new() },
         search: None,
         sweep: None,
         warnings: Vec::new(),
@@ -69,8 +69,11 @@ pub fn assemble(
         report.server = facts.section(None, 0);
         if plan.measurement.is_some() {
             let text = "ended while keys were loaded: nothing was measured".to_owned();
-            report.validity =
-                Validity { ok: false, reasons: vec![Reason { code: "no_samples".to_owned(), text }] };
+            report.validity = Validity {
+                ok: false,
+                reasons: vec![Reason { code: "no_samples".to_owned(), text }],
+                checks: Vec::new(),
+            };
         }
         return report;
     };
@@ -189,6 +192,11 @@ fn circumstances(
         mode,
         window_s: planned_s,
         cpu_s: cpu_ns.map(seconds),
+        // Without the server's own time nobody can tell it from that of others.
+        others_cpu_s: usage
+            .and_then(|usage| usage.machine_busy_ns.zip(cpu_ns))
+            .map(|(busy_ns, own_ns)| seconds(busy_ns.saturating_sub(own_ns))),
+        steal_pct: report.env.steal_pct,
         wall_s: usage.map_or(0.0, |usage| seconds(usage.wall_ns)),
         cores: report.env.cores_online.unwrap_or(1),
         miss_limit: plan.miss_limit,

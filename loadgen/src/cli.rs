@@ -55,6 +55,19 @@ pub enum Command {
     Audit(Box<AuditArgs>),
     /// Print a report
     Show(ShowArgs),
+    /// Write a report in a form that other tools read
+    #[command(after_help = crate::export::args::EXPORT_EXAMPLES)]
+    Export(crate::export::args::ExportArgs),
+    /// Say whether two groups of runs differ, and by how much
+    #[command(after_help = crate::comparison::args::COMPARE_EXAMPLES)]
+    Compare(Box<crate::comparison::args::CompareArgs>),
+    /// Find the noise floor of this machine from runs that are all alike
+    Noise(crate::export::args::NoiseArgs),
+    /// Measure several servers in turn under several loads
+    #[command(after_help = crate::matrix::args::MATRIX_EXAMPLES)]
+    Matrix(crate::matrix::args::MatrixArgs),
+    /// Print the JSON Schema of all reports
+    Schema,
 }
 
 const RUN_EXAMPLES: &str = "\

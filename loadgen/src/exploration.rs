@@ -250,8 +250,12 @@ fn judge_step(report: &Report, rate: f64, stage: SearchStage, limits: &[Slo]) ->
     };
     let latency = result.all.corrected.as_ref().unwrap_or(&result.all.service);
     let mut reasons: Vec<String> = limits.iter().filter_map(|limit| limit.broken_by(latency)).collect();
-    // Two processes on few processors fill the machine long before a limit breaks: that alone fails no step.
-    let against = report.validity.reasons.iter().filter(|reason| reason.code != "machine_saturated");
+    // A full or disturbed machine makes latencies longer, never shorter: limits that hold there hold.
+    let against = report
+        .validity
+        .reasons
+        .iter()
+        .filter(|reason| !["machine_saturated", "disturbed"].contains(&reason.code.as_str()));
     reasons.extend(against.map(|reason| format!("{}: {}", reason.code, reason.text)));
     SearchStep {
         stage,

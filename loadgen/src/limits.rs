@@ -65,6 +65,10 @@ pub const REQUEST_CLAIM: u64 = 64;
 pub const CONTROL_TIMEOUT_S: u64 = 10;
 /// Longest answer on the control connection.
 pub const CONTROL_REPLY_BYTES_MAX: usize = 16 << 20;
+/// Fewest runs on a side of a comparison, whatever the level: below, no exact test reaches 0.05.
+pub const GROUP_RUNS_MIN: usize = 4;
+/// Most runs on a side of a comparison: the exact tests count all ways to deal them out.
+pub const GROUP_RUNS_MAX: usize = 100;
 
 const _: () = assert!(RECV_BUFFERS_MIN.is_power_of_two() && RECV_BUFFERS_MAX.is_power_of_two());
 const _: () = assert!(REPLY_BYTES_MAX > VALUE_BYTES_MAX);

@@ -16,7 +16,7 @@ use loadgen::report::{Report, write_json};
 use loadgen::search::SearchOptions;
 use loadgen::slo::Slo;
 use loadgen::verdict::{MISS_LIMIT, WRONG_ANSWERS};
-use loadgen::{run, selftest, summary};
+use loadgen::{report_commands, run, selftest, summary};
 
 fn main() -> ExitCode {
     let argv: Vec<String> = std::env::args().collect();
@@ -48,9 +48,7 @@ fn main() -> ExitCode {
         Command::Audit(arguments) => audit_command::plan(&arguments)
             .map_err(Failure::Usage)
             .and_then(|plan| audit(plan, &arguments, argv)),
-        Command::Show(arguments) => {
-            Report::read(&arguments.file).map_err(Failure::Run).and_then(|report| print(&report))
-        }
+        on_reports => return work_on_reports(on_reports, argv),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,6 +67,34 @@ fn main() -> ExitCode {
         Err(Failure::Inconclusive(text)) => {
             complain(&format!("INCONCLUSIVE: {text}"));
             ExitCode::from(4)
+        }
+    }
+}
+
+/// The subcommands that make no run of their own. Exit 1: something failed; 3 and 4 are verdicts.
+fn work_on_reports(command: Command, argv: Vec<String>) -> ExitCode {
+    let result = match command {
+        Command::Show(arguments) => report_commands::show(&arguments),
+        Command::Export(arguments) => report_commands::export(&arguments),
+        Command::Compare(arguments) => report_commands::compare_command(&arguments, argv),
+        Command::Noise(arguments) => report_commands::noise(&arguments, argv),
+        Command::Matrix(arguments) => watch_signals()
+            .map_err(|error| format!("cannot watch signals: {error}"))
+            .and_then(|interrupt| report_commands::matrix(&arguments.command, argv, &interrupt)),
+        Command::Schema => report_commands::schema(),
+        Command::Run(_)
+        | Command::Load(_)
+        | Command::Replay(_)
+        | Command::Selftest(_)
+        | Command::Search(_)
+        | Command::Sweep(_)
+        | Command::Audit(_) => unreachable!("these are runs"),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(text) => {
+            complain(&format!("error: {text}"));
+            ExitCode::from(1)
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::selftest::SelftestFigures;
 use crate::series::Series;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "1.1";
 
 /// A whole report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,6 +101,9 @@ pub struct Tool {
     pub rustc: Option<String>,
     /// `release` or `debug`.
     pub profile: String,
+    /// Instruction set that it was built for.
+    #[serde(default)]
+    pub target: Option<String>,
 }
 
 impl Tool {
@@ -114,6 +117,7 @@ impl Tool {
             git_dirty: option_env!("LOADGEN_GIT_DIRTY").map(|text| text == "true"),
             rustc: option_env!("LOADGEN_RUSTC").map(str::to_owned),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+            target: Some(format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
         }
     }
 }
@@ -236,6 +240,8 @@ pub struct Server {
     pub persist_mode: Option<String>,
     /// When the log is synced: `always`, `everysec`, `no`.
     pub fsync_mode: Option<String>,
+    /// Both in one word: `none`, `snapshots`, `always`, `everysec`, `no`.
+    pub durability: Option<String>,
 }
 
 /// How the generator itself did in the measured window.
@@ -358,12 +364,30 @@ pub struct AllOutcome {
 }
 
 /// Whether the figures can be trusted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validity {
     /// True when nothing speaks against them.
     pub ok: bool,
     /// What speaks against them.
     pub reasons: Vec<Reason>,
+    /// Everything that was looked at, with its figure and its limit.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+}
+
+/// One figure that decides whether a run is valid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// The code of the reason when it fails.
+    pub code: String,
+    /// What was measured; the unit is the last part of its name.
+    pub name: String,
+    /// The figure; null when it could not be measured.
+    pub value: Option<f64>,
+    /// The limit that the figure must keep.
+    pub limit: f64,
+    /// Whether it keeps it; a figure that could not be measured does.
+    pub ok: bool,
 }
 
 /// One reason against the figures.
@@ -394,20 +418,12 @@ impl Report {
         Self::parse(&text).map_err(|error| format!("{shown}: {error}"))
     }
 
-    fn parse(text: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Version {
-            schema_version: String,
-        }
-        let version: Version =
-            serde_json::from_slice(text).map_err(|error| format!("not a loadgen report: {error}"))?;
-        let major = |text: &str| text.split('.').next().map(str::to_owned);
-        if major(&version.schema_version) != major(SCHEMA_VERSION) {
-            return Err(format!(
-                "report of schema version {}, this program reads {SCHEMA_VERSION}: use the loadgen that wrote it",
-                version.schema_version
-            ));
-        }
+    /// Reads a report from its text.
+    ///
+    /// # Errors
+    /// As those of [`read`](Self::read).
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        check_version(text)?;
         serde_json::from_slice(text).map_err(|error| format!("damaged report: {error}"))
     }
 }
@@ -417,15 +433,44 @@ impl Report {
 /// # Errors
 /// Those of the file system.
 pub fn write_json(report: &impl Serialize, path: &Path) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(report)?;
+    text.push(b'\n');
+    write_whole(path, &text)
+}
+
+/// Refuses reports of another major version.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn check_version(text: &[u8]) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: String,
+    }
+    let version: Version =
+        serde_json::from_slice(text).map_err(|error| format!("not a loadgen report: {error}"))?;
+    let major = |text: &str| text.split('.').next().map(str::to_owned);
+    if major(&version.schema_version) == major(SCHEMA_VERSION) {
+        return Ok(());
+    }
+    Err(format!(
+        "report of schema version {}, this program reads {SCHEMA_VERSION}: use the loadgen that wrote it",
+        version.schema_version
+    ))
+}
+
+/// Writes a file whole or not at all: its content is on disk before it has its name.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    let mut text = serde_json::to_vec_pretty(report)?;
-    text.push(b'\n');
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".part");
     let mut file = fs::File::create(&unfinished)?;
-    file.write_all(&text)?;
+    file.write_all(content)?;
     file.sync_all()?;
     fs::rename(unfinished, path)
 }

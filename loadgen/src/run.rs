@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::assemble::{Measured, assemble};
 use crate::clock::{now_ns, wall_clock_rfc3339};
 use crate::control::Control;
-use crate::environment::{Environment, ProcessorTimes};
+use crate::environment::{Environment, MachineStart};
 use crate::fleet::{Extent, Fleet, NS_PER_POSITION, RunError};
 use crate::generator::{Budget, load_share};
 use crate::limits::{PREFILL_BYTES_IN_FLIGHT, PREFILL_PIPELINE};
@@ -43,7 +43,7 @@ pub(crate) fn execute_shown(
 ) -> Result<Report, RunError> {
     let started_at = wall_clock_rfc3339();
     let mut environment = Environment::capture();
-    let processor_times = ProcessorTimes::read().unwrap_or_default();
+    let machine_start = MachineStart::now();
     raise_descriptor_limit();
     keep_to(&plan.cpus)?;
     let selftest = match &plan.measurement {
@@ -74,7 +74,8 @@ pub(crate) fn execute_shown(
     drop(fleet);
     // The server may be gone by now, and the figures still count.
     server.read_after(&mut control);
-    environment.complete(processor_times);
+    server.place(&mut environment);
+    environment.complete(machine_start);
     let measured = measured.map(|measured| Measured { selftest, ..measured });
     Ok(assemble(plan, argv, started_at, environment, server, prefill, measured))
 }
