@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::audit::AuditReport;
 use crate::comparison::groups::{Cell, MeasuredRun};
 use crate::comparison::result::ComparisonReport;
 use crate::matrix::report::MatrixReport;
@@ -14,9 +15,10 @@ use crate::report::{Report, check_version};
 /// One report file.
 #[derive(Clone, Debug)]
 pub enum Document {
-    /// One run, or anything else that has the form of a run's report; with its text as JSON, for parts that this
-    /// program does not know.
-    Run(Box<Report>, Box<serde_json::Value>),
+    /// One run, or anything else that has the form of a run's report: a load, a search, a sweep.
+    Run(Box<Report>),
+    /// Kills and restarts of a server, and what it kept.
+    Audit(Box<AuditReport>),
     /// Several servers under several scenarios.
     Matrix(Box<MatrixReport>),
     /// Two groups of runs held against each other.
@@ -58,10 +60,10 @@ impl Document {
             "noise" => {
                 serde_json::from_slice(text).map(|report| Self::Noise(Box::new(report))).map_err(damaged)
             }
-            _ => {
-                let value = serde_json::from_slice(text).map_err(damaged)?;
-                Ok(Self::Run(Box::new(Report::parse(text)?), Box::new(value)))
+            "audit" => {
+                serde_json::from_slice(text).map(|report| Self::Audit(Box::new(report))).map_err(damaged)
             }
+            _ => Report::parse(text).map(|report| Self::Run(Box::new(report))),
         }
     }
 
@@ -71,7 +73,7 @@ impl Document {
     /// When there are none in such a document.
     pub fn into_runs(self, source: &str) -> Result<Vec<MeasuredRun>, String> {
         match self {
-            Self::Run(report, _) => {
+            Self::Run(report) => {
                 Ok(vec![MeasuredRun { source: source.to_owned(), cell: None, block: None, report: *report }])
             }
             Self::Matrix(matrix) => {
@@ -83,7 +85,9 @@ impl Document {
                 });
                 Ok(runs.collect())
             }
-            Self::Compare(_) | Self::Noise(_) => Err(format!("{source}: this report holds no runs")),
+            Self::Compare(_) | Self::Noise(_) | Self::Audit(_) => {
+                Err(format!("{source}: this report holds no runs"))
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use crate::audit_command;
 use crate::cli::ShowArgs;
 use crate::clock::wall_clock_rfc3339;
 use crate::comparison::args::{CompareArgs, CompareFormat, FailOn, RulesArgs};
@@ -34,13 +35,14 @@ pub const SCHEMA: &str = include_str!("../schema/report-1.json");
 /// A sentence for the user.
 pub fn show(arguments: &ShowArgs) -> Result<u8, String> {
     let text = match Document::read(&arguments.file)? {
-        Document::Run(report, value) => {
+        Document::Run(report) => {
             let mut text = summary::describe(&report);
-            text.push_str(&terminal::plots(&report, &value));
+            text.push_str(&terminal::plots(&report));
             text
         }
         Document::Matrix(report) => table::describe(&report),
         Document::Compare(report) => text::describe(&report.comparisons, report.alpha),
+        Document::Audit(report) => audit_command::describe(&report),
         Document::Noise(report) => report.describe(),
     };
     give(&text, None)?;
@@ -63,7 +65,7 @@ pub fn export(arguments: &ExportArgs) -> Result<u8, String> {
         (ExportFormat::Markdown, [Document::Matrix(report)]) => {
             table::markdown(report, &crate::comparison::metric::Metric::ALL)
         }
-        (format, [Document::Run(report, _)]) => export_run(format, report)?,
+        (format, [Document::Run(report)]) => export_run(format, report)?,
         _ => {
             return Err("this form is for reports of runs; a comparison or a matrix gives html or markdown"
                 .to_owned());

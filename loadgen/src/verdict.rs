@@ -134,11 +134,7 @@ fn judge_values(outcome: &Outcome, circumstances: &Circumstances, verdict: &mut 
     if let Some(limit) = circumstances.miss_limit {
         let share = ratio(outcome.misses as f64, (outcome.hits + outcome.misses) as f64);
         verdict.check(MISS_LIMIT, "miss_share", Some(share), (Bound::AtMost, limit), || {
-            format!(
-                "{:.2} % of reads missed, --miss-limit allows {:.2} %",
-                100.0 * share,
-                100.0 * limit
-            )
+            format!("{:.2} % of reads missed, --miss-limit allows {:.2} %", 100.0 * share, 100.0 * limit)
         });
     }
 }

@@ -55,7 +55,13 @@ fn shown(value: &Value) -> String {
 fn conditions(report: &Report) -> Vec<(&'static str, &'static str, Value)> {
     let config = &report.config;
     // As JSON, so that fields of later versions are held against each other too.
-    let workload = serde_json::to_value(&config.workload).unwrap_or_default();
+    let mut workload = serde_json::to_value(&config.workload).unwrap_or_default();
+    // Reports of schema 1.0 have no details: such a run differs from nothing in them.
+    let mut details =
+        workload.as_object_mut().and_then(|fields| fields.remove("details")).unwrap_or_default();
+    let curve = details
+        .as_object_mut()
+        .map_or(Value::Null, |fields| fields.remove("rate_curve").unwrap_or_else(|| Value::from("one rate")));
     let number = |value: Option<f64>| value.map_or(Value::Null, Value::from);
     let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::from);
     let env = &report.env;
@@ -65,11 +71,13 @@ fn conditions(report: &Report) -> Vec<(&'static str, &'static str, Value)> {
     let writes_files = durability.as_deref().is_some_and(|word| word != "none");
     vec![
         ("workload", "workload", workload),
+        ("workload", "details of the workload", details),
         ("pipeline", "pipeline", config.pipeline.into()),
         ("connections", "connections", config.connections_total.into()),
         ("connections", "threads", config.threads.into()),
         ("pace", "mode", serde_json::to_value(config.mode).unwrap_or_default()),
         ("pace", "rate", number(config.rate_target_ops_s)),
+        ("pace", "rate over time", curve),
         (
             "pace",
             "arrival",
@@ -96,6 +104,8 @@ fn conditions(report: &Report) -> Vec<(&'static str, &'static str, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run_details::WorkloadDetails;
+    use crate::sizes::Sizes;
     use std::path::Path;
 
     fn run(source: &str, change: impl FnOnce(&mut Report)) -> MeasuredRun {
@@ -125,6 +135,32 @@ mod tests {
             report.server.durability = Some("always".to_owned())
         });
         check("generator", "debug", |report| report.tool.profile = "debug".to_owned());
+    }
+
+    #[test]
+    fn details_are_held_against_details_only() {
+        let detailed = |source: &str, rate_curve: Option<&str>, data: &str| {
+            run(source, |report| {
+                report.config.workload.details = Some(WorkloadDetails {
+                    key_sizes: "fixed".to_owned(),
+                    value_sizes: Sizes::Fixed(64),
+                    data: data.to_owned(),
+                    ttl_ms: None,
+                    scan_keys: None,
+                    commands: Vec::new(),
+                    verify: false,
+                    note: None,
+                    rate_curve: rate_curve.map(str::to_owned),
+                });
+            })
+        };
+        let aspects = |left: &MeasuredRun, right: &MeasuredRun| -> Vec<&str> {
+            differences(&[left, right]).iter().map(|difference| difference.aspect).collect()
+        };
+        let plain = detailed("a", None, "random");
+        assert_eq!(aspects(&run("old", |_| {}), &plain), Vec::<&str>::new());
+        assert_eq!(aspects(&plain, &detailed("b", None, "compressible:2")), ["workload"]);
+        assert_eq!(aspects(&plain, &detailed("b", Some("1k..2k"), "random")), ["pace"]);
     }
 
     #[test]

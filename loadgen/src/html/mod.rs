@@ -6,6 +6,7 @@ pub mod matrix;
 pub mod run;
 pub mod runs;
 
+use crate::audit_command;
 use crate::document::Document;
 use crate::plot::svg::escape;
 
@@ -13,9 +14,12 @@ use crate::plot::svg::escape;
 #[must_use]
 pub fn page_of(document: &Document) -> String {
     match document {
-        Document::Run(report, value) => run::page(report, value),
+        Document::Run(report) => run::page(report),
         Document::Matrix(report) => matrix::page(report),
         Document::Compare(report) => compare::page(report),
+        Document::Audit(report) => {
+            page("audit", &format!("<h1>Audit</h1><pre>{}</pre>", escape(&audit_command::describe(report))))
+        }
         Document::Noise(report) => {
             page("noise floor", &format!("<h1>Noise floor</h1><pre>{}</pre>", escape(&report.describe())))
         }

@@ -1,7 +1,5 @@
 //! The page of one run.
 
-use serde_json::Value;
-
 use super::{Cell, facts, list, number, page as whole_page, table, words};
 use crate::latency::{LatencySummary, format_ns};
 use crate::number::floor_u64;
@@ -12,9 +10,9 @@ use crate::progress::group_digits;
 use crate::report::{Mode, Outcome, Report};
 use crate::series::Series;
 
-/// The page; `value` is the report as JSON, for the steps of a sweep.
+/// The page.
 #[must_use]
-pub fn page(report: &Report, value: &Value) -> String {
+pub fn page(report: &Report) -> String {
     let name = report.label.clone().unwrap_or_else(|| server_name(report));
     let mut body = format!("<h1>{}</h1>\n", escape(&name));
     body.push_str(&format!("<p class=soft>{}</p>\n", escape(&subtitle(report))));
@@ -25,7 +23,7 @@ pub fn page(report: &Report, value: &Value) -> String {
         body.push_str(&percentile_chart(result));
         body.push_str(&latency_table(result));
     }
-    let steps = curve::steps_of(value);
+    let steps = curve::steps_of(report);
     if !steps.is_empty() {
         body.push_str(&curve::chart(&steps).figure());
     }

@@ -1,7 +1,5 @@
 //! Plots with characters: two by four dots in each braille letter.
 
-use serde_json::Value;
-
 use super::curve::steps_of;
 use super::percentile::points;
 use super::scale::{Scale, Spread, short, short_ns};
@@ -10,7 +8,7 @@ use crate::report::Report;
 
 /// The plots of a run: percentile curve, throughput and p99 per second, and the curve of a sweep.
 #[must_use]
-pub fn plots(report: &Report, value: &Value) -> String {
+pub fn plots(report: &Report) -> String {
     let mut text = String::new();
     if let Some(result) = &report.result {
         let summary = result.all.corrected.as_ref().unwrap_or(&result.all.service);
@@ -38,7 +36,7 @@ pub fn plots(report: &Report, value: &Value) -> String {
             .collect();
         text.push_str(&plot("p99 per second", &p99, both, short_ns, ends()));
     }
-    let steps = steps_of(value);
+    let steps = steps_of(report);
     let curve: Vec<(f64, f64)> =
         steps.iter().filter_map(|step| Some((step.achieved_ops_s, step.p99_ns?))).collect();
     let most = curve.iter().map(|(x, _)| *x).fold(0.0, f64::max);
@@ -157,7 +155,7 @@ mod tests {
     #[test]
     fn a_report_has_its_percentile_curve() {
         let report = crate::export::golden();
-        let text = plots(&report, &Value::Null);
+        let text = plots(&report);
         assert!(text.contains("latency by percentile") && text.contains("p99.75"), "{text}");
     }
 }

@@ -46,6 +46,13 @@ fn a_server_that_logs_before_it_answers_passes() {
     assert_eq!(output.status.code(), Some(0), "{stdout} {}", String::from_utf8_lossy(&output.stderr));
     assert!(stdout.contains("HELD: nothing acknowledged was lost"), "{stdout}");
     let report = report.unwrap();
+    crate::schema::check(&serde_json::to_value(&report).unwrap(), "audit");
+    let shown = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .arg("show")
+        .arg(directory.path().join("audit.json"))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&shown.stdout), stdout);
     assert_eq!((report.verdict, report.violations, report.rounds.len()), (AuditVerdict::Held, 0, 3));
     assert_eq!(report.checked, 3 * 2000);
     assert!(report.acknowledged > 100 && report.in_doubt > 0, "{report:?}");

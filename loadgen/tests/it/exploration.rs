@@ -1,5 +1,6 @@
 //! Search and sweep against servers whose limits are known.
 
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use loadgen::report::{Report, ReportKind};
 
 use crate::null_server::{Behaviour, NullServer};
 
-fn loadgen(server: &NullServer, arguments: &str, out: &std::path::Path) -> Output {
+fn loadgen(server: &NullServer, arguments: &str, out: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_loadgen"))
         .args(arguments.split_whitespace())
         .args(["--live", "none", "--warmup", "0s", "-s"])
@@ -16,6 +17,18 @@ fn loadgen(server: &NullServer, arguments: &str, out: &std::path::Path) -> Outpu
         .arg(out)
         .output()
         .unwrap()
+}
+
+/// What was written keeps to the schema, and its page has the curve with all of its points.
+fn check_document(path: &Path, steps: usize) {
+    let document = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    crate::schema::check(&document, "exploration");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_loadgen")).args(["export", "html"]).arg(path).output().unwrap();
+    let page = String::from_utf8(output.stdout).unwrap();
+    crate::pages::check(&page, &["latency against throughput"]);
+    let medians = page.matches("<title>p50 ").count();
+    assert!(medians >= steps, "{medians} of {steps} points are on the page");
 }
 
 #[test]
@@ -31,6 +44,7 @@ fn the_search_finds_the_rate_that_a_slow_server_can_keep() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let report = Report::read(&out).unwrap();
     assert_eq!(report.kind, ReportKind::Search);
+    check_document(&out, report.search.as_ref().unwrap().steps.len());
     let search = report.search.unwrap();
     // The generator's slip is a part of a server with all connections busy, and ends the climb like the limit does.
     let broke: Vec<f64> = search.steps.iter().filter(|step| !step.held).map(|step| step.rate).collect();
@@ -69,6 +83,7 @@ fn a_sweep_measures_every_point_and_draws_them() {
         assert_eq!(output.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(stdout.contains("o p50   * p99") && stdout.contains('*'), "{stdout}");
+        check_document(&out, values.len());
         let sweep = Report::read(&out).unwrap().sweep.unwrap();
         assert_eq!(sweep.over, over);
         let measured: Vec<f64> = sweep.points.iter().map(|point| point.value).collect();
