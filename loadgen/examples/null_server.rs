@@ -7,7 +7,7 @@ use loadgen::null_server::NullServer;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = PathBuf::from(std::env::args().nth(1).ok_or("usage: null_server PATH")?);
-    let _server = NullServer::start(&path)?;
+    let _server = NullServer::start(&path, &[])?;
     loop {
         std::thread::park();
     }

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 
 use resp::{Parsed, RequestLimits, RequestParser};
 use ring::{Completion, Fd, Received, Ring, RingConfig, Waker};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// A running null server; ends when dropped.
 #[derive(Debug)]
@@ -24,24 +25,34 @@ pub struct NullServer {
 }
 
 impl NullServer {
-    /// Serves at a socket of this path, which must not exist yet.
+    /// Serves at a socket of this path, which must not exist yet, on any processor but those to `avoid`, if there are
+    /// others.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn start(path: &Path) -> io::Result<Self> {
+    pub fn start(path: &Path, avoid: &[usize]) -> io::Result<Self> {
         let listener = UnixListener::bind(path)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let (sent, ready) = channel();
-        let body = move || match Ring::new(&config()) {
-            Ok(ring) => {
-                let is_heard = sent.send(Ok(ring.waker())).is_ok();
-                let mut server = Serving::new(ring, Fd::from(listener));
-                while is_heard && !stopped.load(Ordering::Relaxed) && server.turn().is_ok() {}
+        let processors_to_avoid = avoid.to_vec();
+        let mut processors = CpuSet::new();
+        (0..CpuSet::MAX_CPU).filter(|cpu| !avoid.contains(cpu)).for_each(|cpu| processors.set(cpu));
+        let body = move || {
+            if !processors_to_avoid.is_empty() {
+                // Refused only where no other processor is there: then it shares.
+                let _ = sched_setaffinity(None, &processors);
             }
-            Err(error) => {
-                // The starter waits for this and nothing else.
-                let _ = sent.send(Err(io::Error::other(error.to_string())));
+            match Ring::new(&config()) {
+                Ok(ring) => {
+                    let is_heard = sent.send(Ok(ring.waker())).is_ok();
+                    let mut server = Serving::new(ring, Fd::from(listener));
+                    while is_heard && !stopped.load(Ordering::Relaxed) && server.turn().is_ok() {}
+                }
+                Err(error) => {
+                    // The starter waits for this and nothing else.
+                    let _ = sent.send(Err(io::Error::other(error.to_string())));
+                }
             }
         };
         let thread = std::thread::Builder::new().name("null-server".to_owned()).spawn(body)?;

@@ -59,7 +59,7 @@ const CLOCK_READS: u32 = 100_000;
 pub fn measure(plan: &Plan, length: Duration, interrupt: &AtomicBool) -> Result<SelftestFigures, RunError> {
     let socket = socket_path();
     let failed = |error: std::io::Error| RunError::Selftest(format!("{}: {error}", socket.display()));
-    let server = NullServer::start(&socket).map_err(failed)?;
+    let server = NullServer::start(&socket, &plan.cpus).map_err(failed)?;
     let outcome = measure_at(plan, &socket, length, interrupt);
     drop(server);
     std::fs::remove_file(&socket).map_err(failed)?;

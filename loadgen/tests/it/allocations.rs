@@ -65,7 +65,7 @@ fn requests_cost_no_allocation() {
     for line in ["", "--dist zipf --value-size 10..200 --key-size 16..40 --ttl 60s --ratio 1:1"] {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sock");
-        let _server = NullServer::start(&path).unwrap();
+        let _server = NullServer::start(&path, &[]).unwrap();
         let mut worker = worker(&path, line);
         // The first phases grow buffers to their size.
         allocations(&mut worker, 20_000);
