@@ -90,8 +90,8 @@ fn the_schema_holds_for_every_kind_of_run() {
         "-n 2000 --warmup 0s",
         "--rate 2000 -d 1s --dist zipf --warmup 0s --tag a=b",
         "-n 3 --warmup 0s -c 1",
-        "-n 500 --warmup 0s --dist hotspot --value-size 10-100 --ttl 10-20",
-        "-n 500 --warmup 0s --verify --selftest",
+        "-n 500 --warmup 0s --dist hotspot --value-size 10..100 --ttl 1s..2s",
+        "-n 500 --warmup 0s --verify --selftest --value-size 64:80,1024:20",
     ] {
         let report = run(&server.path, line);
         assert_eq!(report.schema_version, "1.1");
