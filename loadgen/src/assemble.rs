@@ -11,8 +11,9 @@ use crate::report::{
     AllOutcome, Client, ClientThread, Errors, LatencyOutcome, Mode, OperationOutcome, Outcome, Prefill,
     Reason, Report, ReportKind, SCHEMA_VERSION, Tool, Validity, new_run_id,
 };
-use crate::requests::Operation;
 use crate::run::merge;
+use crate::run_details::VerifyOutcome;
+use crate::selftest::SelftestFigures;
 use crate::server_facts::ServerFacts;
 use crate::tally::Tally;
 use crate::verdict::{Circumstances, judge};
@@ -28,6 +29,8 @@ pub struct Measured {
     pub connections: u32,
     /// What the workers brought.
     pub fleet: FleetOutcome,
+    /// What the generator found about itself before.
+    pub selftest: Option<SelftestFigures>,
 }
 
 /// Makes the report.
@@ -57,15 +60,20 @@ pub fn assemble(
         prefill,
         result: None,
         series: None,
-        validity: Validity { ok: true, reasons: Vec::new() },
+        validity: Validity { ok: true, reasons: Vec::new(), checks: Vec::new() },
+        search: None,
+        sweep: None,
         warnings: Vec::new(),
     };
     let Some(measured) = measured else {
         report.server = facts.section(None, 0);
         if plan.measurement.is_some() {
             let text = "ended while keys were loaded: nothing was measured".to_owned();
-            report.validity =
-                Validity { ok: false, reasons: vec![Reason { code: "no_samples".to_owned(), text }] };
+            report.validity = Validity {
+                ok: false,
+                reasons: vec![Reason { code: "no_samples".to_owned(), text }],
+                checks: Vec::new(),
+            };
         }
         return report;
     };
@@ -75,7 +83,7 @@ pub fn assemble(
     let answered = tally.successes() + tally.errors.total();
     report.server = facts.section(measured.fleet.usage.as_ref(), answered);
     report.client = client(&measured, answered);
-    let circumstances = circumstances(&measured, &report, mode, &outcome);
+    let circumstances = circumstances(plan, &measured, &report, mode, &outcome);
     report.validity = judge(&outcome, &report.client, &circumstances);
     report.warnings = warnings(plan, &measured, &tally);
     report.result = Some(outcome);
@@ -87,16 +95,18 @@ fn outcome(plan: &Plan, measured: &Measured, tally: &Tally, mode: Mode) -> Outco
     let corrected = |histogram: &LatencyHistogram| (mode == Mode::Open).then(|| histogram.summary());
     let elapsed_s = seconds(elapsed_ns(plan, measured, tally));
     let ops = tally.successes();
-    let ops_by_type: BTreeMap<String, OperationOutcome> = Operation::ALL
-        .into_iter()
-        .filter_map(|operation| {
-            let figures = &tally.operations[operation.index()];
+    let entries = plan.workload.operations.entries();
+    let ops_by_type: BTreeMap<String, OperationOutcome> = entries
+        .iter()
+        .zip(&tally.operations)
+        .filter_map(|(entry, figures)| {
             let count = figures.service.count();
             let latency_ns = LatencyOutcome {
                 corrected: corrected(&figures.corrected),
                 service: figures.service.summary(),
+                slip: corrected(&figures.slip),
             };
-            (count > 0).then(|| (operation.name().to_owned(), OperationOutcome { count, latency_ns }))
+            (count > 0).then(|| (entry.name.clone(), OperationOutcome { count, latency_ns }))
         })
         .collect();
     let all_corrected = (mode == Mode::Open).then(|| tally.all_corrected().summary());
@@ -116,8 +126,13 @@ fn outcome(plan: &Plan, measured: &Measured, tally: &Tally, mode: Mode) -> Outco
         all: AllOutcome {
             corrected: all_corrected,
             service: tally.all_service().summary(),
-            slip: corrected(&tally.slip),
+            slip: corrected(&tally.all_slip()),
         },
+        verify: plan.workload.values.sealed.then(|| VerifyOutcome {
+            checked: tally.checked,
+            bad: tally.bad,
+            example: tally.bad_example.clone(),
+        }),
     }
 }
 
@@ -129,7 +144,7 @@ fn elapsed_ns(plan: &Plan, measured: &Measured, tally: &Tally) -> u64 {
     let planned_ns = measured.window_end_ns.saturating_sub(start_ns);
     let to_last_reply_ns = tally.last_reply_ns.saturating_sub(start_ns);
     let measurement = plan.measurement.as_ref();
-    match measurement.map(|measurement| (measurement.pace, measurement.stop)) {
+    match measurement.map(|measurement| (&measurement.pace, measurement.stop)) {
         Some(_) if interrupted => to_last_reply_ns,
         Some((Pace::Closed, Stop::After(_))) => planned_ns,
         Some((Pace::Open { .. }, Stop::After(_))) => planned_ns.max(to_last_reply_ns),
@@ -155,10 +170,17 @@ fn client(measured: &Measured, answered: u64) -> Client {
                 involuntary_switches: worker.usage.involuntary_switches,
             })
             .collect(),
+        selftest: measured.selftest.clone(),
     }
 }
 
-fn circumstances(measured: &Measured, report: &Report, mode: Mode, outcome: &Outcome) -> Circumstances {
+fn circumstances(
+    plan: &Plan,
+    measured: &Measured,
+    report: &Report,
+    mode: Mode,
+    outcome: &Outcome,
+) -> Circumstances {
     let usage = measured.fleet.usage.as_ref();
     let cpu_ns = usage.and_then(|usage| Some(usage.server_cpu?.total_ns() + usage.client_cpu?.total_ns()));
     let left: usize = measured.fleet.workers.iter().map(|worker| worker.connections_left).sum();
@@ -170,8 +192,14 @@ fn circumstances(measured: &Measured, report: &Report, mode: Mode, outcome: &Out
         mode,
         window_s: planned_s,
         cpu_s: cpu_ns.map(seconds),
+        // Without the server's own time nobody can tell it from that of others.
+        others_cpu_s: usage
+            .and_then(|usage| usage.machine_busy_ns.zip(cpu_ns))
+            .map(|(busy_ns, own_ns)| seconds(busy_ns.saturating_sub(own_ns))),
+        steal_pct: report.env.steal_pct,
         wall_s: usage.map_or(0.0, |usage| seconds(usage.wall_ns)),
         cores: report.env.cores_online.unwrap_or(1),
+        miss_limit: plan.miss_limit,
         connections_lost: u64::from(measured.connections).saturating_sub(left as u64),
     }
 }
@@ -209,7 +237,7 @@ fn warnings(plan: &Plan, measured: &Measured, tally: &Tally) -> Vec<String> {
 }
 
 /// Reports are shared; passwords are not.
-fn without_password(mut argv: Vec<String>) -> Vec<String> {
+pub(crate) fn without_password(mut argv: Vec<String>) -> Vec<String> {
     for place in 0..argv.len() {
         if let Some((option @ "--pass", _)) = argv[place].split_once('=') {
             argv[place] = format!("{option}=***");

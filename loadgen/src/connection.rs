@@ -8,7 +8,8 @@ use resp::{ReplyError, ReplyHead, ReplyKind, ReplyParser};
 use ring::Fd;
 
 use crate::limits::REPLY_BYTES_MAX;
-use crate::requests::Operation;
+use crate::operations::OperationId;
+use crate::tls::TlsSession;
 
 /// A request in flight.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +18,23 @@ pub struct Outstanding {
     pub intended_ns: u64,
     /// When it was sent; set by [`Connection::stamp`].
     pub sent_ns: u64,
+    /// When the operation it is a part of was begun: of the second half of a read-modify-write, when the first was
+    /// sent. Else 0.
+    pub begun_ns: u64,
+    /// Its key.
+    pub key: u64,
     /// Its kind.
-    pub operation: Operation,
+    pub operation: OperationId,
     /// Whether it started in the measured window.
     pub measured: bool,
+}
+
+impl Outstanding {
+    /// A request about to be sent.
+    #[must_use]
+    pub const fn new(operation: OperationId, key: u64, intended_ns: u64, measured: bool) -> Self {
+        Self { intended_ns, sent_ns: 0, begun_ns: 0, key, operation, measured }
+    }
 }
 
 /// A connection driven by a ring.
@@ -38,6 +52,8 @@ pub struct Connection {
     pub queued: bool,
     /// Requests written and not yet sent.
     pub out: Vec<u8>,
+    /// What encrypts the connection, if anything does.
+    pub tls: Option<Box<TlsSession>>,
     outstanding: VecDeque<Outstanding>,
     /// How many of the last outstanding requests have no time of sending.
     unstamped: usize,
@@ -80,6 +96,7 @@ impl Connection {
             dirty: false,
             queued: false,
             out: Vec::new(),
+            tls: None,
             outstanding: VecDeque::with_capacity(pipeline),
             unstamped: 0,
             parser: ReplyParser::new(),
@@ -94,8 +111,8 @@ impl Connection {
     }
 
     /// Notes a request that was appended to `out`.
-    pub fn push(&mut self, operation: Operation, intended_ns: u64, measured: bool) {
-        self.outstanding.push_back(Outstanding { intended_ns, sent_ns: 0, operation, measured });
+    pub fn push(&mut self, request: Outstanding) {
+        self.outstanding.push_back(request);
         self.unstamped += 1;
     }
 
@@ -175,11 +192,19 @@ mod tests {
     use proptest::prelude::{prop, prop_assert_eq, proptest};
     use std::os::unix::net::UnixStream;
 
+    fn request(intended_ns: u64) -> Outstanding {
+        let table = crate::operations::OperationTable::new(&[]).err();
+        assert!(table.is_some(), "an empty mix draws nothing");
+        let mix = crate::operations::parse_mix("get=1").unwrap();
+        let table = crate::operations::OperationTable::new(&mix).unwrap();
+        Outstanding::new(table.of(crate::operations::Verb::Get), 0, intended_ns, true)
+    }
+
     fn connection(requests: usize) -> Connection {
         let (ours, _) = UnixStream::pair().unwrap();
         let mut connection = Connection::new(Fd::from(ours), 16);
         for number in 0..requests {
-            connection.push(Operation::Get, number as u64, true);
+            connection.push(request(number as u64));
         }
         connection.stamp(7);
         connection
@@ -234,7 +259,7 @@ mod tests {
     fn an_unasked_reply_is_the_peers_fault() {
         assert_eq!(receive_all(&mut connection(1), &[b"+OK\r\n+OK\r\n"]), Err(PeerFault::Unasked));
         let mut unsent = connection(0);
-        unsent.push(Operation::Get, 0, true);
+        unsent.push(request(0));
         assert_eq!(receive_all(&mut unsent, &[b"+OK\r\n"]), Err(PeerFault::Unasked));
     }
 
@@ -246,7 +271,7 @@ mod tests {
     #[test]
     fn stamping_leaves_earlier_times_alone() {
         let mut connection = connection(1);
-        connection.push(Operation::Set, 1, true);
+        connection.push(request(1));
         connection.stamp(9);
         let mut times = Vec::new();
         connection.receive(b"+OK\r\n+OK\r\n", |request, _, _| times.push(request.sent_ns)).unwrap();

@@ -51,7 +51,9 @@ pub enum ControlError {
         reply: String,
     },
     /// Not RESP at all.
-    #[error("what answers at {target} does not speak RESP ({reason}): another service, or a TLS port")]
+    #[error(
+        "what answers at {target} does not speak RESP ({reason}): another service, or a TLS port (--tls)"
+    )]
     NotResp {
         /// The server.
         target: String,
@@ -114,8 +116,17 @@ impl Control {
     pub fn ask(&mut self, arguments: &[&[u8]]) -> Result<Reply, ControlError> {
         let mut request = Vec::new();
         write_request(&mut request, arguments);
-        self.connection.write_all(&request).map_err(|error| self.silent(&error.to_string()))?;
+        self.send(&request)?;
         self.read_reply()
+    }
+
+    /// Sends requests; the answers are read one by one with [`read_reply`](Self::read_reply).
+    ///
+    /// # Errors
+    /// When the connection has ended. Some of the requests may have been received.
+    pub fn send(&mut self, requests: &[u8]) -> Result<(), ControlError> {
+        let written = self.connection.write_all(requests).and_then(|()| self.connection.flush());
+        written.map_err(|error| self.silent(&error.to_string()))
     }
 
     /// INFO as names and values. A server without INFO gives none.
@@ -188,7 +199,11 @@ impl Control {
         })
     }
 
-    fn read_reply(&mut self) -> Result<Reply, ControlError> {
+    /// The next answer.
+    ///
+    /// # Errors
+    /// When none comes. An error reply is an answer.
+    pub fn read_reply(&mut self) -> Result<Reply, ControlError> {
         loop {
             match parse_reply(&self.received) {
                 Ok(Some((reply, consumed))) => {

@@ -1,10 +1,15 @@
 //! The machine a run was made on, for the report: what a reader needs to know to believe or repeat it.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
+
+use crate::cgroup::Cgroup;
+use crate::file_system::FileSystem;
+use crate::pressure::{Pressure, PressureStart};
 
 /// Facts of the machine. Absent ones are null: containers hide some.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +37,20 @@ pub struct Environment {
     pub clocksource: Option<String>,
     /// Transparent huge pages.
     pub thp: Option<String>,
+    /// Whether the processor may exceed its base frequency.
+    pub turbo: Option<bool>,
+    /// NUMA nodes.
+    pub numa_nodes: Option<u64>,
+    /// What the kernel does against each known weakness of the processor.
+    pub mitigations: BTreeMap<String, String>,
+    /// Readiness of the kernel to swap.
+    pub swappiness: Option<u64>,
+    /// The file system that the server writes to, where it is on this host and tells its directory.
+    pub fs: Option<FileSystem>,
+    /// Limits of the generator's control group.
+    pub cgroup: Option<Cgroup>,
+    /// Limits of the server's control group.
+    pub server_cgroup: Option<Cgroup>,
     /// Flags the generator's rings run with.
     pub io_uring_mode: Option<String>,
     /// Load averages before the run.
@@ -40,6 +59,8 @@ pub struct Environment {
     pub loadavg_after: Option<String>,
     /// Share of the last ten seconds in which some task waited for a processor, after the run, in percent.
     pub psi_cpu_some_avg10: Option<f64>,
+    /// How much tasks waited over the whole run.
+    pub pressure: Option<Pressure>,
     /// Share of the machine's time that the hypervisor gave to others during the run, in percent.
     pub steal_pct: Option<f64>,
 }
@@ -69,16 +90,40 @@ impl Environment {
                 .map(|flags| flags.split_ascii_whitespace().any(|flag| flag == "hypervisor")),
             clocksource: read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             thp: read("/sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| chosen(&text)),
+            turbo: read("/sys/devices/system/cpu/intel_pstate/no_turbo")
+                .map(|text| text == "0")
+                .or_else(|| read("/sys/devices/system/cpu/cpufreq/boost").map(|text| text == "1")),
+            numa_nodes: numa_nodes(),
+            mitigations: mitigations(),
+            swappiness: read("/proc/sys/vm/swappiness").and_then(|text| text.parse().ok()),
+            cgroup: Cgroup::of(None),
             loadavg_before: load_average(),
             ..Self::default()
         }
     }
 
     /// Adds what is known after it.
-    pub fn complete(&mut self, before: ProcessorTimes) {
+    pub fn complete(&mut self, before: MachineStart) {
+        let MachineStart { times: before, pressure } = before;
+        self.pressure = Some(pressure.finish());
         self.loadavg_after = load_average();
         self.psi_cpu_some_avg10 = read("/proc/pressure/cpu").and_then(|text| pressure_avg10(&text));
         self.steal_pct = ProcessorTimes::read().map(|after| after.steal_percent_since(before));
+    }
+}
+
+/// The kernel's running totals before a run.
+#[derive(Clone, Copy, Debug)]
+pub struct MachineStart {
+    times: ProcessorTimes,
+    pressure: PressureStart,
+}
+
+impl MachineStart {
+    /// The totals now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { times: ProcessorTimes::read().unwrap_or_default(), pressure: PressureStart::now() }
     }
 }
 
@@ -86,6 +131,8 @@ impl Environment {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessorTimes {
     total: u64,
+    /// Time that tasks or the hypervisor's own guests did not leave idle.
+    busy: u64,
     steal: u64,
 }
 
@@ -101,7 +148,15 @@ impl ProcessorTimes {
         // user nice system idle iowait irq softirq steal; guest times are part of user and nice.
         let fields: Vec<u64> =
             line.split_ascii_whitespace().take(8).map_while(|text| text.parse().ok()).collect();
-        Some(Self { total: fields.iter().sum(), steal: fields.get(7).copied().unwrap_or(0) })
+        let field = |place: usize| fields.get(place).copied().unwrap_or(0);
+        let total: u64 = fields.iter().sum();
+        Some(Self { total, busy: total - field(3) - field(4) - field(7), steal: field(7) })
+    }
+
+    /// Time of all processors together that tasks used, in nanoseconds since the machine started.
+    #[must_use]
+    pub fn busy_ns(self) -> u64 {
+        self.busy.saturating_mul(1_000_000_000 / rustix::param::clock_ticks_per_second())
     }
 
     fn steal_percent_since(self, before: Self) -> f64 {
@@ -126,6 +181,20 @@ fn colon_field(text: &str, name: &str) -> Option<String> {
 fn chosen(text: &str) -> Option<String> {
     let (_, rest) = text.split_once('[')?;
     rest.split_once(']').map(|(word, _)| word.to_owned())
+}
+
+/// How many `node0`, `node1`, ... there are.
+fn numa_nodes() -> Option<u64> {
+    let entries = fs::read_dir("/sys/devices/system/node").ok()?;
+    let is_node = |name: &str| name.strip_prefix("node").is_some_and(|rest| rest.parse::<u32>().is_ok());
+    Some(entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_node)).count() as u64)
+}
+
+fn mitigations() -> BTreeMap<String, String> {
+    let entries = fs::read_dir("/sys/devices/system/cpu/vulnerabilities").into_iter().flatten().flatten();
+    let of =
+        |entry: fs::DirEntry| Some((entry.file_name().into_string().ok()?, read(entry.path().to_str()?)?));
+    entries.filter_map(of).filter(|(_, text)| text != "Not affected").collect()
 }
 
 fn load_average() -> Option<String> {
@@ -165,6 +234,7 @@ mod tests {
         let before = ProcessorTimes::parse("cpu  100 0 0 100 0 0 0 0 0 0\n").unwrap();
         let after = ProcessorTimes::parse("cpu  140 0 0 150 0 0 0 10 0 0\n").unwrap();
         assert!((after.steal_percent_since(before) - 10.0).abs() < 1e-9);
+        assert_eq!((before.busy, after.busy), (100, 140));
         assert_eq!(ProcessorTimes::parse("intr 1"), None);
     }
 

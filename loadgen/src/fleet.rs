@@ -2,6 +2,7 @@
 //! merged, their outcomes gathered.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -12,12 +13,17 @@ use thiserror::Error;
 use crate::clock::now_ns;
 use crate::control::{Control, ControlError};
 use crate::generator::Generator;
-use crate::limits::{INTERVAL_NS, INTERVAL_QUEUE};
+use crate::insert_frontier::InsertFrontier;
+use crate::key_picker::WorkerSeat;
+use crate::limits::{INSERT_WINDOW, INTERVAL_NS, INTERVAL_QUEUE};
 use crate::number::seconds;
+use crate::operations::Verb;
 use crate::phase::{Phase, PhaseOutcome};
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::series::{Interval, Series, SeriesBuilder};
+use crate::tls::TlsSession;
+use crate::trace::TraceShare;
 use crate::usage_watch::{UsageOfWindow, UsageWatch};
 use crate::values::ValuePool;
 use crate::worker_thread::{WorkerError, WorkerSetup, WorkerThread};
@@ -34,6 +40,12 @@ pub enum RunError {
     /// This process may not use the processors asked for.
     #[error("cannot run on the processors of --cpus: {0}")]
     Cpus(String),
+    /// The generator could not test itself.
+    #[error("the self-test failed: {0}")]
+    Selftest(String),
+    /// Ctrl-C, before there was anything to report.
+    #[error("interrupted before anything was measured")]
+    Interrupted,
     /// Keys could not be loaded.
     #[error("loading keys failed: {0}")]
     Load(String),
@@ -81,18 +93,35 @@ impl Fleet {
     /// # Errors
     /// When a connection cannot be made or a worker cannot work.
     pub fn start(plan: &Plan, pipeline_max: usize) -> Result<Self, RunError> {
-        let values = ValuePool::new(plan.workload.value_bytes, plan.workload.seed);
+        let workload = &plan.workload;
+        let values = ValuePool::new(&workload.values, workload.seed);
+        let frontier = workload
+            .operations
+            .draws(Verb::Insert)
+            .then(|| InsertFrontier::new(workload.keys, INSERT_WINDOW));
         let (intervals_sent, intervals) = sync_channel(INTERVAL_QUEUE);
         let mut workers = Vec::new();
         for number in 0..plan.threads {
             let sockets = (0..plan.connections_of(number))
                 .map(|_| Ok(Control::open(&plan.target, &plan.session)?.into_connection()?.into_owned()))
-                .collect::<Result<Vec<OwnedFd>, ControlError>>()?;
+                .collect::<Result<Vec<(OwnedFd, Option<TlsSession>)>, ControlError>>()?;
+            let seat = WorkerSeat { worker: u64::from(number), workers: u64::from(plan.threads) };
+            let mut generator =
+                Generator::new(workload, values.clone(), seat, frontier.clone(), plan.inserts_expected());
+            if let Some(trace) = &plan.trace {
+                generator.replay(TraceShare::new(
+                    Arc::clone(trace),
+                    seat.worker,
+                    seat.workers,
+                    workload.seed,
+                ));
+            }
             let position = usize::try_from(number).expect("threads are bounded");
             let setup = WorkerSetup {
                 cpu: plan.cpus.get(position % plan.cpus.len().max(1)).copied(),
                 sockets,
-                generator: Generator::new(&plan.workload, values.clone(), number),
+                generator,
+                verifies: workload.values.sealed,
                 pipeline_max,
                 intervals: intervals_sent.clone(),
             };

@@ -4,39 +4,110 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::keys::KeyPicker;
+use crate::insert_frontier::InsertFrontier;
+use crate::key_picker::{KeyPicker, WorkerSeat};
 use crate::limits::REQUEST_CLAIM;
 use crate::number::low_u32;
+use crate::operations::{OperationId, OperationTable, Verb};
 use crate::plan::Workload;
-use crate::requests::{Operation, RequestWriter};
+use crate::requests::{Draw, RequestWriter};
 use crate::rng::Rng;
+use crate::sizes::Sizes;
+use crate::trace::TraceShare;
 use crate::values::ValuePool;
 
 /// Writes the requests of one worker, one after the other. Allocates nothing per request.
 #[derive(Clone, Debug)]
 pub struct Generator {
+    operations: Arc<OperationTable>,
     writer: RequestWriter,
     picker: KeyPicker,
     rng: Rng,
-    /// A draw of 32 bits below this is a SET.
-    set_below: u64,
+    scan_keys: Sizes,
+    /// Keys of the space at the start; inserts come after them.
+    key_count: u64,
+    /// First key number that has no key of its own.
+    key_limit: u64,
+    frontier: Option<InsertFrontier>,
+    /// Version of the next value: the worker above, a count below.
+    version: u64,
     /// Keys still to be loaded, in order; `None` in a measured phase.
     loading: Option<Range<u64>>,
+    /// The recorded requests to send, in place of drawn ones.
+    replay: Option<TraceShare>,
+}
+
+/// A request that was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its kind.
+    pub operation: OperationId,
+    /// Its key.
+    pub key: u64,
 }
 
 impl Generator {
-    /// The generator of worker `worker`.
+    /// The generator of one worker. A workload that inserts needs the frontier that all workers share.
     #[must_use]
-    pub fn new(workload: &Workload, values: ValuePool, worker: u32) -> Self {
-        let weights = u64::from(workload.ratio.set) + u64::from(workload.ratio.get);
-        assert!(weights > 0, "one kind of request has a weight");
+    pub fn new(
+        workload: &Workload,
+        values: ValuePool,
+        seat: WorkerSeat,
+        frontier: Option<InsertFrontier>,
+        inserts_expected: u64,
+    ) -> Self {
+        let format = &workload.key_format;
+        let key_limit = if frontier.is_some() { format.capacity() } else { workload.keys };
         Self {
-            writer: RequestWriter::new(&workload.key_format, workload.keys, values),
-            picker: KeyPicker::new(workload.distribution, workload.keys, workload.seed),
-            rng: Rng::new(workload.seed, u64::from(worker)),
-            set_below: (u64::from(workload.ratio.set) << 32) / weights,
+            operations: Arc::clone(&workload.operations),
+            writer: RequestWriter::new(
+                format,
+                key_limit,
+                values,
+                workload.ttl_ms.clone(),
+                workload.commands.clone(),
+                workload.scan_keys.max(),
+            ),
+            picker: KeyPicker::new(
+                workload.distribution,
+                workload.keys,
+                workload.seed,
+                seat,
+                frontier.clone(),
+                inserts_expected,
+            ),
+            rng: Rng::new(workload.seed, seat.worker),
+            scan_keys: workload.scan_keys.clone(),
+            key_count: workload.keys,
+            key_limit,
+            frontier,
+            version: seat.worker << VERSION_COUNT_BITS,
             loading: None,
+            replay: None,
         }
+    }
+
+    /// Sends recorded requests from now on, in place of drawn ones.
+    pub fn replay(&mut self, share: TraceShare) {
+        self.replay = Some(share);
+    }
+
+    /// The connection that the next request must go to, where that is not free.
+    #[must_use]
+    pub fn pinned_connection(&self, connections: usize) -> Option<usize> {
+        self.replay.as_ref()?.connection(connections)
+    }
+
+    /// The kinds of requests.
+    #[must_use]
+    pub fn operations(&self) -> Arc<OperationTable> {
+        Arc::clone(&self.operations)
+    }
+
+    /// Where the numbers of inserted keys come from.
+    #[must_use]
+    pub fn frontier(&self) -> Option<InsertFrontier> {
+        self.frontier.clone()
     }
 
     /// Writes the keys of a range from now on; `None` goes back to drawing.
@@ -50,20 +121,58 @@ impl Generator {
         self.writer.request_bytes_max()
     }
 
-    /// Appends the next request, or gives nothing when all keys are loaded.
-    pub fn write_next(&mut self, out: &mut Vec<u8>) -> Option<Operation> {
+    /// Appends the next request, or gives nothing when all keys are loaded or no new key is left.
+    pub fn write_next(&mut self, out: &mut Vec<u8>) -> Option<Written> {
+        if let Some(replay) = &mut self.replay {
+            let number = replay.write_next(out)?;
+            return Some(Written { operation: self.operations.of(Verb::Command(number)), key: 0 });
+        }
         let word = self.rng.next_u64();
         let (operation, key) = match &mut self.loading {
-            Some(keys) => (Operation::Set, keys.next()?),
+            Some(keys) => (self.operations.of(Verb::Set), keys.next()?),
             None => {
-                let operation = if word >> 32 < self.set_below { Operation::Set } else { Operation::Get };
-                (operation, self.picker.pick(&mut self.rng))
+                let operation = self.operations.draw(low_u32(word >> 32));
+                let key = match (&self.frontier, self.operations.get(operation).verb) {
+                    (Some(frontier), Verb::Insert) => {
+                        let key = frontier.take();
+                        if key >= self.key_limit {
+                            return None;
+                        }
+                        key
+                    }
+                    _ => self.picker.pick(&mut self.rng),
+                };
+                (operation, key)
             }
         };
-        self.writer.write(out, operation, key, low_u32(word));
-        Some(operation)
+        let verb = self.operations.get(operation).verb;
+        let key = self.write(out, verb, key, low_u32(word));
+        Some(Written { operation, key })
+    }
+
+    /// Appends the write of a read-modify-write whose read was answered.
+    pub fn write_second_half(&mut self, out: &mut Vec<u8>, key: u64) {
+        let word = low_u32(self.rng.next_u64());
+        self.write(out, Verb::RmwWrite, key, word);
+    }
+
+    /// Appends a request and returns its (first) key.
+    fn write(&mut self, out: &mut Vec<u8>, verb: Verb, key: u64, word: u32) -> u64 {
+        let scan_keys = match verb {
+            Verb::Scan => (self.scan_keys.pick(word) as u64).min(self.key_count),
+            _ => 1,
+        };
+        // A scan near the end of the key space begins earlier, so that all its keys are there.
+        let last = self.frontier.as_ref().map_or(self.key_count, InsertFrontier::acknowledged);
+        let key = if verb == Verb::Scan { key.min(last - scan_keys) } else { key };
+        self.version += 1;
+        self.writer.write(out, &Draw { verb, key, scan_keys, version: self.version, word });
+        key
     }
 }
+
+/// A worker writes fewer values than this many bits count.
+const VERSION_COUNT_BITS: u32 = 48;
 
 /// The keys that worker `worker` of `workers` loads: together all, none twice.
 #[must_use]
@@ -114,30 +223,49 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Ratio;
-    use crate::keys::{KeyDistribution, KeyFormat};
+    use crate::plan::tests::workload;
 
-    fn generator(set: u32, get: u32, worker: u32) -> Generator {
-        let workload = Workload {
-            ratio: Ratio { set, get },
-            keys: 1000,
-            distribution: KeyDistribution::Uniform,
-            key_format: KeyFormat::new("key:", 16, 1000).unwrap(),
-            key_prefix: "key:".to_owned(),
-            value_bytes: 8,
-            seed: 42,
-        };
-        Generator::new(&workload, ValuePool::new(8, 42), worker)
+    fn generator(set: u32, get: u32, worker: u64) -> Generator {
+        generator_of(&format!("--keys 1000 --value-size 8 --ratio {set}:{get}"), worker)
+    }
+
+    fn generator_of(line: &str, worker: u64) -> Generator {
+        let workload = workload(line);
+        let values = ValuePool::new(&workload.values, 42);
+        let inserts = workload.operations.draws(Verb::Insert);
+        let frontier = inserts.then(|| InsertFrontier::new(workload.keys, 64));
+        Generator::new(&workload, values, WorkerSeat { worker, workers: 3 }, frontier, 0)
     }
 
     fn sets_of(generator: &mut Generator, draws: u32) -> u32 {
         let mut out = Vec::new();
+        let set = generator.operations.of(Verb::Set);
         (0..draws)
             .map(|_| {
                 out.clear();
-                u32::from(generator.write_next(&mut out) == Some(Operation::Set))
+                u32::from(generator.write_next(&mut out).unwrap().operation == set)
             })
             .sum()
+    }
+
+    #[test]
+    fn inserts_name_new_keys_until_none_is_left() {
+        let mut generator = generator_of("--keys 990 --key-size 7 --value-size 8 --mix insert=1", 0);
+        let mut out = Vec::new();
+        let keys: Vec<u64> =
+            std::iter::from_fn(|| generator.write_next(&mut out)).map(|one| one.key).collect();
+        assert_eq!(keys, (990..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_scan_near_the_end_stays_within_the_keys() {
+        let mut generator = generator_of("--keys 10 --mix scan=1 --scan-keys 1..100", 0);
+        for _ in 0..1000 {
+            let mut out = Vec::new();
+            generator.write_next(&mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(!text.contains("000000000010"), "{text}");
+        }
     }
 
     #[test]
@@ -168,8 +296,8 @@ mod tests {
             let mut generator = generator(0, 1, 0);
             generator.load(Some(load_share(1000, worker, 3)));
             let mut out = Vec::new();
-            while let Some(operation) = generator.write_next(&mut out) {
-                assert_eq!(operation, Operation::Set);
+            while let Some(written_one) = generator.write_next(&mut out) {
+                assert_eq!(written_one.operation, generator.operations.of(Verb::Set));
                 written.push(String::from_utf8_lossy(&out[18..34]).into_owned());
                 out.clear();
             }

@@ -23,6 +23,12 @@ pub const KEY_BYTES_MAX: usize = 4096;
 pub const VALUE_BYTES_MAX: usize = 512 << 20;
 /// Random bytes that values are cut from, before the length of one value is added.
 pub const VALUE_POOL_BYTES: usize = 256 << 10;
+/// Inserts that may be made while an earlier one has no answer, before it is no longer waited for.
+pub const INSERT_WINDOW: u64 = 1 << 22;
+/// Memory of one trace.
+pub const TRACE_BYTES_MAX: usize = 8 << 30;
+/// Keys of one scan.
+pub const SCAN_KEYS_MAX: usize = 10_000;
 /// Highest rate that can be asked for, in requests per second.
 pub const RATE_MAX: f64 = 100_000_000.0;
 /// Longest latency a histogram holds, one hour in nanoseconds. Longer ones are clipped and counted.
@@ -59,6 +65,10 @@ pub const REQUEST_CLAIM: u64 = 64;
 pub const CONTROL_TIMEOUT_S: u64 = 10;
 /// Longest answer on the control connection.
 pub const CONTROL_REPLY_BYTES_MAX: usize = 16 << 20;
+/// Fewest runs on a side of a comparison, whatever the level: below, no exact test reaches 0.05.
+pub const GROUP_RUNS_MIN: usize = 4;
+/// Most runs on a side of a comparison: the exact tests count all ways to deal them out.
+pub const GROUP_RUNS_MAX: usize = 100;
 
 const _: () = assert!(RECV_BUFFERS_MIN.is_power_of_two() && RECV_BUFFERS_MAX.is_power_of_two());
 const _: () = assert!(REPLY_BYTES_MAX > VALUE_BYTES_MAX);

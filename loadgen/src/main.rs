@@ -7,10 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Parser as _;
-use loadgen::cli::{Cli, Command, hints};
+use loadgen::audit::{AuditPlan, AuditVerdict};
+use loadgen::audit_command;
+use loadgen::cli::{AuditArgs, Cli, Command, SelftestArgs, hints};
+use loadgen::exploration::{self, SweepAxis};
 use loadgen::plan::Plan;
-use loadgen::report::Report;
-use loadgen::{run, summary};
+use loadgen::report::{Report, write_json};
+use loadgen::search::SearchOptions;
+use loadgen::slo::Slo;
+use loadgen::verdict::{MISS_LIMIT, WRONG_ANSWERS};
+use loadgen::{report_commands, run, selftest, summary};
 
 fn main() -> ExitCode {
     let argv: Vec<String> = std::env::args().collect();
@@ -25,9 +31,24 @@ fn main() -> ExitCode {
         Command::Load(arguments) => {
             Plan::for_load(*arguments).map_err(Failure::Usage).and_then(|plan| make(&plan, argv))
         }
-        Command::Show(arguments) => {
-            Report::read(&arguments.file).map_err(Failure::Run).and_then(|report| print(&report))
+        Command::Replay(arguments) => arguments
+            .read()
+            .map_err(Failure::Run)
+            .and_then(|trace| Plan::for_replay(&arguments, trace).map_err(Failure::Usage))
+            .and_then(|plan| make(&plan, argv)),
+        Command::Selftest(arguments) => {
+            selftest_plan(&arguments).map_err(Failure::Usage).and_then(|plan| run_selftest(&plan, &arguments))
         }
+        Command::Search(arguments) => exploration::search_plan(*arguments)
+            .map_err(Failure::Usage)
+            .and_then(|(plan, options, slo)| search(&plan, &options, &slo, &argv)),
+        Command::Sweep(arguments) => exploration::sweep_plan(*arguments)
+            .map_err(Failure::Usage)
+            .and_then(|(plan, axis)| sweep(&plan, &axis, &argv)),
+        Command::Audit(arguments) => audit_command::plan(&arguments)
+            .map_err(Failure::Usage)
+            .and_then(|plan| audit(plan, &arguments, argv)),
+        on_reports => return work_on_reports(on_reports, argv),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,13 +60,52 @@ fn main() -> ExitCode {
             complain(&format!("error: {text}"));
             ExitCode::from(2)
         }
+        Err(Failure::Broken(text)) => {
+            complain(&format!("FAILED: {text}"));
+            ExitCode::from(3)
+        }
+        Err(Failure::Inconclusive(text)) => {
+            complain(&format!("INCONCLUSIVE: {text}"));
+            ExitCode::from(4)
+        }
     }
 }
 
-/// Exit 1: the run failed. Exit 2: it was asked for wrongly.
+/// The subcommands that make no run of their own. Exit 1: something failed; 3 and 4 are verdicts.
+fn work_on_reports(command: Command, argv: Vec<String>) -> ExitCode {
+    let result = match command {
+        Command::Show(arguments) => report_commands::show(&arguments),
+        Command::Export(arguments) => report_commands::export(&arguments),
+        Command::Compare(arguments) => report_commands::compare_command(&arguments, argv),
+        Command::Noise(arguments) => report_commands::noise(&arguments, argv),
+        Command::Matrix(arguments) => watch_signals()
+            .map_err(|error| format!("cannot watch signals: {error}"))
+            .and_then(|interrupt| report_commands::matrix(&arguments.command, argv, &interrupt)),
+        Command::Schema => report_commands::schema(),
+        Command::Run(_)
+        | Command::Load(_)
+        | Command::Replay(_)
+        | Command::Selftest(_)
+        | Command::Search(_)
+        | Command::Sweep(_)
+        | Command::Audit(_) => unreachable!("these are runs"),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(text) => {
+            complain(&format!("error: {text}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Exit 1: the run failed. Exit 2: it was asked for wrongly. Exit 3: a limit that the user set does not hold, or an
+/// answer was wrong. Exit 4: nothing can be said.
 enum Failure {
     Run(String),
     Usage(String),
+    Broken(String),
+    Inconclusive(String),
 }
 
 fn make(plan: &Plan, argv: Vec<String>) -> Result<(), Failure> {
@@ -59,7 +119,83 @@ fn make(plan: &Plan, argv: Vec<String>) -> Result<(), Failure> {
     if let Some(path) = &plan.out {
         write(&report, path)?;
     }
-    print(&report)
+    print(&report)?;
+    let breaks =
+        |reason: &&loadgen::report::Reason| [WRONG_ANSWERS, MISS_LIMIT].contains(&reason.code.as_str());
+    match report.validity.reasons.iter().find(breaks) {
+        Some(reason) => Err(Failure::Broken(reason.text.clone())),
+        None => Ok(()),
+    }
+}
+
+/// The plan of a run that goes nowhere else: only its load counts.
+fn selftest_plan(arguments: &SelftestArgs) -> Result<Plan, String> {
+    Plan::for_selftest(arguments.load.clone())
+}
+
+fn run_selftest(plan: &Plan, arguments: &SelftestArgs) -> Result<(), Failure> {
+    let interrupt =
+        watch_signals().map_err(|error| Failure::Run(format!("cannot watch signals: {error}")))?;
+    let pipelines = if arguments.pipeline.is_empty() { vec![1, 16] } else { arguments.pipeline.clone() };
+    let mut all = Vec::new();
+    for pipeline in pipelines {
+        let plan = plan.with_pipeline(pipeline).map_err(Failure::Usage)?;
+        let figures = selftest::measure(&plan, arguments.duration, &interrupt)
+            .map_err(|error| Failure::Run(error.to_string()))?;
+        print_text(&selftest::describe(&figures))?;
+        all.push(figures);
+    }
+    if let Some(path) = &arguments.out {
+        write_json(&all, path).map_err(|error| {
+            Failure::Run(format!("cannot write the figures to {}: {error}", path.display()))
+        })?;
+    }
+    Ok(())
+}
+
+fn search(plan: &Plan, options: &SearchOptions, slo: &[Slo], argv: &[String]) -> Result<(), Failure> {
+    let interrupt =
+        watch_signals().map_err(|error| Failure::Run(format!("cannot watch signals: {error}")))?;
+    let report = exploration::run_search(plan, options, slo, argv, &interrupt)
+        .map_err(|error| Failure::Run(error.to_string()))?;
+    if let Some(path) = &plan.out {
+        write(&report, path)?;
+    }
+    print(&report)?;
+    let Some(outcome) = &report.search else { return Ok(()) };
+    print_text(&exploration::describe_search(outcome))?;
+    match outcome.knee_ops_s {
+        Some(_) => Ok(()),
+        None => Err(Failure::Broken("no rate kept the limits".to_owned())),
+    }
+}
+
+fn sweep(plan: &Plan, axis: &SweepAxis, argv: &[String]) -> Result<(), Failure> {
+    let interrupt =
+        watch_signals().map_err(|error| Failure::Run(format!("cannot watch signals: {error}")))?;
+    let report = exploration::run_sweep(plan, axis, argv, &interrupt)
+        .map_err(|error| Failure::Run(error.to_string()))?;
+    if let Some(path) = &plan.out {
+        write(&report, path)?;
+    }
+    report.sweep.as_ref().map_or(Ok(()), |outcome| print_text(&exploration::describe_sweep(outcome)))
+}
+
+fn audit(plan: AuditPlan, arguments: &AuditArgs, argv: Vec<String>) -> Result<(), Failure> {
+    let interrupt =
+        watch_signals().map_err(|error| Failure::Run(format!("cannot watch signals: {error}")))?;
+    let report = audit_command::execute(plan, arguments.live, argv, &interrupt).map_err(Failure::Run)?;
+    if let Some(path) = &arguments.out {
+        write_json(&report, path).map_err(|error| {
+            Failure::Run(format!("cannot write the report to {}: {error}", path.display()))
+        })?;
+    }
+    print_text(&audit_command::describe(&report))?;
+    match report.verdict {
+        AuditVerdict::Held => Ok(()),
+        AuditVerdict::Broken | AuditVerdict::Unavailable => Err(Failure::Broken(report.text)),
+        AuditVerdict::Inconclusive => Err(Failure::Inconclusive(report.text)),
+    }
 }
 
 /// The first Ctrl-C (or SIGTERM) sets the flag, the second ends the process.
@@ -84,8 +220,12 @@ fn write(report: &Report, path: &Path) -> Result<(), Failure> {
 }
 
 fn print(report: &Report) -> Result<(), Failure> {
+    print_text(&summary::describe(report))
+}
+
+fn print_text(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(summary::describe(report).as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         // `loadgen show FILE | head` is no failure.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Run(error.to_string())),
         _ => Ok(()),

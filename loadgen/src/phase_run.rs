@@ -3,13 +3,16 @@
 //! A request belongs to the window in which it started (in an open loop: was meant to start), whenever its reply
 //! comes. It knows no socket and no clock: times are given.
 
+use std::sync::Arc;
+
 use resp::{ReplyHead, ReplyKind};
 
+use crate::answer_check::check_answer;
 use crate::connection::Outstanding;
 use crate::error_counts::kind;
 use crate::limits::INTERVAL_NS;
+use crate::operations::{OperationTable, Verb};
 use crate::phase::{Phase, PhasePace, WorkerUsage};
-use crate::requests::Operation;
 use crate::series::Interval;
 use crate::tally::{LATE_NS, Tally};
 
@@ -36,6 +39,7 @@ pub struct PhaseRun {
     pub usage: WorkerUsage,
     /// The worker's figures at the start of the window, once it has come.
     pub usage_start: Option<UsageStart>,
+    operations: Arc<OperationTable>,
 }
 
 /// A worker's figures at one moment.
@@ -54,11 +58,12 @@ pub struct UsageStart {
 impl PhaseRun {
     /// A phase about to begin.
     #[must_use]
-    pub fn new(phase: Phase) -> Self {
+    pub fn new(phase: Phase, operations: Arc<OperationTable>) -> Self {
         Self {
             interval_end_ns: phase.window_start_ns.saturating_add(INTERVAL_NS),
             phase,
-            tally: Tally::default(),
+            tally: Tally::new(&operations),
+            operations,
             interval: Interval::new(0),
             has_begun: false,
             ended: false,
@@ -172,48 +177,84 @@ impl PhaseRun {
         };
     }
 
-    /// Counts one measured request and its reply.
-    pub fn count(&mut self, request: Outstanding, head: &ReplyHead, input: &[u8], now: u64) {
-        let tally = &mut self.tally;
-        let is_success = match (request.operation, head.kind) {
-            (_, ReplyKind::Error | ReplyKind::BulkError) => {
-                tally.errors.record_reply(&input[head.body.clone()]);
-                false
-            }
-            (Operation::Set, ReplyKind::Simple) => true,
-            (Operation::Get, ReplyKind::Bulk) => {
-                tally.hits += 1;
-                true
-            }
-            (Operation::Get, ReplyKind::Null) => {
-                tally.misses += 1;
-                true
-            }
-            (operation, kind) => {
-                let text = format!("{} answered with a reply of type {kind:?}", operation.name());
-                tally.errors.record(kind::UNEXPECTED_REPLY, text.as_bytes(), 1);
-                false
-            }
-        };
-        tally.last_reply_ns = now;
-        if !is_success {
+    /// Counts one measured request and its reply. True: the second half of a read-modify-write is to follow.
+    pub fn count(&mut self, request: Outstanding, head: &ReplyHead, input: &[u8], now: u64) -> bool {
+        let operations = Arc::clone(&self.operations);
+        let operation = operations.get(request.operation);
+        self.tally.last_reply_ns = now;
+        if !self.is_success(operation.verb, &operation.name, head, input) {
             self.interval.errors += 1;
-            return;
+            return false;
+        }
+        match operation.verb {
+            Verb::ReadModifyWrite => {
+                self.record(&request, operations.of(Verb::RmwRead).index(), request.sent_ns, now);
+                return true;
+            }
+            Verb::RmwWrite => {
+                self.record(&request, request.operation.index(), request.sent_ns, now);
+                let whole = operations.of(Verb::ReadModifyWrite).index();
+                self.record(&request, whole, request.begun_ns, now);
+            }
+            _ => self.record(&request, request.operation.index(), request.sent_ns, now),
         }
         self.interval.operations += 1;
-        let service_ns = now.saturating_sub(request.sent_ns);
-        let operation = &mut tally.operations[request.operation.index()];
-        operation.service.record(service_ns);
+        false
+    }
+
+    fn is_success(&mut self, verb: Verb, name: &str, head: &ReplyHead, input: &[u8]) -> bool {
+        let tally = &mut self.tally;
+        match (verb, head.kind) {
+            (_, ReplyKind::Error | ReplyKind::BulkError) => {
+                tally.errors.record_reply(&input[head.body.clone()]);
+                return false;
+            }
+            (Verb::Get | Verb::ReadModifyWrite | Verb::Command(_), ReplyKind::Bulk) => tally.hits += 1,
+            (Verb::Get | Verb::ReadModifyWrite | Verb::Command(_), ReplyKind::Null) => tally.misses += 1,
+            (Verb::Set | Verb::Insert | Verb::RmwWrite, ReplyKind::Simple)
+            | (Verb::Delete, ReplyKind::Integer)
+            | (Verb::Scan, ReplyKind::Array)
+            | (Verb::Command(_), _) => {}
+            (_, kind) => {
+                let text = format!("{name} answered with a reply of type {kind:?}");
+                tally.errors.record(kind::UNEXPECTED_REPLY, text.as_bytes(), 1);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Records the latencies of one operation that was begun by a send at `sent_ns`.
+    fn record(&mut self, request: &Outstanding, place: usize, sent_ns: u64, now: u64) {
+        let service_ns = now.saturating_sub(sent_ns);
+        let figures = &mut self.tally.operations[place];
+        figures.service.record(service_ns);
+        let mut latency_ns = service_ns;
+        let is_whole = !figures.is_part;
         if matches!(self.phase.pace, PhasePace::Open(_)) {
-            let corrected_ns = now.saturating_sub(request.intended_ns);
-            let slip_ns = request.sent_ns.saturating_sub(request.intended_ns);
-            operation.corrected.record(corrected_ns);
-            tally.slip.record(slip_ns);
-            tally.late += u64::from(slip_ns > LATE_NS);
-            self.interval.latency.record(corrected_ns);
-            self.interval.slip.record(slip_ns);
-        } else {
-            self.interval.latency.record(service_ns);
+            latency_ns = now.saturating_sub(request.intended_ns);
+            let slip_ns = sent_ns.saturating_sub(request.intended_ns);
+            figures.corrected.record(latency_ns);
+            figures.slip.record(slip_ns);
+            if is_whole {
+                self.tally.late += u64::from(slip_ns > LATE_NS);
+                self.interval.slip.record(slip_ns);
+            }
+        }
+        if is_whole {
+            self.interval.latency.record(latency_ns);
+        }
+    }
+
+    /// Looks into the answer to a read of sealed values.
+    pub fn verify(&mut self, request: &Outstanding, head: &ReplyHead, input: &[u8]) {
+        let verb = self.operations.get(request.operation).verb;
+        let Some(outcome) = check_answer(verb, request.key, head, input) else { return };
+        let tally = &mut self.tally;
+        tally.checked += outcome.checked;
+        if let Some(bad) = outcome.bad {
+            tally.bad += 1;
+            tally.bad_example.get_or_insert_with(|| bad.to_string());
         }
     }
 }
@@ -225,12 +266,13 @@ const INTERRUPTED_DRAIN_NS: u64 = 1_000_000_000;
 mod tests {
     use super::*;
     use crate::generator::Budget;
+    use crate::rate_curve::RateCurve;
     use crate::schedule::{Arrival, Schedule};
 
     const WINDOW_NS: u64 = 10 * INTERVAL_NS;
 
     fn run(pace: PhasePace) -> PhaseRun {
-        PhaseRun::new(Phase {
+        let phase = Phase {
             pace,
             pipeline: 1,
             start_ns: 100,
@@ -239,18 +281,44 @@ mod tests {
             drain_ns: 50,
             budget: Budget::unlimited(),
             series: true,
-        })
+        };
+        PhaseRun::new(phase, table())
+    }
+
+    fn table() -> Arc<OperationTable> {
+        let mix = crate::operations::parse_mix("set=1,get=1,rmw=1,scan=1,del=1").unwrap();
+        Arc::new(OperationTable::new(&mix).unwrap())
     }
 
     fn open() -> PhaseRun {
         // One start every millisecond from 0.
-        run(PhasePace::Open(Schedule::new(Arrival::Constant, 1000.0, 0, 0, 1, 0)))
+        run(PhasePace::Open(Schedule::new(Arrival::Constant, RateCurve::constant(1000.0), 0, 0, 1, 0)))
     }
 
-    fn settle(run: &mut PhaseRun, operation: Operation, kind: ReplyKind, now: u64) {
-        let request = Outstanding { intended_ns: 1_000, sent_ns: 3_000, operation, measured: true };
+    fn settle(run: &mut PhaseRun, verb: Verb, kind: ReplyKind, now: u64) -> bool {
+        let new = Outstanding::new(table().of(verb), 0, 1_000, true);
+        let request = Outstanding { sent_ns: 3_000, begun_ns: 2_000, ..new };
         let head = ReplyHead { kind, consumed: 5, body: 1..3, value: 0 };
-        run.count(request, &head, b"-NO\r\n", now);
+        run.count(request, &head, b"-NO\r\n", now)
+    }
+
+    #[test]
+    fn a_read_modify_write_is_one_operation_and_its_halves_are_counted_apart() {
+        let mut run = open();
+        assert!(settle(&mut run, Verb::ReadModifyWrite, ReplyKind::Bulk, 4_000));
+        assert_eq!((run.tally.successes(), run.interval.operations), (0, 0));
+        assert!(!settle(&mut run, Verb::RmwWrite, ReplyKind::Simple, 9_000));
+        assert_eq!((run.tally.successes(), run.interval.operations, run.tally.hits), (1, 1, 1));
+        let figures = |verb| &run.tally.operations[table().of(verb).index()];
+        let near = |got: u64, want: u64| assert!(got.abs_diff(want) <= want / 500, "{got} instead of {want}");
+        near(figures(Verb::RmwRead).service.max(), 1_000);
+        near(figures(Verb::RmwWrite).service.max(), 6_000);
+        near(figures(Verb::ReadModifyWrite).service.max(), 7_000);
+        near(figures(Verb::ReadModifyWrite).corrected.max(), 8_000);
+        assert!(
+            !settle(&mut run, Verb::ReadModifyWrite, ReplyKind::Error, 4_000),
+            "nothing follows an error"
+        );
     }
 
     #[test]
@@ -280,27 +348,27 @@ mod tests {
     #[test]
     fn latency_counts_from_the_intended_start_in_an_open_loop_only() {
         let mut open = open();
-        settle(&mut open, Operation::Get, ReplyKind::Bulk, 10_000);
-        let figures = &open.tally.operations[Operation::Get.index()];
+        settle(&mut open, Verb::Get, ReplyKind::Bulk, 10_000);
+        let figures = &open.tally.operations[table().of(Verb::Get).index()];
         let near =
             |got: u64, want: u64| assert!(got.abs_diff(want) <= want / 1000, "{got} instead of {want}");
         near(figures.service.max(), 7_000);
         near(figures.corrected.max(), 9_000);
-        near(open.tally.slip.max(), 2_000);
+        near(figures.slip.max(), 2_000);
         let mut closed = run(PhasePace::Closed);
-        settle(&mut closed, Operation::Set, ReplyKind::Simple, 10_000);
-        let figures = &closed.tally.operations[Operation::Set.index()];
+        settle(&mut closed, Verb::Set, ReplyKind::Simple, 10_000);
+        let figures = &closed.tally.operations[table().of(Verb::Set).index()];
         assert_eq!((figures.service.count(), figures.corrected.count()), (1, 0));
-        assert_eq!(closed.tally.slip.count(), 0);
+        assert_eq!(figures.slip.count(), 0);
     }
 
     #[test]
     fn replies_of_wrong_types_are_errors() {
         let mut run = run(PhasePace::Closed);
-        settle(&mut run, Operation::Set, ReplyKind::Bulk, 5_000);
-        settle(&mut run, Operation::Get, ReplyKind::Integer, 5_000);
-        settle(&mut run, Operation::Get, ReplyKind::Error, 5_000);
-        settle(&mut run, Operation::Get, ReplyKind::Null, 5_000);
+        settle(&mut run, Verb::Set, ReplyKind::Bulk, 5_000);
+        settle(&mut run, Verb::Get, ReplyKind::Integer, 5_000);
+        settle(&mut run, Verb::Get, ReplyKind::Error, 5_000);
+        settle(&mut run, Verb::Get, ReplyKind::Null, 5_000);
         assert_eq!(run.tally.errors.by_kind()[kind::UNEXPECTED_REPLY].count, 2);
         assert_eq!(run.tally.errors.by_kind()["NO"].count, 1);
         assert_eq!((run.tally.successes(), run.tally.misses, run.tally.hits), (1, 1, 0));

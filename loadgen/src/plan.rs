@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cli::{
-    DistributionName, Live, LoadArgs, LoadShape, Rate, Ratio, RunArgs, TargetArgs, WorkloadArgs,
-};
-use crate::keys::{KeyDistribution, KeyFormat};
+use crate::cli::{Live, LoadArgs, LoadShape, ReplayArgs, RunArgs, Speed, TargetArgs};
+use crate::cli_values::Rate;
 use crate::limits::{
-    CONNECTIONS_MAX, KEY_BYTES_MAX, KEYS_MAX, OUTSTANDING_BYTES_MAX, OUTSTANDING_MAX, PIPELINE_MAX, RATE_MAX,
-    THREADS_MAX, VALUE_BYTES_MAX,
+    CONNECTIONS_MAX, OUTSTANDING_BYTES_MAX, OUTSTANDING_MAX, PIPELINE_MAX, RATE_MAX, THREADS_MAX,
 };
-use crate::report::{Config, Mode, TargetConfig, WorkloadConfig};
+use crate::operations::Verb;
+pub use crate::plan_workload::Workload;
+use crate::rate_curve::RateCurve;
+use crate::report::{Config, Mode, TargetConfig};
 use crate::schedule::Arrival;
 use crate::target::{PORT_DEFAULT, Target};
+use crate::tls::{TlsClient, TlsOptions};
+use crate::trace::Trace;
 
 /// How a connection introduces itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,36 +32,22 @@ pub struct Session {
     pub db: u32,
 }
 
-/// What is sent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Workload {
-    /// Weights of the kinds of requests.
-    pub ratio: Ratio,
-    /// Keys in the key space.
-    pub keys: u64,
-    /// How keys are chosen.
-    pub distribution: KeyDistribution,
-    /// How keys are written.
-    pub key_format: KeyFormat,
-    /// Text before the key number.
-    pub key_prefix: String,
-    /// Length of a value.
-    pub value_bytes: usize,
-    /// Seed of all random choices.
-    pub seed: u64,
-}
-
 /// Who sets the pace.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Pace {
     /// Replies.
     Closed,
     /// A schedule of all workers together.
     Open {
-        /// Requests per second.
-        rate: f64,
+        /// Requests per second, over time.
+        curve: RateCurve,
         /// Spacing.
         arrival: Arrival,
+    },
+    /// The recorded times of a trace, so many times as fast.
+    Recorded {
+        /// The factor.
+        speed: f64,
     },
 }
 
@@ -109,6 +98,12 @@ pub struct Plan {
     pub prefill: bool,
     /// What is measured; nothing when only keys are loaded.
     pub measurement: Option<Measurement>,
+    /// The recorded requests, when they are not drawn.
+    pub trace: Option<Arc<Trace>>,
+    /// Whether the generator tests itself first.
+    pub selftest: bool,
+    /// Largest share of reads that may miss.
+    pub miss_limit: Option<f64>,
     /// Process of the server, when given.
     pub server_pid: Option<u32>,
     /// File of the report.
@@ -125,15 +120,9 @@ impl Plan {
     /// # Errors
     /// A sentence for the user, naming the option to change.
     pub fn for_run(arguments: RunArgs) -> Result<Self, String> {
-        let distribution = distribution(arguments.dist, arguments.theta)?;
         let measurement = measurement(&arguments)?;
-        let mut plan = Self::common(
-            arguments.target,
-            arguments.workload,
-            arguments.load,
-            distribution,
-            arguments.ratio,
-        )?;
+        let workload = Workload::for_run(&arguments)?;
+        let mut plan = Self::common(&arguments.target, workload, arguments.load)?;
         let outstanding = u64::from(plan.connections) * u64::from(measurement.pipeline);
         check(
             outstanding <= OUTSTANDING_MAX
@@ -142,12 +131,16 @@ impl Plan {
                 format!(
                     "{} connections with {} requests in flight each, of {} bytes, are too much memory: lower \
                      --connections, --pipeline or --value-size",
-                    plan.connections, measurement.pipeline, plan.workload.value_bytes
+                    plan.connections,
+                    measurement.pipeline,
+                    plan.workload.values.sizes.max()
                 )
             },
         )?;
         plan.prefill = arguments.prefill;
         plan.measurement = Some(measurement);
+        plan.selftest = arguments.selftest;
+        plan.miss_limit = arguments.miss_limit;
         plan.server_pid = arguments.server_pid;
         plan.out = arguments.out;
         plan.label = arguments.label;
@@ -160,29 +153,91 @@ impl Plan {
     /// # Errors
     /// A sentence for the user, naming the option to change.
     pub fn for_load(arguments: LoadArgs) -> Result<Self, String> {
-        let only_sets = Ratio { set: 1, get: 0 };
         let LoadArgs { target, workload, load, out, .. } = arguments;
-        let mut plan = Self::common(target, workload, load, KeyDistribution::Uniform, only_sets)?;
+        let mut plan = Self::common(&target, Workload::for_load(&workload)?, load)?;
         plan.prefill = true;
         plan.out = out;
         Ok(plan)
     }
 
-    fn common(
-        target: TargetArgs,
-        workload: WorkloadArgs,
-        load: LoadShape,
-        distribution: KeyDistribution,
-        ratio: Ratio,
-    ) -> Result<Self, String> {
-        let (address, target_is_default) = resolve(&target)?;
-        check((1..=KEYS_MAX).contains(&workload.keys), || format!("--keys goes from 1 to {KEYS_MAX}"))?;
-        check((1..=KEY_BYTES_MAX).contains(&workload.key_size), || {
-            format!("--key-size goes from 1 to {KEY_BYTES_MAX}")
+    /// The plan of `loadgen replay`.
+    ///
+    /// # Errors
+    /// A sentence for the user, naming the option to change.
+    pub fn for_replay(arguments: &ReplayArgs, trace: Trace) -> Result<Self, String> {
+        check(!trace.is_empty(), || {
+            format!("{} holds no request that can be replayed", arguments.file.display())
         })?;
-        check(workload.value_size <= VALUE_BYTES_MAX, || {
-            format!("--value-size goes from 0 to {VALUE_BYTES_MAX}")
+        check((1..=PIPELINE_MAX).contains(&arguments.pipeline), || {
+            format!("--pipeline goes from 1 to {PIPELINE_MAX}")
         })?;
+        let pace = match arguments.speed {
+            Speed::Max => Pace::Closed,
+            Speed::Times(speed) => Pace::Recorded { speed },
+        };
+        let mut plan = Self::common(&arguments.target, Workload::replayed(&trace)?, arguments.load.clone())?;
+        let outstanding = u64::from(plan.connections) * u64::from(arguments.pipeline);
+        check(outstanding * trace.request_bytes_max() as u64 <= OUTSTANDING_BYTES_MAX, || {
+            "long requests, many --connections and a deep --pipeline are too much memory: lower one"
+                .to_owned()
+        })?;
+        plan.measurement = Some(Measurement {
+            pipeline: arguments.pipeline,
+            pace,
+            warmup: Duration::ZERO,
+            stop: Stop::Requests(trace.len() as u64),
+            drain: arguments.drain,
+        });
+        plan.trace = Some(Arc::new(trace));
+        plan.out.clone_from(&arguments.out);
+        plan.label.clone_from(&arguments.label);
+        Ok(plan)
+    }
+
+    /// The plan of `loadgen selftest`: of no server but its own.
+    ///
+    /// # Errors
+    /// A sentence for the user, naming the option to change.
+    pub fn for_selftest(load: LoadShape) -> Result<Self, String> {
+        let nowhere = TargetArgs {
+            socket: Some(PathBuf::from("/")),
+            host: None,
+            port: None,
+            tls: false,
+            cacert: None,
+            cert: None,
+            key: None,
+            sni: None,
+            insecure: false,
+            pass: None,
+            user: None,
+            resp3: false,
+            db: 0,
+        };
+        Self::common(&nowhere, Workload::plain(), load)
+    }
+
+    /// The same with a closed loop of this depth.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn with_pipeline(&self, pipeline: u32) -> Result<Self, String> {
+        check((1..=PIPELINE_MAX).contains(&pipeline), || {
+            format!("--pipeline goes from 1 to {PIPELINE_MAX}")
+        })?;
+        let stop = Stop::After(Duration::from_secs(1));
+        let measurement = Measurement {
+            pipeline,
+            pace: Pace::Closed,
+            warmup: Duration::ZERO,
+            stop,
+            drain: Duration::from_secs(1),
+        };
+        Ok(Self { measurement: Some(measurement), ..self.clone() })
+    }
+
+    fn common(target: &TargetArgs, workload: Workload, load: LoadShape) -> Result<Self, String> {
+        let (address, target_is_default) = resolve(target)?;
         let connections = load.connections;
         check((1..=CONNECTIONS_MAX).contains(&connections), || {
             format!("--connections goes from 1 to {CONNECTIONS_MAX}")
@@ -194,26 +249,20 @@ impl Plan {
                 "--threads {threads} but --connections {connections}: each thread needs a connection of its own"
             )
         })?;
-        let key_format = KeyFormat::new(&workload.key_prefix, workload.key_size, workload.keys)?;
         Ok(Self {
             target: address,
             target_is_default,
-            session: session(&target)?,
-            workload: Workload {
-                ratio,
-                keys: workload.keys,
-                distribution,
-                key_format,
-                key_prefix: workload.key_prefix,
-                value_bytes: workload.value_size,
-                seed: workload.seed,
-            },
+            session: session(target)?,
+            workload,
             connections,
             threads: threads.min(connections),
             cpus: load.cpus.map(|list| list.0).unwrap_or_default(),
             live: load.live,
             prefill: false,
             measurement: None,
+            trace: None,
+            selftest: false,
+            miss_limit: None,
             server_pid: None,
             out: None,
             label: None,
@@ -232,10 +281,21 @@ impl Plan {
     #[must_use]
     pub fn config(&self) -> Config {
         let measurement = self.measurement.as_ref();
-        let pace = measurement.map_or(Pace::Closed, |measurement| measurement.pace);
-        let (mode, rate_target_ops_s, arrival) = match pace {
-            Pace::Closed => (Mode::Closed, None, None),
-            Pace::Open { rate, arrival } => (Mode::Open, Some(rate), Some(arrival)),
+        let mut workload_config = self.workload.config();
+        let (mode, rate_target_ops_s, arrival) = match measurement.map(|measurement| &measurement.pace) {
+            None | Some(Pace::Closed) => (Mode::Closed, None, None),
+            Some(Pace::Open { curve, arrival }) => {
+                if let (None, Some(details)) = (curve.single(), &mut workload_config.details) {
+                    details.rate_curve = Some(curve.to_string());
+                }
+                (Mode::Open, Some(curve.peak()), Some(*arrival))
+            }
+            Some(Pace::Recorded { speed }) => {
+                if let Some(details) = &mut workload_config.details {
+                    details.rate_curve = Some(format!("recorded times at {speed} times their speed"));
+                }
+                (Mode::Open, None, None)
+            }
         };
         let (duration_s, requests) = match measurement.map(|measurement| measurement.stop) {
             None => (None, None),
@@ -247,7 +307,7 @@ impl Plan {
             target: TargetConfig {
                 transport: self.target.transport().to_owned(),
                 addr: self.target.to_string(),
-                tls: false,
+                tls: self.target.is_tls(),
                 resp: if self.session.resp3 { 3 } else { 2 },
                 db: self.session.db,
             },
@@ -262,49 +322,32 @@ impl Plan {
             requests,
             seed: workload.seed,
             cpus: self.cpus.clone(),
-            workload: WorkloadConfig {
-                name: format!("set:get {}:{}", workload.ratio.set, workload.ratio.get),
-                mix: BTreeMap::from([
-                    ("GET".to_owned(), workload.ratio.get),
-                    ("SET".to_owned(), workload.ratio.set),
-                ]),
-                keys: workload.keys,
-                dist: workload.distribution,
-                key_prefix: workload.key_prefix.clone(),
-                key_bytes: workload.key_format.key_bytes() as u64,
-                value_bytes: workload.value_bytes as u64,
-            },
+            workload: workload_config,
         }
     }
 
-    const fn request_bytes_estimate(&self) -> u64 {
-        (self.workload.value_bytes + self.workload.key_format.key_bytes() + 64) as u64
+    /// Inserts that YCSB would expect of this run: it widens its scrambled key range by them.
+    #[must_use]
+    pub fn inserts_expected(&self) -> u64 {
+        match self.measurement.as_ref().map(|measurement| measurement.stop) {
+            Some(Stop::Requests(count)) => {
+                crate::number::floor_u64(count as f64 * self.workload.operations.share(Verb::Insert))
+            }
+            _ => 0,
+        }
+    }
+
+    fn request_bytes_estimate(&self) -> u64 {
+        self.workload.request_bytes_estimate() as u64
     }
 }
 
 /// The password of redis-cli's variable is used here too, so that it need not show in the list of processes.
-fn session(target: &TargetArgs) -> Result<Session, String> {
+pub(crate) fn session(target: &TargetArgs) -> Result<Session, String> {
     let pass = target.pass.clone().or_else(|| std::env::var("REDISCLI_AUTH").ok());
     check(target.user.is_none() || pass.is_some(), || "--user needs --pass".to_owned())?;
     Ok(Session { user: target.user.clone(), pass, resp3: target.resp3, db: target.db })
 }
-
-fn distribution(name: DistributionName, theta: Option<f64>) -> Result<KeyDistribution, String> {
-    match (name, theta) {
-        (DistributionName::Uniform, None) => Ok(KeyDistribution::Uniform),
-        (DistributionName::Uniform, Some(_)) => {
-            Err("--theta is the exponent of --dist zipf; with --dist uniform it means nothing".to_owned())
-        }
-        (DistributionName::Zipf, theta) => {
-            let theta = theta.unwrap_or(0.99);
-            check((0.0..=THETA_MAX).contains(&theta), || format!("--theta goes from 0 to {THETA_MAX}"))?;
-            Ok(KeyDistribution::Zipf { theta })
-        }
-    }
-}
-
-/// Beyond this one key gets nearly everything.
-const THETA_MAX: f64 = 10.0;
 
 fn measurement(arguments: &RunArgs) -> Result<Measurement, String> {
     check((1..=PIPELINE_MAX).contains(&arguments.pipeline), || {
@@ -312,35 +355,68 @@ fn measurement(arguments: &RunArgs) -> Result<Measurement, String> {
     })?;
     let stop = match (arguments.duration, arguments.requests) {
         (Some(duration), _) => Stop::After(duration),
+
         (None, Some(count)) => Stop::Requests(count),
-        (None, None) => Stop::After(Duration::from_secs(10)),
+        (None, None) => Stop::After(match &arguments.rate {
+            Rate::Steps { rates, each } => {
+                each.saturating_mul(u32::try_from(rates.len()).unwrap_or(u32::MAX))
+            }
+            _ => Duration::from_secs(10),
+        }),
     };
     check(stop != Stop::After(Duration::ZERO) && stop != Stop::Requests(0), || {
         "the measured window is empty: --duration and --requests must be above 0".to_owned()
     })?;
-    let pace = match arguments.rate {
+    let pace = match &arguments.rate {
         Rate::Max => {
             check(arguments.arrival == Arrival::Constant, || {
                 "--arrival needs --rate: in a closed loop requests start when replies come".to_owned()
             })?;
             Pace::Closed
         }
-        Rate::PerSecond(rate) => {
-            check(rate <= RATE_MAX, || format!("--rate goes up to {RATE_MAX}"))?;
-            Pace::Open { rate, arrival: arguments.arrival }
-        }
+        rate => Pace::Open { curve: curve(rate, arguments.warmup, stop)?, arrival: arguments.arrival },
     };
     let RunArgs { pipeline, warmup, drain, .. } = *arguments;
     Ok(Measurement { pipeline, pace, warmup, stop, drain })
 }
 
-fn resolve(arguments: &TargetArgs) -> Result<(Target, bool), String> {
+/// The rate over time from the start of the warm-up, which goes at the first rate.
+fn curve(rate: &Rate, warmup: Duration, stop: Stop) -> Result<RateCurve, String> {
+    let lead_s = warmup.as_secs_f64();
+    let window_s = match stop {
+        Stop::After(duration) => Some(duration.as_secs_f64()),
+        Stop::Requests(_) => None,
+    };
+    let curve = match rate {
+        Rate::Max => unreachable!("a closed loop has no rate"),
+        Rate::PerSecond(rate) => RateCurve::constant(*rate),
+        Rate::Ramp(first, last) => {
+            let window_s = window_s.ok_or("a ramp needs --duration: it goes over the whole window")?;
+            RateCurve::ramp(*first, *last, lead_s, window_s)
+        }
+        Rate::Steps { rates, each } => RateCurve::steps(rates, each.as_secs_f64(), lead_s),
+    };
+    check(curve.peak() <= RATE_MAX, || format!("--rate goes up to {RATE_MAX}"))?;
+    Ok(curve)
+}
+
+pub(crate) fn resolve(arguments: &TargetArgs) -> Result<(Target, bool), String> {
     match (&arguments.socket, &arguments.host, arguments.port) {
         (Some(path), _, _) => Ok((Target::Unix(path.clone()), false)),
-        (None, None, None) => Ok((Target::find_default(), true)),
+        (None, None, None) if !arguments.tls => Ok((Target::find_default(), true)),
         (None, host, port) => {
-            let target = Target::tcp(host.as_deref().unwrap_or("127.0.0.1"), port.unwrap_or(PORT_DEFAULT))?;
-            Ok((target, false))
+            let host = host.as_deref().unwrap_or("127.0.0.1");
+            let target = Target::tcp(host, port.unwrap_or(PORT_DEFAULT))?;
+            if !arguments.tls {
+                return Ok((target, false));
+            }
+            let options = TlsOptions {
+                cacert: arguments.cacert.as_deref(),
+                identity: arguments.cert.as_deref().zip(arguments.key.as_deref()),
+                insecure: arguments.insecure,
+            };
+            let client = TlsClient::new(arguments.sni.as_deref().unwrap_or(host), &options)?;
+            Ok((target.encrypted(client), false))
         }
     }
 }
@@ -350,20 +426,24 @@ fn default_threads() -> u32 {
     u32::try_from((processors / 2).clamp(1, 4)).expect("at most four")
 }
 
-fn check(holds: bool, sentence: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn check(holds: bool, sentence: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(sentence()) }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use clap::Parser;
 
-    fn plan(line: &str) -> Result<Plan, String> {
+    pub(crate) fn plan(line: &str) -> Result<Plan, String> {
         let cli = Cli::try_parse_from(format!("loadgen run -s /tmp/x {line}").split_whitespace()).unwrap();
         let Command::Run(arguments) = cli.command else { panic!("a run") };
         Plan::for_run(*arguments)
+    }
+
+    pub(crate) fn workload(line: &str) -> Workload {
+        plan(line).unwrap().workload
     }
 
     #[test]
@@ -391,6 +471,12 @@ mod tests {
             ("--rate 1g", "--rate"),
             ("--arrival poisson", "--arrival needs --rate"),
             ("--theta 0.5", "--theta"),
+            ("--dist uniform --hot 0.1:0.9", "--hot"),
+            ("--dist gaussian --stddev 0", "--stddev"),
+            ("--verify --value-size 16", "--verify needs values"),
+            ("--workload ycsb-a --key-size 30", "--key-size"),
+            ("--command {key}", "name of a command"),
+            ("--mix scan=1 --scan-keys 0", "--scan-keys"),
             ("--dist zipf --theta 11", "--theta"),
             ("-c 100000 -P 10000", "too much memory"),
             ("-c 1000 -P 100 --value-size 1M", "too much memory"),

@@ -12,13 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::error_counts::ErrorCount;
+use crate::exploration::SweepOutcome;
 use crate::keys::KeyDistribution;
 use crate::latency::LatencySummary;
+use crate::run_details::{VerifyOutcome, WorkloadDetails};
 use crate::schedule::Arrival;
+use crate::search::SearchOutcome;
+use crate::selftest::SelftestFigures;
 use crate::series::Series;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: &str = "1.0";
+pub const SCHEMA_VERSION: &str = "1.1";
 
 /// A whole report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +61,12 @@ pub struct Report {
     pub series: Option<Series>,
     /// Whether the figures can be trusted.
     pub validity: Validity,
+    /// The steps of a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchOutcome>,
+    /// The points of a sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepOutcome>,
     /// What the user should know although the figures stand.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -70,6 +80,10 @@ pub enum ReportKind {
     Run,
     /// Keys were loaded, nothing was measured.
     Load,
+    /// Many runs to find the highest rate that keeps its limits; the figures are those of the rate found.
+    Search,
+    /// Many runs over an axis; the figures are those of the fastest.
+    Sweep,
 }
 
 /// The program that measured.
@@ -87,6 +101,9 @@ pub struct Tool {
     pub rustc: Option<String>,
     /// `release` or `debug`.
     pub profile: String,
+    /// Instruction set that it was built for.
+    #[serde(default)]
+    pub target: Option<String>,
 }
 
 impl Tool {
@@ -100,6 +117,7 @@ impl Tool {
             git_dirty: option_env!("LOADGEN_GIT_DIRTY").map(|text| text == "true"),
             rustc: option_env!("LOADGEN_RUSTC").map(str::to_owned),
             profile: if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned(),
+            target: Some(format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)),
         }
     }
 }
@@ -175,8 +193,11 @@ pub struct WorkloadConfig {
     pub key_prefix: String,
     /// Length of a key.
     pub key_bytes: u64,
-    /// Length of a value.
+    /// Length of a value; the mean, where lengths vary.
     pub value_bytes: u64,
+    /// More about it; absent in reports of schema 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<WorkloadDetails>,
 }
 
 /// What was measured.
@@ -219,6 +240,8 @@ pub struct Server {
     pub persist_mode: Option<String>,
     /// When the log is synced: `always`, `everysec`, `no`.
     pub fsync_mode: Option<String>,
+    /// Both in one word: `none`, `snapshots`, `always`, `everysec`, `no`.
+    pub durability: Option<String>,
 }
 
 /// How the generator itself did in the measured window.
@@ -233,6 +256,9 @@ pub struct Client {
     pub cpu_us_per_op: Option<f64>,
     /// Each worker.
     pub per_thread: Vec<ClientThread>,
+    /// What the generator found about itself before the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selftest: Option<SelftestFigures>,
 }
 
 /// One worker of the generator.
@@ -291,6 +317,9 @@ pub struct Outcome {
     pub ops_by_type: BTreeMap<String, OperationOutcome>,
     /// Figures of all kinds together.
     pub all: AllOutcome,
+    /// What looking into the answers found; absent when nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<VerifyOutcome>,
 }
 
 /// Failed requests.
@@ -318,6 +347,9 @@ pub struct LatencyOutcome {
     pub corrected: Option<LatencySummary>,
     /// From the send to the reply.
     pub service: LatencySummary,
+    /// From the intended start to the send; absent in a closed loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slip: Option<LatencySummary>,
 }
 
 /// The histograms of all kinds together.
@@ -332,12 +364,30 @@ pub struct AllOutcome {
 }
 
 /// Whether the figures can be trusted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Validity {
     /// True when nothing speaks against them.
     pub ok: bool,
     /// What speaks against them.
     pub reasons: Vec<Reason>,
+    /// Everything that was looked at, with its figure and its limit.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+}
+
+/// One figure that decides whether a run is valid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// The code of the reason when it fails.
+    pub code: String,
+    /// What was measured; the unit is the last part of its name.
+    pub name: String,
+    /// The figure; null when it could not be measured.
+    pub value: Option<f64>,
+    /// The limit that the figure must keep.
+    pub limit: f64,
+    /// Whether it keeps it; a figure that could not be measured does.
+    pub ok: bool,
 }
 
 /// One reason against the figures.
@@ -355,17 +405,7 @@ impl Report {
     /// # Errors
     /// Those of the file system.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.push(b'\n');
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".part");
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(unfinished, path)
+        write_json(self, path)
     }
 
     /// Reads a report.
@@ -378,22 +418,61 @@ impl Report {
         Self::parse(&text).map_err(|error| format!("{shown}: {error}"))
     }
 
-    fn parse(text: &[u8]) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Version {
-            schema_version: String,
-        }
-        let version: Version =
-            serde_json::from_slice(text).map_err(|error| format!("not a loadgen report: {error}"))?;
-        let major = |text: &str| text.split('.').next().map(str::to_owned);
-        if major(&version.schema_version) != major(SCHEMA_VERSION) {
-            return Err(format!(
-                "report of schema version {}, this program reads {SCHEMA_VERSION}: use the loadgen that wrote it",
-                version.schema_version
-            ));
-        }
+    /// Reads a report from its text.
+    ///
+    /// # Errors
+    /// As those of [`read`](Self::read).
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        check_version(text)?;
         serde_json::from_slice(text).map_err(|error| format!("damaged report: {error}"))
     }
+}
+
+/// Writes any report as JSON, whole or not at all.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_json(report: &impl Serialize, path: &Path) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(report)?;
+    text.push(b'\n');
+    write_whole(path, &text)
+}
+
+/// Refuses reports of another major version.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn check_version(text: &[u8]) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: String,
+    }
+    let version: Version =
+        serde_json::from_slice(text).map_err(|error| format!("not a loadgen report: {error}"))?;
+    let major = |text: &str| text.split('.').next().map(str::to_owned);
+    if major(&version.schema_version) == major(SCHEMA_VERSION) {
+        return Ok(());
+    }
+    Err(format!(
+        "report of schema version {}, this program reads {SCHEMA_VERSION}: use the loadgen that wrote it",
+        version.schema_version
+    ))
+}
+
+/// Writes a file whole or not at all: its content is on disk before it has its name.
+///
+/// # Errors
+/// Those of the file system.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".part");
+    let mut file = fs::File::create(&unfinished)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(unfinished, path)
 }
 
 /// A fresh random name for a run, in the form of a version 4 UUID.

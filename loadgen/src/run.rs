@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::assemble::{Measured, assemble};
 use crate::clock::{now_ns, wall_clock_rfc3339};
 use crate::control::Control;
-use crate::environment::{Environment, ProcessorTimes};
+use crate::environment::{Environment, MachineStart};
 use crate::fleet::{Extent, Fleet, NS_PER_POSITION, RunError};
 use crate::generator::{Budget, load_share};
 use crate::limits::{PREFILL_BYTES_IN_FLIGHT, PREFILL_PIPELINE};
@@ -17,8 +17,10 @@ use crate::plan::{Measurement, Pace, Plan, Stop};
 use crate::progress::{Progress, group_digits};
 use crate::report::{Prefill, Report};
 use crate::schedule::Schedule;
+use crate::selftest;
 use crate::server_facts::ServerFacts;
 use crate::tally::Tally;
+use crate::trace::TraceShare;
 use crate::usage_watch::UsageWatch;
 
 /// Makes a run. A set `interrupt` ends it early; there is a report all the same.
@@ -32,7 +34,8 @@ pub fn execute(plan: &Plan, argv: Vec<String>, interrupt: &AtomicBool) -> Result
     result
 }
 
-fn execute_shown(
+/// As [`execute`], with a display that the caller keeps.
+pub(crate) fn execute_shown(
     plan: &Plan,
     argv: Vec<String>,
     interrupt: &AtomicBool,
@@ -40,9 +43,16 @@ fn execute_shown(
 ) -> Result<Report, RunError> {
     let started_at = wall_clock_rfc3339();
     let mut environment = Environment::capture();
-    let processor_times = ProcessorTimes::read().unwrap_or_default();
+    let machine_start = MachineStart::now();
     raise_descriptor_limit();
     keep_to(&plan.cpus)?;
+    let selftest = match &plan.measurement {
+        Some(_) if plan.selftest => {
+            progress.say("testing the generator itself");
+            Some(selftest::measure(&Plan { selftest: false, ..plan.clone() }, SELFTEST_LENGTH, interrupt)?)
+        }
+        _ => None,
+    };
     let mut control = Control::open(&plan.target, &plan.session)?;
     let server_pid = plan.server_pid.or_else(|| control.peer_pid());
     let load_pipeline = load_pipeline(plan);
@@ -64,7 +74,9 @@ fn execute_shown(
     drop(fleet);
     // The server may be gone by now, and the figures still count.
     server.read_after(&mut control);
-    environment.complete(processor_times);
+    server.place(&mut environment);
+    environment.complete(machine_start);
+    let measured = measured.map(|measured| Measured { selftest, ..measured });
     Ok(assemble(plan, argv, started_at, environment, server, prefill, measured))
 }
 
@@ -136,7 +148,12 @@ fn measure(
             (end_ns, Budget::unlimited(), Extent::Until { start_ns: begin_ns, end_ns })
         }
         Stop::Requests(count) => {
-            (u64::MAX, Budget::shared(Arc::new(AtomicU64::new(count))), Extent::Requests)
+            // A trace ends by itself: each worker has a part of its own.
+            let budget = match plan.trace {
+                Some(_) => Budget::unlimited(),
+                None => Budget::shared(Arc::new(AtomicU64::new(count))),
+            };
+            (u64::MAX, budget, Extent::Requests)
         }
     };
     match (extent, measurement.stop) {
@@ -151,11 +168,21 @@ fn measure(
     }
     let workers = u64::from(plan.threads);
     let phase_of = |worker| Phase {
-        pace: match measurement.pace {
+        pace: match &measurement.pace {
             Pace::Closed => PhasePace::Closed,
-            Pace::Open { rate, arrival } => {
-                PhasePace::Open(Schedule::new(arrival, rate, begin_ns, worker, workers, plan.workload.seed))
+            Pace::Recorded { speed } => {
+                let trace = plan.trace.as_ref().expect("recorded times come with a trace");
+                let share = TraceShare::new(Arc::clone(trace), worker, workers, plan.workload.seed);
+                PhasePace::Open(Schedule::recorded(share.times_ns(*speed), begin_ns))
             }
+            Pace::Open { curve, arrival } => PhasePace::Open(Schedule::new(
+                *arrival,
+                curve.clone(),
+                begin_ns,
+                worker,
+                workers,
+                plan.workload.seed,
+            )),
         },
         pipeline: index(measurement.pipeline),
         start_ns: begin_ns,
@@ -169,7 +196,13 @@ fn measure(
     let watch_end_ns = if measurement.pace == Pace::Closed { window_end_ns } else { u64::MAX };
     let watch = UsageWatch::new(server_pid, window_start_ns, watch_end_ns);
     let fleet_outcome = fleet.run(phase_of, extent, Some(watch), progress, interrupt)?;
-    Ok(Measured { window_start_ns, window_end_ns, connections: plan.connections, fleet: fleet_outcome })
+    Ok(Measured {
+        window_start_ns,
+        window_end_ns,
+        connections: plan.connections,
+        fleet: fleet_outcome,
+        selftest: None,
+    })
 }
 
 /// The sum of the counts of all workers.
@@ -181,7 +214,7 @@ pub(crate) fn merge<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Tally {
 
 /// Large values are loaded with fewer requests in flight.
 fn load_pipeline(plan: &Plan) -> u32 {
-    let request_bytes = (plan.workload.value_bytes + plan.workload.key_format.key_bytes() + 64) as u64;
+    let request_bytes = plan.workload.request_bytes_estimate() as u64;
     let fitting = PREFILL_BYTES_IN_FLIGHT / (request_bytes * u64::from(plan.connections));
     u32::try_from(fitting).unwrap_or(PREFILL_PIPELINE).clamp(1, PREFILL_PIPELINE)
 }
@@ -218,6 +251,8 @@ fn index(number: u32) -> usize {
     usize::try_from(number).expect("32 bits fit")
 }
 
+/// Length of each part of a self-test before a run.
+const SELFTEST_LENGTH: Duration = Duration::from_millis(500);
 /// Time for all workers to get their orders before the first request.
 const START_DELAY_NS: u64 = 20_000_000;
 /// How long loading waits for its last replies.

@@ -1,13 +1,17 @@
-//! Start times of an open loop, fixed before the run: start i lies at t0 + i/rate, or after exponential gaps.
+//! Start times of an open loop, fixed before the run: start i lies where the integral of the rate reaches i, or after
+//! exponential gaps of that integral, or at a recorded time.
 //!
 //! The rule it keeps: a start time is never skipped and never moved. A server or generator that falls behind
 //! finds the missed starts still here, and their latency counts from the intended time. This is what keeps a
 //! stall from hiding the requests that it held up ("coordinated omission").
 
+use std::sync::Arc;
+
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::number::floor_u64;
+use crate::rate_curve::RateCurve;
 use crate::rng::Rng;
 
 /// How start times are spaced.
@@ -24,42 +28,65 @@ pub enum Arrival {
 #[derive(Clone, Debug)]
 pub struct Schedule {
     gaps: Gaps,
+    origin_ns: u64,
     next_ns: u64,
 }
 
 #[derive(Clone, Debug)]
 enum Gaps {
-    /// Start `index` of all workers together lies at `origin + index * period`; this worker has every
-    /// `stride`-th.
-    Constant { origin_ns: u64, index: u64, stride: u64, period_ns: f64 },
+    /// Start `index` of all workers together lies where the integral of the rate reaches `index`; this worker has
+    /// every `stride`-th.
+    Constant { curve: RateCurve, piece: usize, index: u64, stride: u64 },
     /// Each worker draws its own gaps: superposed Poisson processes are one of the summed rate.
-    Poisson { origin_ns: u64, elapsed_ns: f64, gap_mean_ns: f64, rng: Rng },
+    Poisson { curve: RateCurve, piece: usize, count: f64, gap_mean: f64, rng: Rng },
+    /// Times recorded elsewhere, from the origin. The last one is `u64::MAX` and never comes.
+    Recorded { times_ns: Arc<[u64]>, index: usize },
 }
 
 impl Schedule {
-    /// The share of worker `worker` of `workers` in a schedule of `rate` starts per second from `origin_ns`.
+    /// The share of worker `worker` of `workers` in a schedule of the curve's starts from `origin_ns`.
     ///
     /// # Panics
-    /// When the rate is not positive or `worker` is not below `workers`.
+    /// When `worker` is not below `workers`.
     #[must_use]
-    pub fn new(arrival: Arrival, rate: f64, origin_ns: u64, worker: u64, workers: u64, seed: u64) -> Self {
-        assert!(rate > 0.0 && rate.is_finite(), "a rate is positive");
+    pub fn new(
+        arrival: Arrival,
+        curve: RateCurve,
+        origin_ns: u64,
+        worker: u64,
+        workers: u64,
+        seed: u64,
+    ) -> Self {
         assert!(worker < workers);
-        let period_ns = 1e9 / rate;
+        let piece = 0;
         let gaps = match arrival {
-            Arrival::Constant => Gaps::Constant { origin_ns, index: worker, stride: workers, period_ns },
-            Arrival::Poisson => Gaps::Poisson {
-                origin_ns,
-                elapsed_ns: 0.0,
-                gap_mean_ns: period_ns * workers as f64,
-                rng: Rng::new(seed ^ 0x504F_4953_534F_4E00, worker),
-            },
+            Arrival::Constant => Gaps::Constant { curve, piece, index: worker, stride: workers },
+            Arrival::Poisson => {
+                let rng = Rng::new(seed ^ 0x504F_4953_534F_4E00, worker);
+                Gaps::Poisson { curve, piece, count: 0.0, gap_mean: workers as f64, rng }
+            }
         };
-        let mut schedule = Self { gaps, next_ns: origin_ns };
-        match &schedule.gaps {
-            Gaps::Constant { .. } => schedule.next_ns = schedule.constant_start(),
-            Gaps::Poisson { .. } => schedule.advance(),
+        let is_poisson = matches!(gaps, Gaps::Poisson { .. });
+        let mut schedule = Self { gaps, origin_ns, next_ns: origin_ns };
+        if is_poisson {
+            schedule.advance();
+        } else {
+            schedule.next_ns = schedule.present_ns();
         }
+        schedule
+    }
+
+    /// Starts at recorded times from `origin_ns`, in order.
+    ///
+    /// # Panics
+    /// When a time is smaller than the one before it.
+    #[must_use]
+    pub fn recorded(mut times_ns: Vec<u64>, origin_ns: u64) -> Self {
+        assert!(times_ns.is_sorted(), "recorded times go up");
+        times_ns.push(u64::MAX);
+        let mut schedule =
+            Self { gaps: Gaps::Recorded { times_ns: times_ns.into(), index: 0 }, origin_ns, next_ns: 0 };
+        schedule.next_ns = schedule.present_ns();
         schedule
     }
 
@@ -89,25 +116,22 @@ impl Schedule {
 
     fn advance(&mut self) {
         match &mut self.gaps {
-            Gaps::Constant { index, stride, .. } => {
-                *index += *stride;
-                self.next_ns = self.constant_start();
-            }
-            Gaps::Poisson { origin_ns, elapsed_ns, gap_mean_ns, rng } => {
-                *elapsed_ns -= (1.0 - rng.unit()).ln() * *gap_mean_ns;
-                self.next_ns = *origin_ns + floor_u64(*elapsed_ns);
-            }
+            Gaps::Constant { index, stride, .. } => *index += *stride,
+            Gaps::Poisson { count, gap_mean, rng, .. } => *count -= (1.0 - rng.unit()).ln() * *gap_mean,
+            Gaps::Recorded { times_ns, index } => *index = (*index + 1).min(times_ns.len() - 1),
         }
+        self.next_ns = self.present_ns();
     }
 
-    /// Multiplied anew each time, so that rounding does not add up over a long run.
-    fn constant_start(&self) -> u64 {
-        match &self.gaps {
-            Gaps::Constant { origin_ns, index, period_ns, .. } => {
-                origin_ns + floor_u64(*index as f64 * period_ns)
-            }
-            Gaps::Poisson { .. } => self.next_ns,
-        }
+    /// Computed anew from the count each time, so that rounding does not add up over a long run.
+    fn present_ns(&mut self) -> u64 {
+        let seconds = match &mut self.gaps {
+            Gaps::Constant { curve, piece, index, .. } => curve.time_of(*index as f64, piece),
+            Gaps::Poisson { curve, piece, count, .. } => curve.time_of(*count, piece),
+            Gaps::Recorded { times_ns, index } => return self.origin_ns.saturating_add(times_ns[*index]),
+        };
+        // A hair more: products of decimal fractions end below whole nanoseconds.
+        self.origin_ns + floor_u64(seconds.mul_add(1e9, 1e-3))
     }
 }
 
@@ -118,18 +142,19 @@ mod tests {
 
     #[test]
     fn constant_starts_lie_at_multiples_of_the_period() {
-        let mut schedule = Schedule::new(Arrival::Constant, 1000.0, 5, 0, 1, 0);
+        let mut schedule = Schedule::new(Arrival::Constant, RateCurve::constant(1000.0), 5, 0, 1, 0);
         let starts: Vec<u64> = (0..4).map(|_| schedule.take()).collect();
         assert_eq!(starts, [5, 1_000_005, 2_000_005, 3_000_005]);
     }
 
     #[test]
     fn workers_share_one_schedule_without_gap_or_double() {
-        let mut single = Schedule::new(Arrival::Constant, 12_345.0, 100, 0, 1, 0);
+        let mut single = Schedule::new(Arrival::Constant, RateCurve::constant(12_345.0), 100, 0, 1, 0);
         let whole: Vec<u64> = (0..300).map(|_| single.take()).collect();
         let mut shared = Vec::new();
         for worker in 0..3 {
-            let mut schedule = Schedule::new(Arrival::Constant, 12_345.0, 100, worker, 3, 0);
+            let mut schedule =
+                Schedule::new(Arrival::Constant, RateCurve::constant(12_345.0), 100, worker, 3, 0);
             shared.extend((0..100).map(|_| schedule.take()));
         }
         shared.sort_unstable();
@@ -138,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_late_worker_finds_every_missed_start() {
-        let mut schedule = Schedule::new(Arrival::Constant, 1000.0, 0, 0, 1, 0);
+        let mut schedule = Schedule::new(Arrival::Constant, RateCurve::constant(1000.0), 0, 0, 1, 0);
         assert_eq!(schedule.take(), 0);
         // Nothing is asked for during a stall of one second: all thousand starts are still handed out.
         let late: Vec<u64> =
@@ -149,14 +174,14 @@ mod tests {
 
     #[test]
     fn rounding_does_not_drift_over_a_day() {
-        let mut schedule = Schedule::new(Arrival::Constant, 3.0, 0, 0, 1, 0);
+        let mut schedule = Schedule::new(Arrival::Constant, RateCurve::constant(3.0), 0, 0, 1, 0);
         let starts = schedule.drain_before(86_400 * 1_000_000_000);
         assert!(starts.abs_diff(3 * 86_400) <= 1, "{starts}");
     }
 
     #[test]
     fn poisson_gaps_have_the_mean_and_spread_of_the_exponential() {
-        let mut schedule = Schedule::new(Arrival::Poisson, 10_000.0, 0, 0, 2, 42);
+        let mut schedule = Schedule::new(Arrival::Poisson, RateCurve::constant(10_000.0), 0, 0, 2, 42);
         let mut last = 0;
         let gaps: Vec<f64> = (0..200_000)
             .map(|_| {
@@ -173,11 +198,30 @@ mod tests {
         assert!((deviation / mean - 1.0).abs() < 0.02, "deviation {deviation}");
     }
 
+    #[test]
+    fn poisson_starts_follow_a_ramp() {
+        // 1000 to 3000 per second over two seconds: 1500 starts in the first, 2500 in the second one.
+        let curve = RateCurve::ramp(1000.0, 3000.0, 0.0, 2.0);
+        let mut schedule = Schedule::new(Arrival::Poisson, curve, 0, 0, 1, 42);
+        let first = schedule.drain_before(1_000_000_000);
+        let second = schedule.drain_before(2_000_000_000);
+        // Four standard deviations: 155 and 200.
+        assert!(first.abs_diff(1500) < 155 && second.abs_diff(2500) < 200, "{first} {second}");
+    }
+
+    #[test]
+    fn recorded_times_come_as_they_were_and_end() {
+        let mut schedule = Schedule::recorded(vec![0, 5, 5, 9], 100);
+        assert_eq!((0..4).map(|_| schedule.take()).collect::<Vec<_>>(), [100, 105, 105, 109]);
+        assert_eq!(schedule.next_ns(), u64::MAX);
+        assert_eq!(schedule.drain_before(u64::MAX), 0);
+    }
+
     proptest! {
         #[test]
         fn starts_never_go_back(rate in 0.1_f64..1e7, seed in any::<u64>(), poisson in any::<bool>()) {
             let arrival = if poisson { Arrival::Poisson } else { Arrival::Constant };
-            let mut schedule = Schedule::new(arrival, rate, 1000, 1, 3, seed);
+            let mut schedule = Schedule::new(arrival, RateCurve::constant(rate), 1000, 1, 3, seed);
             let mut last = 0;
             for _ in 0..1000 {
                 let start = schedule.take();
@@ -188,7 +232,7 @@ mod tests {
 
         #[test]
         fn a_window_holds_rate_times_length_starts(rate in 1.0_f64..1e6) {
-            let mut schedule = Schedule::new(Arrival::Constant, rate, 0, 0, 1, 0);
+            let mut schedule = Schedule::new(Arrival::Constant, RateCurve::constant(rate), 0, 0, 1, 0);
             let count = schedule.drain_before(100_000_000);
             prop_assert!((count as f64 - rate * 0.1).abs() <= 1.0);
         }

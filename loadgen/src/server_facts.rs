@@ -1,14 +1,27 @@
 //! What the server says of itself, before and after the measured window.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use crate::cgroup::Cgroup;
 use crate::control::{Control, ControlError};
+use crate::environment::Environment;
+use crate::file_system::FileSystem;
 use crate::report::Server;
 use crate::usage_watch::UsageOfWindow;
 
 /// Settings that change figures.
-const SETTINGS: [&str; 8] =
-    ["appendfsync", "appendonly", "io-threads", "maxmemory", "save", "storage", "wal-sync", "workers"];
+const SETTINGS: [&str; 9] = [
+    "appendfsync",
+    "appendonly",
+    "io-threads",
+    "maxmemory",
+    "maxmemory-policy",
+    "save",
+    "storage",
+    "wal-sync",
+    "workers",
+];
 
 /// What the server says.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +31,8 @@ pub struct ServerFacts {
     info_before: BTreeMap<String, String>,
     info_after: BTreeMap<String, String>,
     keys_before: Option<u64>,
+    /// Where it keeps its files; no part of the report.
+    dir: Option<PathBuf>,
 }
 
 impl ServerFacts {
@@ -38,12 +53,22 @@ impl ServerFacts {
             info_before: control.info()?,
             info_after: BTreeMap::new(),
             keys_before: control.key_count()?,
+            dir: control.setting("dir")?.map(PathBuf::from),
         })
     }
 
     /// Asks after the window.
     pub fn read_after(&mut self, control: &mut Control) {
         self.info_after = control.info().unwrap_or_default();
+    }
+
+    /// Adds what is known of the server's surroundings, where it runs on this host.
+    pub fn place(&self, environment: &mut Environment) {
+        let Some(pid) = self.pid else { return };
+        // A relative directory is relative to the server, not to this process.
+        let dir = self.dir.as_deref().map(|dir| Path::new(&format!("/proc/{pid}/cwd")).join(dir));
+        environment.fs = dir.and_then(|dir| FileSystem::of(&dir, Some(pid)));
+        environment.server_cgroup = Cgroup::of(Some(pid));
     }
 
     /// The report's section, with the CPU time per request.
@@ -61,7 +86,9 @@ impl ServerFacts {
         let git_sha1 = info("git_sha1")
             .or_else(|| info("redis_git_sha1"))
             .filter(|sha| sha.bytes().any(|byte| byte != b'0'));
+        let durability = durability(&self.config);
         Server {
+            durability,
             name: name.map(str::to_owned),
             version,
             git_sha1,
@@ -86,6 +113,18 @@ impl ServerFacts {
     }
 }
 
+/// What survives a crash, in one word: `none`, `snapshots`, or when the log is synced (`always`, `everysec`, `no`).
+/// Nothing when the server's settings do not tell.
+#[must_use]
+pub fn durability(config: &BTreeMap<String, String>) -> Option<String> {
+    let setting = |name: &str| config.get(name).map(String::as_str);
+    match (setting("appendonly")?, setting("save")) {
+        ("yes", _) => setting("appendfsync").map(str::to_owned),
+        (_, None | Some("")) => Some("none".to_owned()),
+        (_, Some(_)) => Some("snapshots".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,11 +145,25 @@ mod tests {
     }
 
     #[test]
+    fn durability_is_one_word_for_all_servers() {
+        let check = |settings: &[(&str, &str)], want: Option<&str>| {
+            let config =
+                settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(durability(&config).as_deref(), want, "{settings:?}");
+        };
+        check(&[], None);
+        check(&[("appendonly", "no"), ("save", ""), ("appendfsync", "always")], Some("none"));
+        check(&[("appendonly", "no"), ("save", "3600 1")], Some("snapshots"));
+        check(&[("appendonly", "yes"), ("save", "3600 1"), ("appendfsync", "everysec")], Some("everysec"));
+    }
+
+    #[test]
     fn cpu_per_request_is_user_and_system_over_the_window() {
         let usage = UsageOfWindow {
             wall_ns: 1,
             server_cpu: Some(CpuTime { user_ns: 2_000_000, system_ns: 1_000_000 }),
             client_cpu: None,
+            machine_busy_ns: None,
             server_read_bytes: None,
             server_written_bytes: None,
             server_switches: None,

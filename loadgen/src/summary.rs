@@ -59,10 +59,7 @@ fn write_head(text: &mut String, report: &Report) -> std::fmt::Result {
         )),
     )?;
     let workload = &config.workload;
-    let distribution = match workload.dist {
-        KeyDistribution::Uniform => "uniform".to_owned(),
-        KeyDistribution::Zipf { theta } => format!("zipf {theta}"),
-    };
+    let distribution = distribution_text(workload.dist);
     writeln!(
         text,
         "workload   {}, {} keys {distribution}, key {} B, value {} B, seed {}",
@@ -72,8 +69,12 @@ fn write_head(text: &mut String, report: &Report) -> std::fmt::Result {
         workload.value_bytes,
         config.seed
     )?;
+    if let Some(note) = workload.details.as_ref().and_then(|details| details.note.as_ref()) {
+        writeln!(text, "           {note}")?;
+    }
     if report.kind == ReportKind::Run {
         let pace = match (config.mode, config.rate_target_ops_s) {
+            (Mode::Open, None) => "open loop at recorded times".to_owned(),
             (Mode::Open, Some(rate)) => format!("open loop at {} per second", whole(rate)),
             _ => "closed loop".to_owned(),
         };
@@ -84,6 +85,22 @@ fn write_head(text: &mut String, report: &Report) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+fn distribution_text(distribution: KeyDistribution) -> String {
+    match distribution {
+        KeyDistribution::Uniform => "uniform".to_owned(),
+        KeyDistribution::Sequential => "sequential".to_owned(),
+        KeyDistribution::Zipf { theta } => format!("zipf {theta}"),
+        KeyDistribution::YcsbZipfian => "ycsb-zipfian".to_owned(),
+        KeyDistribution::Latest { theta } => format!("latest {theta}"),
+        KeyDistribution::YcsbLatest => "ycsb-latest".to_owned(),
+        KeyDistribution::Hotspot { keys, requests } => format!("hotspot {keys}:{requests}"),
+        KeyDistribution::Gaussian { median, stddev } => {
+            format!("gaussian around {median}, deviation {stddev:.3}")
+        }
+        KeyDistribution::Exponential { requests, keys } => format!("exponential {keys:.3}:{requests}"),
+    }
 }
 
 fn write_outcome(text: &mut String, report: &Report, outcome: &Outcome) -> std::fmt::Result {
@@ -97,6 +114,14 @@ fn write_outcome(text: &mut String, report: &Report, outcome: &Outcome) -> std::
         group_digits(outcome.hits),
         group_digits(outcome.misses)
     )?;
+    if let Some(verify) = &outcome.verify {
+        writeln!(
+            text,
+            "verified   {} values, {} wrong",
+            group_digits(verify.checked),
+            group_digits(verify.bad)
+        )?;
+    }
     if let Some(cpu) = report.server.cpu_us_per_op {
         let rss_mib = report.server.rss_bytes.unwrap_or(0) as f64 / f64::from(1 << 20);
         writeln!(text, "server CPU {cpu:.3} us per request, resident {rss_mib:.1} MiB")?;

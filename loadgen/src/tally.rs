@@ -2,7 +2,7 @@
 
 use crate::error_counts::ErrorCounts;
 use crate::latency::LatencyHistogram;
-use crate::requests::Operation;
+use crate::operations::OperationTable;
 
 /// Latencies of one kind of request.
 #[derive(Clone, Debug, Default)]
@@ -11,15 +11,23 @@ pub struct OperationTally {
     pub service: LatencyHistogram,
     /// From the intended start to the reply; empty in a closed loop.
     pub corrected: LatencyHistogram,
+    /// From the intended start to the send; empty in a closed loop.
+    pub slip: LatencyHistogram,
+    /// Halves of other operations are in no total.
+    pub is_part: bool,
 }
 
 /// Counts of the requests that started in the measured window.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Latencies of successful requests by `Operation::index`.
-    pub operations: [OperationTally; Operation::ALL.len()],
-    /// From the intended start to the send; empty in a closed loop.
-    pub slip: LatencyHistogram,
+    /// Latencies of successful requests by `OperationId::index`.
+    pub operations: Vec<OperationTally>,
+    /// Answers looked into.
+    pub checked: u64,
+    /// Answers that were not what was written.
+    pub bad: u64,
+    /// What was wrong with the first of them.
+    pub bad_example: Option<String>,
     /// Failed requests.
     pub errors: ErrorCounts,
     /// GETs that found a value.
@@ -44,19 +52,43 @@ pub struct Tally {
 pub const LATE_NS: u64 = 1_000_000;
 
 impl Tally {
-    /// Successful requests.
+    /// Nothing counted yet, of each kind of request.
+    #[must_use]
+    pub fn new(table: &OperationTable) -> Self {
+        let operations = table
+            .entries()
+            .iter()
+            .map(|entry| OperationTally { is_part: entry.is_part(), ..OperationTally::default() })
+            .collect();
+        Self { operations, ..Self::default() }
+    }
+
+    /// Successful operations.
     #[must_use]
     pub fn successes(&self) -> u64 {
-        self.operations.iter().map(|operation| operation.service.count()).sum()
+        self.whole().map(|operation| operation.service.count()).sum()
+    }
+
+    fn whole(&self) -> impl Iterator<Item = &OperationTally> {
+        self.operations.iter().filter(|operation| !operation.is_part)
     }
 
     /// Adds the counts of another worker.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.operations.iter_mut().zip(&other.operations) {
+        for (place, theirs) in other.operations.iter().enumerate() {
+            if place == self.operations.len() {
+                self.operations.push(OperationTally { is_part: theirs.is_part, ..OperationTally::default() });
+            }
+            let mine = &mut self.operations[place];
             mine.service.merge(&theirs.service);
             mine.corrected.merge(&theirs.corrected);
+            mine.slip.merge(&theirs.slip);
         }
-        self.slip.merge(&other.slip);
+        self.checked += other.checked;
+        self.bad += other.bad;
+        if self.bad_example.is_none() {
+            self.bad_example.clone_from(&other.bad_example);
+        }
         self.errors.merge(&other.errors);
         self.hits += other.hits;
         self.misses += other.misses;
@@ -80,9 +112,15 @@ impl Tally {
         self.together(|operation| &operation.corrected)
     }
 
+    /// The slips of all kinds together.
+    #[must_use]
+    pub fn all_slip(&self) -> LatencyHistogram {
+        self.together(|operation| &operation.slip)
+    }
+
     fn together(&self, part: impl Fn(&OperationTally) -> &LatencyHistogram) -> LatencyHistogram {
         let mut all = LatencyHistogram::default();
-        self.operations.iter().for_each(|operation| all.merge(part(operation)));
+        self.whole().for_each(|operation| all.merge(part(operation)));
         all
     }
 }
@@ -93,10 +131,18 @@ mod tests {
 
     #[test]
     fn merging_adds_every_count() {
-        let mut left = Tally { hits: 1, last_reply_ns: 9, ..Tally::default() };
+        let kinds = |count| vec![OperationTally::default(); count];
+        let mut left = Tally { hits: 1, last_reply_ns: 9, operations: kinds(1), ..Tally::default() };
         left.operations[0].service.record(10);
-        let mut right =
-            Tally { hits: 2, misses: 3, late: 4, dropped: 5, last_reply_ns: 7, ..Tally::default() };
+        let mut right = Tally {
+            hits: 2,
+            misses: 3,
+            late: 4,
+            dropped: 5,
+            last_reply_ns: 7,
+            operations: kinds(2),
+            ..Tally::default()
+        };
         right.operations[0].service.record(20);
         right.operations[1].service.record(30);
         right.errors.record_reply(b"ERR x");

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits::CONTROL_TIMEOUT_S;
+use crate::tls::{TlsClient, TlsSession, TlsStream};
 
 /// Address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Target {
         name: String,
         /// What the name resolved to.
         address: SocketAddr,
+        /// How it is encrypted, if it is.
+        tls: Option<TlsClient>,
     },
 }
 
@@ -39,7 +42,22 @@ impl Target {
             .map_err(|error| format!("cannot resolve the host name {host:?}: {error}"))?;
         let address = addresses.next().ok_or_else(|| format!("the host name {host:?} has no address"))?;
         let name = if bare.contains(':') { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") };
-        Ok(Self::Tcp { name, address })
+        Ok(Self::Tcp { name, address, tls: None })
+    }
+
+    /// The same, encrypted.
+    #[must_use]
+    pub fn encrypted(self, client: TlsClient) -> Self {
+        match self {
+            Self::Tcp { name, address, .. } => Self::Tcp { name, address, tls: Some(client) },
+            unix @ Self::Unix(_) => unix,
+        }
+    }
+
+    /// Whether connections are encrypted.
+    #[must_use]
+    pub const fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { tls: Some(_), .. })
     }
 
     /// The first default socket that exists, else TCP on this host.
@@ -54,7 +72,7 @@ impl Target {
 
     fn local_tcp() -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], PORT_DEFAULT));
-        Self::Tcp { name: address.to_string(), address }
+        Self::Tcp { name: address.to_string(), address, tls: None }
     }
 
     /// `unix` or `tcp`, as reports write it.
@@ -73,11 +91,15 @@ impl Target {
     pub fn connect(&self) -> io::Result<Connection> {
         match self {
             Self::Unix(path) => UnixStream::connect(path).map(Connection::Unix),
-            Self::Tcp { address, .. } => {
-                let stream = TcpStream::connect_timeout(address, Duration::from_secs(CONTROL_TIMEOUT_S))?;
+            Self::Tcp { address, tls, .. } => {
+                let timeout = Duration::from_secs(CONTROL_TIMEOUT_S);
+                let stream = TcpStream::connect_timeout(address, timeout)?;
                 // Requests are gathered by us; waiting for more would only add latency.
                 stream.set_nodelay(true)?;
-                Ok(Connection::Tcp(stream))
+                let Some(tls) = tls else { return Ok(Connection::Tcp(stream)) };
+                stream.set_read_timeout(Some(timeout))?;
+                stream.set_write_timeout(Some(timeout))?;
+                tls.connect(stream).map(Connection::Tls)
             }
         }
     }
@@ -97,6 +119,13 @@ impl Target {
             }
             (Self::Tcp { .. }, io::ErrorKind::ConnectionRefused) => {
                 "nobody listens there: is the server running with this --port, or does it serve a Unix socket only (--socket)?"
+            }
+            (Self::Tcp { tls: Some(_), .. }, io::ErrorKind::InvalidData) => {
+                "TLS failed: is the certificate signed by one of --cacert and for this host name (or --insecure)? Does \
+                 this port speak TLS at all (else leave out --tls)?"
+            }
+            (Self::Tcp { tls: Some(_), .. }, io::ErrorKind::UnexpectedEof | io::ErrorKind::WouldBlock) => {
+                "no TLS handshake: this port may not speak TLS (leave out --tls), or it wants a certificate (--cert, --key)"
             }
             (Self::Tcp { .. }, io::ErrorKind::TimedOut) => "no answer: a firewall or a wrong address",
             (_, _) if error.raw_os_error() == Some(EMFILE) => {
@@ -128,6 +157,8 @@ pub enum Connection {
     Unix(UnixStream),
     /// Over TCP.
     Tcp(TcpStream),
+    /// Over TCP, encrypted.
+    Tls(TlsStream),
 }
 
 impl Connection {
@@ -136,16 +167,16 @@ impl Connection {
     /// # Errors
     /// Those of the system.
     pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
+        let stream = match self {
             Self::Unix(stream) => {
                 stream.set_read_timeout(timeout)?;
-                stream.set_write_timeout(timeout)
+                return stream.set_write_timeout(timeout);
             }
-            Self::Tcp(stream) => {
-                stream.set_read_timeout(timeout)?;
-                stream.set_write_timeout(timeout)
-            }
-        }
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.socket(),
+        };
+        stream.set_read_timeout(timeout)?;
+        stream.set_write_timeout(timeout)
     }
 
     /// Process at the other end of a Unix socket: the one that made it listen. Nothing for TCP, or when the
@@ -157,12 +188,16 @@ impl Connection {
         u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()
     }
 
-    /// The descriptor, to be driven by a ring.
+    /// The descriptor, to be driven by a ring, and its encryption, if it has one.
     #[must_use]
-    pub fn into_owned(self) -> OwnedFd {
+    pub fn into_owned(self) -> (OwnedFd, Option<TlsSession>) {
         match self {
-            Self::Unix(stream) => stream.into(),
-            Self::Tcp(stream) => stream.into(),
+            Self::Unix(stream) => (stream.into(), None),
+            Self::Tcp(stream) => (stream.into(), None),
+            Self::Tls(stream) => {
+                let (socket, session) = stream.into_parts();
+                (socket.into(), Some(session))
+            }
         }
     }
 }
@@ -172,6 +207,7 @@ impl io::Read for Connection {
         match self {
             Self::Unix(stream) => stream.read(buffer),
             Self::Tcp(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -181,11 +217,15 @@ impl io::Write for Connection {
         match self {
             Self::Unix(stream) => stream.write(bytes),
             Self::Tcp(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Self::Unix(_) | Self::Tcp(_) => Ok(()),
+            Self::Tls(stream) => stream.flush(),
+        }
     }
 }
 

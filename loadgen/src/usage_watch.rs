@@ -2,6 +2,7 @@
 //! interval in between.
 
 use crate::clock::now_ns;
+use crate::environment::ProcessorTimes;
 use crate::limits::INTERVAL_NS;
 use crate::process::{CpuTime, ProcessFigures};
 use crate::series::UsageSample;
@@ -17,6 +18,8 @@ pub struct Moment {
     pub server: ProcessFigures,
     /// CPU time of this process.
     pub client_cpu: Option<CpuTime>,
+    /// CPU time of all tasks of the machine.
+    pub machine_busy_ns: Option<u64>,
 }
 
 impl Moment {
@@ -26,6 +29,7 @@ impl Moment {
             server_cpu: server_pid.and_then(CpuTime::of),
             server: server_pid.map(ProcessFigures::of).unwrap_or_default(),
             client_cpu: CpuTime::of(std::process::id()),
+            machine_busy_ns: ProcessorTimes::read().map(ProcessorTimes::busy_ns),
         }
     }
 
@@ -59,6 +63,8 @@ pub struct UsageOfWindow {
     pub server_cpu: Option<CpuTime>,
     /// CPU time of this process.
     pub client_cpu: Option<CpuTime>,
+    /// CPU time of all tasks of the machine.
+    pub machine_busy_ns: Option<u64>,
     /// Bytes the server read from storage.
     pub server_read_bytes: Option<u64>,
     /// Bytes the server wrote to storage.
@@ -112,6 +118,7 @@ impl UsageWatch {
             wall_ns: last.at_ns.saturating_sub(first.at_ns),
             server_cpu: cpu(first.server_cpu, last.server_cpu),
             client_cpu: cpu(first.client_cpu, last.client_cpu),
+            machine_busy_ns: difference(first.machine_busy_ns, last.machine_busy_ns),
             server_read_bytes: difference(first.server.io_read_bytes, last.server.io_read_bytes),
             server_written_bytes: difference(first.server.io_write_bytes, last.server.io_write_bytes),
             server_switches: difference(first.server.context_switches, last.server.context_switches),

@@ -13,15 +13,18 @@ use std::sync::mpsc::SyncSender;
 use ring::{Completion, Fd, Received, Ring, RingError, SetupMode, Token, Waker};
 
 use crate::clock::{now_ns, thread_cpu_ns};
-use crate::connection::Connection;
+use crate::connection::{Connection, Outstanding};
 use crate::error_counts::kind;
 use crate::generator::Generator;
+use crate::insert_frontier::InsertFrontier;
 use crate::limits::SPARE_BUFFERS_MAX;
 use crate::number::bytes;
+use crate::operations::{OperationTable, Verb};
 use crate::phase::{Phase, PhaseOutcome, PhasePace};
 use crate::phase_run::{PhaseRun, UsageStart};
 use crate::process::thread_involuntary_switches;
 use crate::series::Interval;
+use crate::tls::TlsSession;
 
 /// What a worker shows while it works, and how it is told to end.
 #[derive(Debug, Default)]
@@ -39,6 +42,12 @@ pub struct Worker {
     ring: Ring,
     connections: Vec<Connection>,
     generator: Generator,
+    operations: Arc<OperationTable>,
+    frontier: Option<InsertFrontier>,
+    /// Values carry key and checksum, and answers are looked into.
+    verifies: bool,
+    /// Reads of read-modify-writes that were answered and whose writes are not written yet.
+    second_halves: Vec<Outstanding>,
     signals: Arc<WorkerSignals>,
     intervals: SyncSender<Interval>,
     completions: Vec<Completion>,
@@ -48,6 +57,8 @@ pub struct Worker {
     available: VecDeque<u32>,
     /// Send buffers not in use.
     spare_buffers: Vec<Vec<u8>>,
+    /// The connection of the next recorded request is full: its reply comes before anything can start.
+    is_blocked: bool,
     in_flight: usize,
     alive: usize,
 }
@@ -60,6 +71,7 @@ impl Worker {
         sockets: Vec<Fd>,
         generator: Generator,
         pipeline: usize,
+        verifies: bool,
         signals: Arc<WorkerSignals>,
         intervals: SyncSender<Interval>,
     ) -> Self {
@@ -73,16 +85,26 @@ impl Worker {
         Self {
             ring,
             connections,
+            operations: generator.operations(),
+            frontier: generator.frontier(),
             generator,
+            verifies,
+            second_halves: Vec::with_capacity(pipeline),
             signals,
             intervals,
             completions: Vec::with_capacity(2 * count),
             dirty: Vec::with_capacity(count),
             available: VecDeque::with_capacity(count),
             spare_buffers: Vec::new(),
+            is_blocked: false,
             in_flight: 0,
             alive: count,
         }
+    }
+
+    /// Encrypts a connection, by its number.
+    pub fn encrypt(&mut self, number: usize, session: TlsSession) {
+        self.connections[number].tls = Some(Box::new(session));
     }
 
     /// How to wake the worker, and the mode of its ring.
@@ -101,7 +123,7 @@ impl Worker {
         if let PhasePace::Load(keys) = &mut phase.pace {
             self.generator.load(Some(keys.clone()));
         }
-        let mut run = PhaseRun::new(phase);
+        let mut run = PhaseRun::new(phase, Arc::clone(&self.operations));
         self.available.clear();
         for (number, connection) in self.connections.iter_mut().enumerate() {
             connection.queued = connection.alive;
@@ -163,13 +185,9 @@ impl Worker {
             run.end(now);
             return;
         }
-        while let Some(&number) = self.available.front() {
+        self.is_blocked = false;
+        while let Some(number) = self.next_connection(run) {
             let connection = &mut self.connections[index(number)];
-            if !connection.alive || connection.in_flight() >= run.phase.pipeline {
-                connection.queued = false;
-                self.available.pop_front();
-                continue;
-            }
             let Some(intended_ns) = run.next_start(now) else { break };
             run.has_begun = true;
             let measured = intended_ns >= run.phase.window_start_ns;
@@ -180,21 +198,44 @@ impl Worker {
             if connection.out.capacity() == 0 {
                 connection.out = self.spare_buffers.pop().unwrap_or_default();
             }
-            let Some(operation) = self.generator.write_next(&mut connection.out) else {
+            let Some(written) = self.generator.write_next(&mut connection.out) else {
                 run.end(now);
                 break;
             };
-            connection.push(operation, intended_ns, measured);
+            connection.push(Outstanding::new(written.operation, written.key, intended_ns, measured));
             self.in_flight += 1;
             if !std::mem::replace(&mut connection.dirty, true) {
                 self.dirty.push(number);
             }
             // An open loop spreads requests over the connections in turn; a closed one fills each.
-            if matches!(run.phase.pace, PhasePace::Open(_)) {
-                self.available.pop_front();
-                self.available.push_back(number);
+            if matches!(run.phase.pace, PhasePace::Open(_)) && self.available.front() == Some(&number) {
+                self.available.rotate_left(1);
             }
         }
+    }
+
+    /// A connection with room for the next request. Recorded requests have one of their own: while that is full, all
+    /// wait, so that the order is kept.
+    fn next_connection(&mut self, run: &PhaseRun) -> Option<u32> {
+        let has_room = |connection: &Connection| connection.in_flight() < run.phase.pipeline;
+        let count = self.connections.len();
+        if let Some(wanted) = self.generator.pinned_connection(count) {
+            // The requests of a broken connection go to the next one that lives.
+            let number = (0..count)
+                .map(|step| (wanted + step) % count)
+                .find(|&number| self.connections[number].alive)?;
+            self.is_blocked = !has_room(&self.connections[number]);
+            return (!self.is_blocked).then(|| u32::try_from(number).expect("connections are bounded"));
+        }
+        while let Some(&number) = self.available.front() {
+            let connection = &mut self.connections[index(number)];
+            if connection.alive && has_room(connection) {
+                return Some(number);
+            }
+            connection.queued = false;
+            self.available.pop_front();
+        }
+        None
     }
 
     /// Hands the bytes of every connection that has some to the ring.
@@ -204,20 +245,34 @@ impl Worker {
         }
         let sent_ns = now_ns();
         run.note_turn(sent_ns.saturating_sub(now));
-        for number in self.dirty.drain(..) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for number in dirty.drain(..) {
             let connection = &mut self.connections[index(number)];
             connection.dirty = false;
-            if connection.sending || connection.out.is_empty() {
+            let has_bytes =
+                !connection.out.is_empty() || connection.tls.as_ref().is_some_and(|tls| tls.wants_write());
+            if connection.sending || !has_bytes {
                 continue;
             }
             connection.stamp(sent_ns);
+            let mut buffer = std::mem::take(&mut connection.out);
+            if let Some(tls) = &mut connection.tls {
+                let mut encrypted = self.spare_buffers.pop().unwrap_or_default();
+                if let Err(error) = tls.encrypt(&buffer, &mut encrypted) {
+                    self.fail(run, number, kind::PROTOCOL, &format!("TLS: {error}"));
+                    continue;
+                }
+                std::mem::swap(&mut buffer, &mut encrypted);
+                encrypted.clear();
+                connection.out = encrypted;
+            }
             connection.sending = true;
-            let buffer = std::mem::take(&mut connection.out);
             if run.is_in_window(sent_ns) {
                 run.tally.bytes_sent += bytes(buffer.len());
             }
             self.ring.send(&connection.socket, buffer, Token::from(number));
         }
+        self.dirty = dirty;
     }
 
     fn complete(&mut self, run: &mut PhaseRun, completion: Completion, now: u64) {
@@ -261,17 +316,67 @@ impl Worker {
             run.tally.bytes_received += bytes(received.len());
         }
         let connection = &mut self.connections[index(number)];
+        let mut tls = connection.tls.take();
+        let received = match tls.as_mut().map(|tls| tls.decrypt(received)) {
+            None => received,
+            Some(Ok(plain)) => plain,
+            Some(Err(error)) => return self.fail(run, number, kind::PROTOCOL, &format!("TLS: {error}")),
+        };
+        let connection = &mut self.connections[index(number)];
         let before = connection.in_flight();
+        let (operations, frontier, second_halves) =
+            (&self.operations, &self.frontier, &mut self.second_halves);
+        let verifies = self.verifies;
         let outcome = connection.receive(received, |request, head, input| {
-            if request.measured {
-                run.count(request, head, input, now);
+            if let Some(frontier) = frontier
+                && operations.get(request.operation).verb == Verb::Insert
+            {
+                frontier.acknowledge(request.key);
+            }
+            if verifies {
+                run.verify(&request, head, input);
+            }
+            let goes_on = if request.measured {
+                run.count(request, head, input, now)
+            } else {
+                !head.is_error() && operations.get(request.operation).verb == Verb::ReadModifyWrite
+            };
+            if goes_on {
+                second_halves.push(request);
             }
         });
         self.in_flight -= before - connection.in_flight();
+        let speaks = tls.as_ref().is_some_and(|tls| tls.wants_write());
+        connection.tls = tls;
+        if speaks && !std::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push(number);
+        }
+        self.write_second_halves(number);
+        let connection = &mut self.connections[index(number)];
         if let Err(fault) = outcome {
             self.fail(run, number, kind::PROTOCOL, &fault.text());
         } else if !std::mem::replace(&mut connection.queued, true) {
             self.available.push_back(number);
+        }
+    }
+
+    /// The writes of read-modify-writes follow their reads at once, on the same connection.
+    fn write_second_halves(&mut self, number: u32) {
+        if self.second_halves.is_empty() {
+            return;
+        }
+        let operation = self.operations.of(Verb::RmwWrite);
+        let connection = &mut self.connections[index(number)];
+        for read in self.second_halves.drain(..) {
+            if connection.out.capacity() == 0 {
+                connection.out = self.spare_buffers.pop().unwrap_or_default();
+            }
+            self.generator.write_second_half(&mut connection.out, read.key);
+            connection.push(Outstanding { operation, begun_ns: read.sent_ns, ..read });
+            self.in_flight += 1;
+        }
+        if !std::mem::replace(&mut connection.dirty, true) {
+            self.dirty.push(number);
         }
     }
 
@@ -306,6 +411,11 @@ impl Worker {
         self.in_flight -= lost.len();
         self.alive -= 1;
         Ring::shutdown_socket(&connection.socket);
+        if let Some(frontier) = &self.frontier {
+            let inserts =
+                |request: &&Outstanding| self.operations.get(request.operation).verb == Verb::Insert;
+            lost.iter().filter(inserts).for_each(|request| frontier.acknowledge(request.key));
+        }
         let measured = lost.iter().filter(|request| request.measured).count();
         // A connection that breaks with nothing in flight is an error too, or nobody would learn of it.
         let count = bytes(measured.max(1));
@@ -335,7 +445,9 @@ impl Worker {
         match &run.phase.pace {
             PhasePace::Load(_) | PhasePace::Closed if !run.has_begun => wake_ns.min(run.phase.start_ns),
             // With every connection full, a reply comes before the next start.
-            PhasePace::Open(schedule) if !self.available.is_empty() => wake_ns.min(schedule.next_ns()),
+            PhasePace::Open(schedule) if !self.available.is_empty() && !self.is_blocked => {
+                wake_ns.min(schedule.next_ns())
+            }
             PhasePace::Open(_) => wake_ns.min(run.start_deadline_ns()),
             PhasePace::Load(_) | PhasePace::Closed => wake_ns.min(run.phase.window_end_ns),
         }

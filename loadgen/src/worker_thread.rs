@@ -14,6 +14,7 @@ use crate::generator::Generator;
 use crate::limits::{RECV_BUFFER_BYTES, RECV_BUFFERS_MAX, RECV_BUFFERS_MIN, RING_ENTRIES};
 use crate::phase::{Phase, PhaseOutcome};
 use crate::series::Interval;
+use crate::tls::TlsSession;
 use crate::worker::{Worker, WorkerSignals};
 
 /// Why a worker cannot work.
@@ -44,9 +45,11 @@ pub struct WorkerSetup {
     /// Its processor, if it is pinned.
     pub cpu: Option<usize>,
     /// Connections, introduced to the server.
-    pub sockets: Vec<OwnedFd>,
+    pub sockets: Vec<(OwnedFd, Option<TlsSession>)>,
     /// Its requests.
     pub generator: Generator,
+    /// Whether values are sealed and answers looked into.
+    pub verifies: bool,
     /// Deepest pipeline of its phases.
     pub pipeline_max: usize,
     /// Where closed intervals go.
@@ -145,8 +148,23 @@ fn open(setup: WorkerSetup, signals: Arc<WorkerSignals>) -> Result<Worker, Worke
         recv_buffer_bytes: RECV_BUFFER_BYTES,
         ..RingConfig::default()
     })?;
-    let sockets = setup.sockets.into_iter().map(Fd::from).collect();
-    Ok(Worker::new(ring, sockets, setup.generator, setup.pipeline_max, signals, setup.intervals))
+    let (sockets, sessions): (Vec<OwnedFd>, Vec<_>) = setup.sockets.into_iter().unzip();
+    let sockets = sockets.into_iter().map(Fd::from).collect();
+    let mut worker = Worker::new(
+        ring,
+        sockets,
+        setup.generator,
+        setup.pipeline_max,
+        setup.verifies,
+        signals,
+        setup.intervals,
+    );
+    for (number, session) in sessions.into_iter().enumerate() {
+        if let Some(session) = session {
+            worker.encrypt(number, session);
+        }
+    }
+    Ok(worker)
 }
 
 fn serve(mut worker: Worker, phases: &Receiver<Phase>, outcomes: &Sender<Result<PhaseOutcome, WorkerError>>) {

@@ -37,6 +37,17 @@ impl Zipf {
         zipf
     }
 
+    /// Changes the number of ranks.
+    ///
+    /// # Panics
+    /// When `count` is 0.
+    pub fn resize(&mut self, count: u64) {
+        assert!(count > 0, "a distribution needs at least one rank");
+        self.count = count;
+        self.count_float = count as f64;
+        self.integral_last = self.integral(self.count_float + 0.5);
+    }
+
     /// Number of ranks.
     #[must_use]
     pub const fn count(&self) -> u64 {
@@ -151,6 +162,15 @@ mod tests {
             // 19 degrees of freedom: 43.8 is the 0.999 quantile.
             assert!(chi_square < 43.8, "theta {theta}: chi-square {chi_square}");
         }
+    }
+
+    #[test]
+    fn a_resized_space_is_the_space_of_that_size() {
+        let mut resized = Zipf::new(10, 0.99);
+        resized.resize(5000);
+        let (mut left, mut right) = (Rng::new(5, 0), Rng::new(5, 0));
+        let fresh = Zipf::new(5000, 0.99);
+        assert!((0..1000).all(|_| resized.sample(&mut left) == fresh.sample(&mut right)));
     }
 
     #[test]

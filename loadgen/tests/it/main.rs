@@ -2,12 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "these are tests")]
 
+mod allocations;
+mod audit;
 mod closed_loop;
 mod command_line;
+mod comparison;
+mod exploration;
+mod matrix;
 mod null_server;
 mod open_loop;
+mod pages;
 mod redis;
+mod replay;
 mod reports;
+mod schema;
+mod statistics;
+mod tls;
+mod truth;
+mod workloads;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

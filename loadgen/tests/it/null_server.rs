@@ -1,7 +1,7 @@
 //! A server for tests that answers at once, or misbehaves in a known way, and counts what it was asked.
 
 use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,8 @@ pub(crate) struct Behaviour {
     pub(crate) stall: Option<(u64, Duration)>,
     /// Each answer comes so late.
     pub(crate) delay: Option<Duration>,
+    /// Each answer is held back so long, by the number of its request.
+    pub(crate) hold: Option<fn(u64) -> Duration>,
     /// Every n-th request is answered with this error line.
     pub(crate) error: Option<(u64, &'static str)>,
     /// No key is there.
@@ -38,6 +40,8 @@ struct Shared {
     requests: AtomicU64,
     sets: AtomicU64,
     stalled_until: Mutex<Option<Instant>>,
+    /// How long answers were really held back.
+    held_ns: Mutex<Vec<u64>>,
 }
 
 impl NullServer {
@@ -46,7 +50,8 @@ impl NullServer {
         let path = directory.path().join("sock");
         let listener = UnixListener::bind(&path).unwrap();
         let (requests, sets, stalled_until) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(None));
-        let shared = Arc::new(Shared { behaviour, requests, sets, stalled_until });
+        let shared =
+            Arc::new(Shared { behaviour, requests, sets, stalled_until, held_ns: Mutex::new(Vec::new()) });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -57,9 +62,41 @@ impl NullServer {
         Self { path, shared, _directory: directory }
     }
 
+    /// A TCP port whose connections are encrypted with the certificate of the tests.
+    pub(crate) fn tls_port(&self) -> u16 {
+        use rustls::pki_types::pem::PemObject as _;
+        let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls");
+        let certificate = rustls::pki_types::CertificateDer::from_pem_file(data.join("server.pem")).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::from_pem_file(data.join("server.key")).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let (config, shared) = (Arc::new(config), Arc::clone(&self.shared));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let (shared, stream) =
+                    (Arc::clone(&shared), rustls::StreamOwned::new(session, stream.unwrap()));
+                std::thread::spawn(move || shared.serve(stream));
+            }
+        });
+        port
+    }
+
     /// SETs and GETs that arrived.
     pub(crate) fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// How long each answer was held back, as the server itself measured it.
+    pub(crate) fn held_ns(&self) -> Vec<u64> {
+        self.shared.held_ns.lock().unwrap().clone()
     }
 
     /// SETs among them.
@@ -69,7 +106,7 @@ impl NullServer {
 }
 
 impl Shared {
-    fn serve(&self, mut stream: UnixStream) {
+    fn serve(&self, mut stream: impl Read + Write) {
         let mut parser = RequestParser::new();
         let limits = RequestLimits::default();
         let (mut input, mut out, mut seen) = (Vec::new(), Vec::new(), 0);
@@ -93,7 +130,7 @@ impl Shared {
             }
             input.drain(..used);
             // A client that has ended is no fault of the server.
-            if !out.is_empty() && stream.write_all(&out).is_err() {
+            if !out.is_empty() && stream.write_all(&out).and_then(|()| stream.flush()).is_err() {
                 return;
             }
             out.clear();
@@ -133,6 +170,11 @@ impl Shared {
     fn wait(&self, number: u64) {
         if let Some(delay) = self.behaviour.delay {
             std::thread::sleep(delay);
+        }
+        if let Some(hold) = self.behaviour.hold {
+            let began = Instant::now();
+            std::thread::sleep(hold(number));
+            self.held_ns.lock().unwrap().push(u64::try_from(began.elapsed().as_nanos()).unwrap());
         }
         if let Some((from, duration)) = self.behaviour.stall {
             let mut stalled_until = self.stalled_until.lock().unwrap();

@@ -89,3 +89,37 @@ fn a_rate_beyond_the_server_is_told() {
     let codes = reason_codes(&report);
     assert!(codes.contains(&"rate_missed") && codes.contains(&"unanswered"), "{codes:?}");
 }
+
+#[test]
+fn ramps_and_steps_offer_what_their_curve_says() {
+    for (line, offered, first_second) in [
+        // 1000 to 3000 per second: 1500 starts in the first of two seconds.
+        ("--rate 1000..3000 -d 2s", 4000_u64, 1500_u64),
+        ("--rate 500..1500/500@1s", 3000, 500),
+        ("--rate 2000..1000/1000@1s --warmup 200ms", 3000, 2000),
+    ] {
+        let server = NullServer::start(Behaviour::default());
+        let warmup = if line.contains("--warmup") { "" } else { "--warmup 0s" };
+        let report = run(&server.path, &format!("-c 4 -t 2 {warmup} {line}"));
+        let result = outcome(&report);
+        assert!(result.ops.abs_diff(offered) <= 2, "{line}: {}", result.ops);
+        let first = report.series.as_ref().unwrap().ops[0];
+        // Replies of the last few starts come a moment later.
+        assert!(first.abs_diff(first_second) <= 60, "{line}: {first}");
+        assert!(report.config.workload.details.as_ref().unwrap().rate_curve.is_some());
+    }
+}
+
+#[test]
+fn every_kind_of_request_has_its_three_histograms() {
+    let server = NullServer::start(Behaviour::default());
+    let report = run(&server.path, "--rate 2000 --ratio 1:1 -d 1s -c 4 --warmup 0s");
+    for kind in outcome(&report).ops_by_type.values() {
+        let figures = &kind.latency_ns;
+        let (corrected, slip) = (figures.corrected.as_ref().unwrap(), figures.slip.as_ref().unwrap());
+        assert_eq!(
+            (corrected.count, figures.service.count, slip.count),
+            (kind.count, kind.count, kind.count)
+        );
+    }
+}

@@ -12,15 +12,15 @@ use resp::Reply;
 
 use crate::{outcome, plan, run};
 
-struct Redis {
+pub(crate) struct Redis {
     process: Child,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     pass: Option<&'static str>,
     _directory: tempfile::TempDir,
 }
 
 impl Redis {
-    fn start(pass: Option<&'static str>) -> Option<Self> {
+    pub(crate) fn start(pass: Option<&'static str>) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("redis.sock");
         let mut command = Command::new("redis-server");
@@ -42,11 +42,11 @@ impl Redis {
         Some(redis)
     }
 
-    fn key_count(&self, db: u32) -> Option<u64> {
+    pub(crate) fn key_count(&self, db: u32) -> Option<u64> {
         self.control(db).key_count().unwrap()
     }
 
-    fn control(&self, db: u32) -> Control {
+    pub(crate) fn control(&self, db: u32) -> Control {
         let session = Session { user: None, pass: self.pass.map(str::to_owned), resp3: false, db };
         Control::open(&Target::Unix(self.path.clone()), &session).unwrap()
     }
