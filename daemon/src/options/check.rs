@@ -52,8 +52,8 @@ fn check_storage(options: &Options) -> Result<(), OptionsError> {
         }
         (Storage::Disk, false) => {
             return refuse(
-                "--storage disk with --wal no: without checkpoints, which this version does not have yet, nothing \
-                 would ever reach the disk; use --wal yes, or --storage memory to write no file"
+                "--storage disk with --wal no: durable at checkpoints only, which this version does not offer yet; use \
+                 --wal yes, or --storage memory to write no file"
                     .into(),
             );
         }

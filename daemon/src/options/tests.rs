@@ -132,7 +132,7 @@ fn memory_needs_no_log_and_disk_does() {
     let memory = options(&["--storage", "memory"]).unwrap();
     assert_eq!((memory.storage, memory.wal), (Storage::Memory, false));
     refused(&["--storage", "memory", "--wal", "yes"], &["writes no file", "--wal no"]);
-    refused(&["--wal", "no"], &["nothing would ever reach the disk", "--storage memory"]);
+    refused(&["--wal", "no"], &["durable at checkpoints only", "--storage memory"]);
 }
 
 #[test]

@@ -716,8 +716,7 @@ impl<P: BlockPool> Extents<P> {
             let before = extent.emptied.is_some_and(|emptied| emptied < begun);
             let never_named = number >= limit && extent.disk == Disk::Dirty;
             if before || never_named {
-                // A write that is still under way ends before its place is used again: `next_write` is asked for
-                // nothing while one is, see `data_file.rs`.
+                // A write that is still under way ends before its place is used again: the next checkpoint frees it.
                 if extent.disk == Disk::Writing {
                     self.emptied.push(number);
                 } else {
