@@ -10,10 +10,15 @@
 //! them. `seal.rs`: what makes an extent on disk recognisable. `places.rs`: where in the file they lie.
 
 mod compact;
+#[expect(clippy::module_inception, reason = "the file holds one extent, the folder all of them")]
+mod extent;
+mod for_checkpoint;
+mod loading;
 mod places;
 mod read_cache;
 mod seal;
 mod table;
+mod to_disk;
 
 use std::collections::VecDeque;
 
@@ -22,10 +27,14 @@ use crate::io::{BLOCK_BYTES, BlockPool};
 use crate::limits::EXTENT_BYTES;
 
 pub use compact::{Fill, Weight};
+use extent::{Disk, Extent, Memory, touched_bytes};
+pub use for_checkpoint::ExtentOnDisk;
+use loading::Counted;
 use places::Places;
 use read_cache::ReadCache;
 pub use seal::{EXTENT_HEADER_BYTES, ExtentError, ExtentSeal};
 use table::ExtentTable;
+pub use to_disk::ExtentWrite;
 
 /// Which records go together: fresh ones come and go, those that outlived a compaction stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,126 +50,6 @@ const DIRTY_SLACK: usize = 64;
 
 /// Open extents at most, one per stream.
 const STREAMS: usize = 2;
-
-/// Bytes of an extent, as far as they are in memory.
-enum Memory<P: BlockPool> {
-    /// May still be written to.
-    Owned(P::Buffer),
-    /// Sealed; a write to the file may hold another handle.
-    Frozen(P::Frozen),
-    /// On disk only.
-    Absent,
-}
-
-/// How far an extent has come on its way to disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Disk {
-    /// Nowhere: it is open, or storage is memory-only.
-    None,
-    /// Sealed, not yet written.
-    Dirty,
-    /// A write is under way.
-    Writing,
-    /// Written. Whether it survives power loss is the checkpoint's business.
-    Written,
-}
-
-struct Extent<P: BlockPool> {
-    memory: Memory<P>,
-    used_bytes: u32,
-    live_bytes: u32,
-    /// Drawn at the start of the process that made it.
-    salt: u32,
-    /// What its records counted as, by length class, when they were placed.
-    placed_bytes: u32,
-    /// It cannot be read back whole: left alone for as long as something in it lives.
-    damaged: bool,
-    /// First of its places in the data file; meaningful unless `disk` is `None` or `Dirty`.
-    place: u32,
-    disk: Disk,
-    /// Checkpoints begun when its last live record went; `None` while it has one or may get one.
-    emptied: Option<u64>,
-}
-
-impl<P: BlockPool> std::fmt::Debug for Extent<P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Extent")
-            .field("used_bytes", &self.used_bytes)
-            .field("live_bytes", &self.live_bytes)
-            .field("disk", &self.disk)
-            .field("emptied", &self.emptied)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<P: BlockPool> Extent<P> {
-    #[inline]
-    fn bytes(&self) -> Option<&[u8]> {
-        let bytes = match &self.memory {
-            Memory::Owned(buffer) => buffer.as_ref(),
-            Memory::Frozen(frozen) => frozen.as_ref(),
-            Memory::Absent => return None,
-        };
-        Some(&bytes[..self.used_bytes as usize])
-    }
-
-    fn memory_bytes(&self) -> u64 {
-        match &self.memory {
-            Memory::Owned(_) | Memory::Frozen(_) => touched_bytes(self.used_bytes),
-            Memory::Absent => 0,
-        }
-    }
-
-    fn place_count(&self) -> u32 {
-        place_count(self.used_bytes)
-    }
-}
-
-/// Memory that an extent with so many used bytes takes: its pages appear when they are first written to.
-#[inline]
-fn touched_bytes(used_bytes: u32) -> u64 {
-    u64::from(used_bytes).next_multiple_of(BLOCK_BYTES as u64)
-}
-
-/// Places that an extent with so many used bytes takes: one, unless it is a run.
-fn place_count(used_bytes: u32) -> u32 {
-    let count = (used_bytes as usize).div_ceil(EXTENT_BYTES).max(1);
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-/// Records of one extent that a snapshot's entries point at.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counted {
-    live_bytes: u32,
-    offset_max: u32,
-}
-
-/// A sealed extent on its way to its place.
-pub struct ExtentWrite<P: BlockPool> {
-    /// The extent.
-    pub number: ExtentNumber,
-    /// Where in the data file.
-    pub offset: u64,
-    /// What to write.
-    pub buffer: P::Frozen,
-    /// How much of it, a multiple of [`BLOCK_BYTES`].
-    pub len: usize,
-}
-
-/// An extent as a snapshot names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExtentOnDisk {
-    /// Its number.
-    pub number: ExtentNumber,
-    /// First of its places in the data file.
-    pub place: u32,
-    /// How many places.
-    pub place_count: u32,
-    /// Header and records.
-    pub used_bytes: u32,
-    /// Its salt.
-    pub salt: u32,
-}
 
 /// One read from the data file that covers a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -571,270 +460,6 @@ impl<P: BlockPool> Extents<P> {
         if matches!(extent.disk, Disk::Writing | Disk::Written) {
             self.places.give_back(extent.place, extent.place_count());
         }
-    }
-
-    // ---- to disk ----------------------------------------------------------------------------------------------
-
-    /// The next sealed extent to write, which gets its place now. Its bytes are readable all the while.
-    pub fn next_write(&mut self, pool: &mut P) -> Option<ExtentWrite<P>> {
-        let number = self.next_dirty()?;
-        self.dirty.pop_front();
-        if self.is_writable_extent(number) {
-            self.freeze(number, pool);
-        }
-        self.dirty_count -= 1;
-        let extent = self.table.get_mut(number);
-        assert_eq!(extent.disk, Disk::Dirty, "an extent is written once");
-        extent.place = self.places.take(extent.place_count());
-        extent.disk = Disk::Writing;
-        let Memory::Frozen(frozen) = &extent.memory else { unreachable!("a dirty extent is in memory") };
-        Some(ExtentWrite {
-            number,
-            offset: u64::from(extent.place) * EXTENT_BYTES as u64,
-            buffer: frozen.clone(),
-            len: (extent.used_bytes as usize).next_multiple_of(BLOCK_BYTES),
-        })
-    }
-
-    /// The sealed extent that [`Self::next_write`] would give out; those that are gone are passed over for good.
-    pub fn next_dirty(&mut self) -> Option<ExtentNumber> {
-        while let Some(&number) = self.dirty.front() {
-            if self.table.find(number).is_some_and(|extent| extent.disk == Disk::Dirty) {
-                return Some(number);
-            }
-            self.dirty.pop_front();
-        }
-        None
-    }
-
-    /// Sealed extents that are not on their way to disk yet.
-    #[must_use]
-    #[inline]
-    pub fn dirty_count(&self) -> usize {
-        self.dirty_count
-    }
-
-    fn is_writable_extent(&self, number: ExtentNumber) -> bool {
-        matches!(self.table.get(number).memory, Memory::Owned(_))
-    }
-
-    /// The write of an extent has completed.
-    pub fn on_written(&mut self, number: ExtentNumber) {
-        let extent = self.table.get_mut(number);
-        assert_eq!(extent.disk, Disk::Writing, "a completion has its write");
-        extent.disk = Disk::Written;
-        if extent.emptied.is_some() {
-            self.drop_memory(number);
-        } else {
-            self.resident.push_back(number);
-        }
-    }
-
-    /// Drops the memory of the extent that was written longest ago and still has it. False when there is none.
-    pub fn drop_oldest(&mut self) -> bool {
-        while let Some(number) = self.resident.pop_front() {
-            let in_memory = |extent: &Extent<P>| !matches!(extent.memory, Memory::Absent);
-            if self.table.find(number).is_some_and(in_memory) {
-                self.drop_memory(number);
-                self.absent += 1;
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Forgets the oldest records of the read cache. False when there are none.
-    pub fn forget_oldest_reads(&mut self) -> bool {
-        self.cache.forget_oldest()
-    }
-
-    /// Bytes of the read cache.
-    #[must_use]
-    pub fn cache_bytes(&self) -> usize {
-        self.cache.bytes()
-    }
-
-    // ---- checkpoint -------------------------------------------------------------------------------------------
-
-    /// A checkpoint begins: from here on nothing that its copy may point into is lost.
-    pub fn begin_checkpoint(&mut self) {
-        assert!(self.seal.is_some() && !self.checkpoint_runs, "one checkpoint at a time, of a store on disk");
-        self.checkpoints_begun += 1;
-        self.checkpoint_runs = true;
-    }
-
-    /// The copy of the index is complete: all extents it may point into are sealed now. They are those with numbers
-    /// below the one returned.
-    pub fn seal_all(&mut self, pool: &mut P) -> ExtentNumber {
-        if let Some(run) = self.open_run.take() {
-            self.seal(run);
-        }
-        self.seal_open(Stream::Fresh);
-        self.seal_open(Stream::Survivors);
-        // What is written here from now on is later than the copy, and may not be durable when it is published.
-        for number in std::mem::take(&mut self.dirty) {
-            if self.table.find(number).is_some_and(|extent| extent.disk == Disk::Dirty) {
-                if self.is_writable_extent(number) {
-                    self.freeze(number, pool);
-                }
-                self.dirty.push_back(number);
-            }
-        }
-        ExtentNumber(self.table.next())
-    }
-
-    /// Whether every extent below `limit` has been written.
-    #[must_use]
-    pub fn is_written_below(&self, limit: ExtentNumber) -> bool {
-        self.table
-            .iter()
-            .take_while(|(number, _)| *number < limit)
-            .all(|(_, extent)| extent.disk == Disk::Written)
-    }
-
-    /// The extents below `limit`, as they lie on disk, once all of them are written.
-    pub fn on_disk_below(&self, limit: ExtentNumber) -> impl Iterator<Item = ExtentOnDisk> {
-        self.table.iter().take_while(move |(number, _)| *number < limit).map(|(number, extent)| {
-            assert_eq!(extent.disk, Disk::Written, "a snapshot names what is written");
-            ExtentOnDisk {
-                number,
-                place: extent.place,
-                place_count: extent.place_count(),
-                used_bytes: extent.used_bytes,
-                salt: extent.salt,
-            }
-        })
-    }
-
-    /// The checkpoint is published: what was emptied before it began is free.
-    pub fn on_published(&mut self, limit: ExtentNumber) {
-        assert!(self.checkpoint_runs, "what was begun is published");
-        self.checkpoint_runs = false;
-        let begun = self.checkpoints_begun;
-        for number in std::mem::take(&mut self.emptied) {
-            let extent = self.table.get(number);
-            let before = extent.emptied.is_some_and(|emptied| emptied < begun);
-            let never_named = number >= limit && extent.disk == Disk::Dirty;
-            if before || never_named {
-                // A write that is still under way ends before its place is used again: the next checkpoint frees it.
-                if extent.disk == Disk::Writing {
-                    self.emptied.push(number);
-                } else {
-                    self.forget(number);
-                }
-            } else {
-                self.emptied.push(number);
-            }
-        }
-    }
-
-    /// Bytes of the data file that emptied extents take until the next checkpoint is published.
-    #[must_use]
-    pub fn emptied_bytes(&self) -> u64 {
-        self.emptied.iter().map(|&number| u64::from(self.table.get(number).place_count())).sum::<u64>()
-            * EXTENT_BYTES as u64
-    }
-
-    /// Takes the free places at the end of the file out of it, all but `keep`. The file's new length, if it changed.
-    pub fn cut_tail(&mut self, keep: u32) -> Option<u64> {
-        self.places.cut_tail(keep).map(|end| u64::from(end) * EXTENT_BYTES as u64)
-    }
-
-    /// How long the data file has to be for what is written: the end of the last extent on disk.
-    #[must_use]
-    pub fn last_byte_on_disk(&self) -> Option<u64> {
-        let end = |extent: &Extent<P>| {
-            let used = (extent.used_bytes as usize).next_multiple_of(BLOCK_BYTES) as u64;
-            u64::from(extent.place) * EXTENT_BYTES as u64 + used
-        };
-        self.table
-            .iter()
-            .filter(|(_, extent)| extent.disk == Disk::Written)
-            .map(|(_, extent)| end(extent))
-            .max()
-    }
-
-    /// Places the data file has.
-    #[must_use]
-    pub fn place_end(&self) -> u32 {
-        self.places.end()
-    }
-
-    // ---- loading ----------------------------------------------------------------------------------------------
-
-    /// Takes over the file of an earlier run: so many places, all free until an extent is adopted.
-    pub fn adopt_file(&mut self, places: u32) {
-        assert!(self.table.count() == 0 && self.seal.is_some(), "loading comes first");
-        self.places = Places::with_end(places);
-    }
-
-    /// Takes over an extent of a snapshot. False when it cannot be: its places are another's, or beyond the end of the
-    /// file.
-    #[must_use]
-    pub fn adopt(&mut self, extent: ExtentOnDisk) -> bool {
-        let fits = extent.place_count == place_count(extent.used_bytes)
-            && self.table.find(extent.number).is_none()
-            && self.places.claim(extent.place, extent.place_count);
-        if fits {
-            self.absent += 1;
-            self.held_bytes += u64::from(extent.used_bytes);
-            self.table.insert(
-                extent.number,
-                Extent {
-                    memory: Memory::Absent,
-                    used_bytes: extent.used_bytes,
-                    live_bytes: 0,
-                    salt: extent.salt,
-                    placed_bytes: 0,
-                    damaged: false,
-                    place: extent.place,
-                    disk: Disk::Written,
-                    emptied: None,
-                },
-            );
-        }
-        fits
-    }
-
-    /// Counts a record that a snapshot's entry points at, before or after its extent is adopted.
-    pub fn count_live(&mut self, location: Location, class: LengthClass) {
-        let counted = self.loading.entry(location.extent.0).or_default();
-        counted.live_bytes = counted.live_bytes.saturating_add(class_bytes(class));
-        counted.offset_max = counted.offset_max.max(location.offset);
-    }
-
-    /// All is loaded: extents without a live record are free, and numbers go on at `limit`, above all that earlier
-    /// runs may have used.
-    ///
-    /// # Errors
-    /// A location at which there is no extent, though an entry points there.
-    pub fn finish_loading(&mut self, limit: ExtentNumber) -> Result<(), Location> {
-        for (number, counted) in std::mem::take(&mut self.loading) {
-            let extent = ExtentNumber(number);
-            let inside = |extent: &Extent<P>| counted.offset_max < extent.used_bytes;
-            if !self.table.find(extent).is_some_and(inside) {
-                return Err(Location { extent, offset: counted.offset_max });
-            }
-            self.table.get_mut(extent).live_bytes = counted.live_bytes;
-            self.live_bytes += u64::from(counted.live_bytes);
-        }
-        let all: Vec<ExtentNumber> = self.table.iter().map(|(number, _)| number).collect();
-        for number in all {
-            if self.table.get(number).live_bytes == 0 {
-                self.absent -= 1;
-                self.forget(number);
-            } else {
-                self.guess_placed(number);
-            }
-        }
-        self.table.skip_to(limit.0.max(self.table.next()));
-        Ok(())
-    }
-
-    /// The smallest number that no extent has had.
-    #[must_use]
-    pub fn next_number(&self) -> ExtentNumber {
-        ExtentNumber(self.table.next())
     }
 }
 

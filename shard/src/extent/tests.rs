@@ -1,5 +1,6 @@
 //! What extents promise, in memory and on their way to disk.
 
+use super::extent::place_count;
 use super::*;
 use crate::testing::HeapPool;
 use crate::types::ShardId;

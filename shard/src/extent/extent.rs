@@ -1,0 +1,90 @@
+//! One extent: its bytes as far as they are in memory, and how far it has come on its way to disk.
+
+use crate::io::{BLOCK_BYTES, BlockPool};
+use crate::limits::EXTENT_BYTES;
+
+/// Bytes of an extent, as far as they are in memory.
+pub(super) enum Memory<P: BlockPool> {
+    /// May still be written to.
+    Owned(P::Buffer),
+    /// Sealed; a write to the file may hold another handle.
+    Frozen(P::Frozen),
+    /// On disk only.
+    Absent,
+}
+
+/// How far an extent has come on its way to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disk {
+    /// Nowhere: it is open, or storage is memory-only.
+    None,
+    /// Sealed, not yet written.
+    Dirty,
+    /// A write is under way.
+    Writing,
+    /// Written. Whether it survives power loss is the checkpoint's business.
+    Written,
+}
+
+pub(super) struct Extent<P: BlockPool> {
+    pub(super) memory: Memory<P>,
+    pub(super) used_bytes: u32,
+    pub(super) live_bytes: u32,
+    /// Drawn at the start of the process that made it.
+    pub(super) salt: u32,
+    /// What its records counted as, by length class, when they were placed.
+    pub(super) placed_bytes: u32,
+    /// It cannot be read back whole: left alone for as long as something in it lives.
+    pub(super) damaged: bool,
+    /// First of its places in the data file; meaningful unless `disk` is `None` or `Dirty`.
+    pub(super) place: u32,
+    pub(super) disk: Disk,
+    /// Checkpoints begun when its last live record went; `None` while it has one or may get one.
+    pub(super) emptied: Option<u64>,
+}
+
+impl<P: BlockPool> std::fmt::Debug for Extent<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extent")
+            .field("used_bytes", &self.used_bytes)
+            .field("live_bytes", &self.live_bytes)
+            .field("disk", &self.disk)
+            .field("emptied", &self.emptied)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<P: BlockPool> Extent<P> {
+    #[inline]
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        let bytes = match &self.memory {
+            Memory::Owned(buffer) => buffer.as_ref(),
+            Memory::Frozen(frozen) => frozen.as_ref(),
+            Memory::Absent => return None,
+        };
+        Some(&bytes[..self.used_bytes as usize])
+    }
+
+    pub(super) fn memory_bytes(&self) -> u64 {
+        match &self.memory {
+            Memory::Owned(_) | Memory::Frozen(_) => touched_bytes(self.used_bytes),
+            Memory::Absent => 0,
+        }
+    }
+
+    pub(super) fn place_count(&self) -> u32 {
+        place_count(self.used_bytes)
+    }
+}
+
+/// Memory that an extent with so many used bytes takes: its pages appear when they are first written to.
+#[inline]
+pub(super) fn touched_bytes(used_bytes: u32) -> u64 {
+    u64::from(used_bytes).next_multiple_of(BLOCK_BYTES as u64)
+}
+
+/// Places that an extent with so many used bytes takes: one, unless it is a run.
+pub(super) fn place_count(used_bytes: u32) -> u32 {
+    let count = (used_bytes as usize).div_ceil(EXTENT_BYTES).max(1);
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

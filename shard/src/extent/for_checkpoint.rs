@@ -1,0 +1,129 @@
+//! What a checkpoint asks of extents: sealed and written before they are named, kept for as long as they are.
+
+use crate::index::ExtentNumber;
+use crate::io::{BLOCK_BYTES, BlockPool};
+use crate::limits::EXTENT_BYTES;
+
+use super::extent::{Disk, Extent};
+use super::{Extents, Stream};
+
+/// An extent as a snapshot names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtentOnDisk {
+    /// Its number.
+    pub number: ExtentNumber,
+    /// First of its places in the data file.
+    pub place: u32,
+    /// How many places.
+    pub place_count: u32,
+    /// Header and records.
+    pub used_bytes: u32,
+    /// Its salt.
+    pub salt: u32,
+}
+
+impl<P: BlockPool> Extents<P> {
+    /// A checkpoint begins: from here on nothing that its copy may point into is lost.
+    pub fn begin_checkpoint(&mut self) {
+        assert!(self.seal.is_some() && !self.checkpoint_runs, "one checkpoint at a time, of a store on disk");
+        self.checkpoints_begun += 1;
+        self.checkpoint_runs = true;
+    }
+
+    /// The copy of the index is complete: all extents it may point into are sealed now. They are those with numbers
+    /// below the one returned.
+    pub fn seal_all(&mut self, pool: &mut P) -> ExtentNumber {
+        if let Some(run) = self.open_run.take() {
+            self.seal(run);
+        }
+        self.seal_open(Stream::Fresh);
+        self.seal_open(Stream::Survivors);
+        // What is written here from now on is later than the copy, and may not be durable when it is published.
+        for number in std::mem::take(&mut self.dirty) {
+            if self.table.find(number).is_some_and(|extent| extent.disk == Disk::Dirty) {
+                if self.is_writable_extent(number) {
+                    self.freeze(number, pool);
+                }
+                self.dirty.push_back(number);
+            }
+        }
+        ExtentNumber(self.table.next())
+    }
+
+    /// Whether every extent below `limit` has been written.
+    #[must_use]
+    pub fn is_written_below(&self, limit: ExtentNumber) -> bool {
+        self.table
+            .iter()
+            .take_while(|(number, _)| *number < limit)
+            .all(|(_, extent)| extent.disk == Disk::Written)
+    }
+
+    /// The extents below `limit`, as they lie on disk, once all of them are written.
+    pub fn on_disk_below(&self, limit: ExtentNumber) -> impl Iterator<Item = ExtentOnDisk> {
+        self.table.iter().take_while(move |(number, _)| *number < limit).map(|(number, extent)| {
+            assert_eq!(extent.disk, Disk::Written, "a snapshot names what is written");
+            ExtentOnDisk {
+                number,
+                place: extent.place,
+                place_count: extent.place_count(),
+                used_bytes: extent.used_bytes,
+                salt: extent.salt,
+            }
+        })
+    }
+
+    /// The checkpoint is published: what was emptied before it began is free.
+    pub fn on_published(&mut self, limit: ExtentNumber) {
+        assert!(self.checkpoint_runs, "what was begun is published");
+        self.checkpoint_runs = false;
+        let begun = self.checkpoints_begun;
+        for number in std::mem::take(&mut self.emptied) {
+            let extent = self.table.get(number);
+            let before = extent.emptied.is_some_and(|emptied| emptied < begun);
+            let never_named = number >= limit && extent.disk == Disk::Dirty;
+            if before || never_named {
+                // A write that is still under way ends before its place is used again: the next checkpoint frees it.
+                if extent.disk == Disk::Writing {
+                    self.emptied.push(number);
+                } else {
+                    self.forget(number);
+                }
+            } else {
+                self.emptied.push(number);
+            }
+        }
+    }
+
+    /// Bytes of the data file that emptied extents take until the next checkpoint is published.
+    #[must_use]
+    pub fn emptied_bytes(&self) -> u64 {
+        self.emptied.iter().map(|&number| u64::from(self.table.get(number).place_count())).sum::<u64>()
+            * EXTENT_BYTES as u64
+    }
+
+    /// Takes the free places at the end of the file out of it, all but `keep`. The file's new length, if it changed.
+    pub fn cut_tail(&mut self, keep: u32) -> Option<u64> {
+        self.places.cut_tail(keep).map(|end| u64::from(end) * EXTENT_BYTES as u64)
+    }
+
+    /// How long the data file has to be for what is written: the end of the last extent on disk.
+    #[must_use]
+    pub fn last_byte_on_disk(&self) -> Option<u64> {
+        let end = |extent: &Extent<P>| {
+            let used = (extent.used_bytes as usize).next_multiple_of(BLOCK_BYTES) as u64;
+            u64::from(extent.place) * EXTENT_BYTES as u64 + used
+        };
+        self.table
+            .iter()
+            .filter(|(_, extent)| extent.disk == Disk::Written)
+            .map(|(_, extent)| end(extent))
+            .max()
+    }
+
+    /// Places the data file has.
+    #[must_use]
+    pub fn place_end(&self) -> u32 {
+        self.places.end()
+    }
+}

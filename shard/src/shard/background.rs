@@ -1,0 +1,159 @@
+//! Work that nobody waits for, in bounded steps: expiry by the timing wheel, freeing dropped keyspaces, rebuilding a
+//! wheel full of entries that are out of date.
+
+use crate::index::{Entry, SlotIndex, Table};
+use crate::io::BlockPool;
+use crate::limits::{DROP_TABLES_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SLACK};
+use crate::types::{Db, Slot, UnixMs};
+use crate::wheel::{Wheel, WheelEntry};
+
+use super::{Shard, head_in_memory, low_bits};
+
+#[derive(Debug)]
+pub(super) struct WheelRebuild {
+    pub(super) old: Wheel,
+    db: usize,
+    slot: usize,
+}
+
+impl<P: BlockPool> Shard<P> {
+    /// An entry of the timing wheel drawn by `random`; while it is rebuilt, of the old one and the new one together.
+    pub(crate) fn draw_from_wheels(&self, random: u64) -> Option<WheelEntry> {
+        let old = self.rebuild.as_ref().map(|rebuild| &rebuild.old);
+        let old_len = old.map_or(0, Wheel::len) as u64;
+        let nth = random.checked_rem(old_len + self.wheel.len() as u64)?;
+        if nth < old_len { old?.draw(nth) } else { self.wheel.draw(nth - old_len) }
+    }
+
+    /// Whether dropped keyspaces are not yet taken apart: their records count as live until they are.
+    pub(crate) fn is_dropping(&self) -> bool {
+        !self.dropping.is_empty()
+    }
+
+    /// Entries of the timing wheel that are due. Returns whether there are more at this time.
+    pub(crate) fn due(&mut self, now: UnixMs, budget: usize, due: &mut Vec<WheelEntry>) -> bool {
+        let mut more = self.wheel.advance(now, budget, due);
+        if let Some(rebuild) = &mut self.rebuild {
+            more |= rebuild.old.advance(now, budget, due);
+        }
+        more
+    }
+
+    /// What a due entry of the wheel leads to: the database of an expired key, its bytes copied to `key`; the
+    /// entry of a key that lives longer goes back into the wheel.
+    pub(crate) fn expired(&mut self, due: WheelEntry, now: UnixMs, key: &mut Vec<u8>) -> Option<Db> {
+        let local = self.local(due.slot);
+        let Self { databases, extents, wheel, .. } = self;
+        for (db, database) in (0u8..).zip(databases.iter_mut()) {
+            if low_bits(database.keyspace) != due.keyspace_low {
+                continue;
+            }
+            let Some(table) = database.slots.get_mut(local).and_then(|slot| slot.table_mut(due.hash)) else {
+                continue;
+            };
+            let mut expired = false;
+            let mut again = None;
+            // Usually one entry has these hash bits; where several have, each call takes out one that has ended.
+            let entry = table.find_mut(due.hash, |entry| {
+                if !entry.in_wheel() {
+                    return false;
+                }
+                // What is on disk only is looked after by extent.
+                let Some(bytes) = extents.find(entry.location()) else { return false };
+                let head = head_in_memory(bytes);
+                expired = head.deadline.is_some_and(|deadline| deadline <= now);
+                if expired {
+                    key.clear();
+                    key.extend_from_slice(head.key(bytes).unwrap_or_default());
+                } else if again.is_none() {
+                    again = Some(head.deadline);
+                }
+                expired
+            });
+            if entry.is_some() {
+                return Some(Db(db));
+            }
+            match again {
+                Some(Some(deadline)) => wheel.insert(due.hash, due.slot, due.keyspace_low, deadline),
+                Some(None) => {
+                    // The deadline was taken away since: nothing in the wheel stands for these bits any more,
+                    // unless another key shares them, which then only costs it a second entry.
+                    if let Some(entry) = table.find_mut(due.hash, Entry::in_wheel) {
+                        entry.set_in_wheel(false);
+                    }
+                }
+                None => {}
+            }
+        }
+        None
+    }
+
+    /// One bounded step of what nobody waits for: freeing dropped keyspaces, rebuilding a wheel full of entries
+    /// that are out of date. Returns whether there is more to do.
+    pub(crate) fn background_step(&mut self) -> bool {
+        let dropping = self.drop_step();
+        let rebuilding = self.rebuild_step();
+        dropping || rebuilding
+    }
+
+    pub(super) fn drop_step(&mut self) -> bool {
+        let Some(slots) = self.dropping.last_mut() else { return false };
+        let mut budget = DROP_TABLES_PER_STEP;
+        while budget > 0 {
+            let Some(slot) = slots.last_mut() else { break };
+            let Some(table) = slot.pop_table() else {
+                slots.pop();
+                self.index_bytes -= size_of::<SlotIndex>();
+                continue;
+            };
+            self.index_bytes -= table.allocated_bytes();
+            for entry in table.iter() {
+                self.extents.release(entry.location(), entry.length_class());
+            }
+            budget -= 1;
+        }
+        if slots.is_empty() {
+            self.dropping.pop();
+        }
+        !self.dropping.is_empty()
+    }
+
+    /// Walks the index in bounded steps and enters every key with a deadline into a fresh wheel; the old one goes
+    /// on until the walk is done.
+    pub(super) fn rebuild_step(&mut self) -> bool {
+        let Some(rebuild) = &mut self.rebuild else {
+            let keys: u64 = self.databases.iter().map(|database| database.deadline_count).sum();
+            let keys = usize::try_from(keys).unwrap_or(usize::MAX);
+            if self.wheel.len() <= keys.saturating_mul(2).saturating_add(WHEEL_SLACK) {
+                return false;
+            }
+            let fresh = self.wheel.successor();
+            let old = std::mem::replace(&mut self.wheel, fresh);
+            self.rebuild = Some(WheelRebuild { old, db: 0, slot: 0 });
+            return true;
+        };
+        for _ in 0..WHEEL_REBUILD_SLOTS_PER_STEP {
+            let Some(database) = self.databases.get(rebuild.db) else {
+                self.rebuild = None;
+                return false;
+            };
+            let Some(slot) = database.slots.get(rebuild.slot) else {
+                (rebuild.db, rebuild.slot) = (rebuild.db + 1, 0);
+                continue;
+            };
+            for entry in slot.tables().flat_map(Table::iter) {
+                if !entry.in_wheel() {
+                    continue;
+                }
+                let Some(bytes) = self.extents.find(entry.location()) else { continue };
+                if let Some(deadline) = head_in_memory(bytes).deadline {
+                    let number = u16::try_from(rebuild.slot).unwrap_or(0);
+                    let slot = Slot(self.first_slot + number);
+                    self.wheel.insert(entry.hash(), slot, low_bits(database.keyspace), deadline);
+                }
+            }
+            rebuild.slot += 1;
+        }
+        true
+    }
+}

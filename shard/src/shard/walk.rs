@@ -1,0 +1,95 @@
+//! Walking over the keys of a shard, and drawing one.
+
+use crate::index::{Entry, Location, SlotIndex};
+use crate::io::BlockPool;
+use crate::types::{Db, UnixMs};
+
+use super::{Found, Shard, head_in_memory};
+
+/// A place in a walk over all keys of a shard: slot within the shard and first hash to visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WalkPlace {
+    pub(crate) slot: u16,
+    pub(crate) hash: u32,
+}
+
+impl<P: BlockPool> Shard<P> {
+    /// Entries of one slot from a hash on, at most about `count` (all of one hash together), and where to go on in
+    /// this slot; `None` when it is done.
+    pub(crate) fn walk_entries(
+        &self,
+        db: Db,
+        place: WalkPlace,
+        count: usize,
+    ) -> (Vec<Entry>, Option<WalkPlace>) {
+        let slots = &self.databases[usize::from(db.0)].slots;
+        let Some((table, end)) =
+            slots.get(usize::from(place.slot)).and_then(|slot| slot.table_at(place.hash))
+        else {
+            return (Vec::new(), None);
+        };
+        let mut entries: Vec<Entry> =
+            table.iter().filter(|entry| entry.hash() >= place.hash).copied().collect();
+        let mut next = end;
+        if entries.len() > count.max(1) {
+            let (_, last, _) = entries.select_nth_unstable_by_key(count.max(1) - 1, Entry::hash);
+            let last = last.hash();
+            if let Some(after) = last.checked_add(1) {
+                entries.retain(|entry| entry.hash() <= last);
+                next = Some(after);
+            }
+        }
+        (entries, next.map(|hash| WalkPlace { slot: place.slot, hash }))
+    }
+
+    /// Visits live records of one slot from a hash on, as [`Self::walk_entries`] finds them. Returns how many entries
+    /// there were, and where to go on.
+    pub(crate) fn walk_slot(
+        &self,
+        db: Db,
+        place: WalkPlace,
+        count: usize,
+        now: UnixMs,
+        visit: &mut dyn FnMut(&[u8], &Found<'_>),
+    ) -> (usize, Option<WalkPlace>) {
+        let (entries, next) = self.walk_entries(db, place, count);
+        for entry in &entries {
+            let bytes = self.extents.bytes_at(entry.location());
+            let head = head_in_memory(bytes);
+            if head.deadline.is_none_or(|deadline| deadline > now)
+                && let (Some(key), Some(value)) = (head.key(bytes), head.value(bytes))
+            {
+                visit(key, &Found { value, deadline: head.deadline, lsn: head.lsn });
+            }
+        }
+        (entries.len(), next)
+    }
+
+    /// The entry that is `nth` of a database in the order of its tables, its key live or not.
+    pub(crate) fn nth_entry(&self, db: Db, nth: u64) -> Option<Entry> {
+        let mut left = usize::try_from(nth).ok()?;
+        for table in self.databases[usize::from(db.0)].slots.iter().flat_map(SlotIndex::tables) {
+            if left < table.len() {
+                return table.iter().nth(left).copied();
+            }
+            left -= table.len();
+        }
+        None
+    }
+
+    /// Copies the key of the record at a location, when that is in memory and has not ended.
+    pub(crate) fn key_at(&self, location: Location, now: UnixMs, key: &mut Vec<u8>) -> bool {
+        if !self.extents.contains(location.extent) {
+            return false;
+        }
+        let Some(bytes) = self.extents.find(location) else { return false };
+        let head = head_in_memory(bytes);
+        let live = head.deadline.is_none_or(|deadline| deadline > now);
+        if let (true, Some(found)) = (live, head.key(bytes)) {
+            key.clear();
+            key.extend_from_slice(found);
+            return true;
+        }
+        false
+    }
+}

@@ -1,0 +1,106 @@
+//! The turn: I/O out, completions in, and bounded steps of what nobody waits for.
+
+use crate::checkpoint::ShardFiles;
+use crate::io::{BlockPool, Fatal, IoDone, IoRequest};
+use crate::log::Log;
+use crate::types::{BatchNumber, UnixMs};
+
+use super::storage::{Closing, FILES_IDS, position_of_id};
+use super::{COLD_IDS, COMPACTION_IDS, OWNER_MASK, ShardSet};
+
+impl<P: BlockPool> ShardSet<P> {
+    /// Ends a turn: goes on with checkpoints, closes the log's batch when the log is ready to fly another. Returns
+    /// whether there is more to do at once.
+    pub fn end_turn(&mut self, now: UnixMs, now_ns: u64) -> bool {
+        let more = self.storage_step(now);
+        if let Some(log) = &mut self.log {
+            log.close_batch(now_ns);
+        }
+        more
+    }
+
+    /// The next I/O to perform, if any.
+    pub fn next_io(&mut self) -> Option<IoRequest<P>> {
+        if let Some(request) = self.log.as_mut().and_then(Log::next_io) {
+            return Some(request);
+        }
+        let Self { shards, cold, pool, storage, .. } = self;
+        if let Some(request) = cold.next_io(shards, pool) {
+            return Some(request);
+        }
+        let files = storage.as_mut().and_then(|it| it.files.iter_mut().find_map(ShardFiles::next_io));
+        files.or_else(|| self.next_compaction_io())
+    }
+
+    /// A completion. Afterwards [`Self::released`] may be higher.
+    ///
+    /// # Errors
+    /// What was written may not survive: the process must stop and let recovery decide.
+    pub fn on_io(&mut self, done: IoDone<P>) -> Result<(), Fatal> {
+        if done.id.0 & OWNER_MASK == COLD_IDS {
+            let Self { shards, by_slot, cold, pool, .. } = self;
+            cold.on_io(done, shards, pool, |slot| usize::from(by_slot[usize::from(slot.0)]));
+            return Ok(());
+        }
+        if done.id.0 & OWNER_MASK == FILES_IDS {
+            let position = position_of_id(done.id.0);
+            let Self { shards, storage: Some(storage), pool, .. } = self else {
+                unreachable!("only files ask under these ids")
+            };
+            return storage.files[position].on_io(done, &mut shards[position], pool);
+        }
+        if done.id.0 & OWNER_MASK == COMPACTION_IDS {
+            self.on_compaction_io(done);
+            return Ok(());
+        }
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let before = log.acknowledgeable();
+        log.on_io(done)?;
+        let released = log.acknowledgeable();
+        if released > before {
+            for shard in &mut self.shards {
+                shard.note_released(released);
+            }
+        }
+        Ok(())
+    }
+
+    /// Timed work of the log, and one bounded step of expiry and of background work: at most `budget` due keys.
+    /// Returns whether more is waiting, so that an idle worker goes on at once.
+    pub fn tick(&mut self, now: UnixMs, now_ns: u64, budget: usize) -> bool {
+        if let Some(log) = &mut self.log {
+            log.tick(now_ns);
+            if log.is_shutting_down() || self.storage.as_ref().is_some_and(|it| it.closing != Closing::No) {
+                // Expiry logs deletes, and nothing is appended after the clean-shutdown mark: it goes on after the
+                // next start.
+                return false;
+            }
+        }
+        self.storage_tick();
+        let mut more = false;
+        for position in 0..self.shards.len() {
+            more |= self.expire_step(position, now, budget);
+            more |= self.shards[position].background_step();
+        }
+        more |= self.compact_turn(now);
+        more |= self.room_turn(now);
+        more
+    }
+
+    pub(super) fn expire_step(&mut self, position: usize, now: UnixMs, budget: usize) -> bool {
+        let mut due = std::mem::take(&mut self.due);
+        let more = self.shards[position].due(now, budget, &mut due);
+        let mut key = std::mem::take(&mut self.scratch);
+        for entry in due.drain(..) {
+            while let Some(db) = self.shards[position].expired(entry, now, &mut key) {
+                let found = self.hasher.key(&key);
+                self.expire(db, &found);
+            }
+        }
+        self.keep_scratch(key);
+        self.due = due;
+        // What expiry logged belongs to no command.
+        self.barrier = BatchNumber::ZERO;
+        more
+    }
+}
