@@ -4,6 +4,7 @@
 mod counters;
 mod latency;
 mod rates;
+mod saves;
 mod settings;
 mod shutdown;
 mod worker_stats;
@@ -17,6 +18,7 @@ pub use self::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
 pub use self::latency::{LATENCY_BUCKETS, LatencyHistogram, bucket_of, bucket_upper_us, percentile_us};
 use self::rates::RateMeter;
 pub use self::rates::Rates;
+pub use self::saves::{SaveStatus, Saves};
 pub use self::settings::{OutputLimit, Settings};
 pub use self::shutdown::{ShutdownRequest, ShutdownSwitch};
 pub use self::worker_stats::{CommandSnapshot, WorkerSnapshot, WorkerStats};
@@ -50,6 +52,8 @@ pub struct Server {
     pub settings: Settings,
     /// Figures of each worker, in the order of the workers.
     pub workers: Box<[WorkerStats]>,
+    /// Saves of the whole store.
+    pub saves: Saves,
     /// The way to stop.
     pub shutdown: ShutdownSwitch,
     run_id: String,
@@ -71,6 +75,7 @@ impl Server {
         let server = Self {
             settings: Settings::new(&options),
             workers,
+            saves: Saves::new(options.workers),
             shutdown,
             run_id: seed.iter().map(|byte| format!("{byte:02x}")).collect(),
             started: now,
@@ -116,6 +121,12 @@ impl Server {
     /// An id no other client of this run has.
     pub fn next_client_id(&self) -> u64 {
         self.next_client_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether there is a write-ahead log.
+    #[must_use]
+    pub fn has_log(&self) -> bool {
+        self.options.storage == Storage::Disk && self.options.wal
     }
 
     /// Sets all figures back to 0 (CONFIG RESETSTAT): each worker does it when it next publishes.

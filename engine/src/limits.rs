@@ -33,3 +33,10 @@ pub(crate) const REPLAY_READERS: usize = 16;
 pub(crate) const REPLAY_KEPT_BYTES: usize = 16 << 20;
 /// Chunks under way to one thread of replay.
 pub(crate) const REPLAY_CHUNKS_AHEAD: usize = 8;
+
+/// Records that one step of a scan of the library looks at, about.
+pub(crate) const DB_SCAN_RECORDS: usize = 256;
+/// Bytes of records above which a batch of a scan leaves the values out: they are fetched one by one.
+pub(crate) const DB_SCAN_BYTES: usize = 1 << 20;
+/// Steps of a scan that finds nothing in one turn.
+pub(crate) const DB_SCAN_ROUNDS: usize = 4;

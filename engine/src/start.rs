@@ -77,6 +77,17 @@ pub enum StartError {
     },
 }
 
+/// How a worker ended out of order.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It could not go on.
+    #[error(transparent)]
+    Worker(WorkerError),
+    /// An invariant was broken; the panic's message says which.
+    #[error("a worker thread panicked: a bug; its message is where panics of this process go")]
+    Panicked,
+}
+
 /// Running workers.
 pub struct Workers<C> {
     /// How to reach each of them.
@@ -150,6 +161,22 @@ impl<C: Send + 'static> Workers<C> {
             let _ = wiring.send(parts);
         }
         Ok(Self { control, threads })
+    }
+
+    /// As [`Self::join`], for a process that outlives its workers: a worker's panic is an answer, not a panic.
+    ///
+    /// # Errors
+    /// The first worker that did not stop in order.
+    pub fn join_caught(self) -> Result<(), JoinError> {
+        let mut first = Ok(());
+        for thread in self.threads {
+            let result = match thread.join() {
+                Ok(result) => result.map_err(JoinError::Worker),
+                Err(_) => Err(JoinError::Panicked),
+            };
+            first = first.and(result);
+        }
+        first
     }
 
     /// Waits until all workers have stopped.

@@ -12,6 +12,7 @@ use shard::io::Fatal;
 
 use crate::Shards;
 use crate::clock::Clock;
+use crate::figures::{TurnFigures, WorkerFigures};
 use crate::limits::{
     BACKGROUND_REST_NS, EXPIRE_BUDGET_PER_BUSY_TURN, EXPIRE_BUDGET_PER_TURN, HOUSEKEEPING_NS,
 };
@@ -41,6 +42,8 @@ pub trait Service: Sized {
     fn awaits_sends(&self) -> bool;
     /// Its next deadline on the monotonic clock, in nanoseconds.
     fn next_deadline_ns(&self) -> Option<u64>;
+    /// The worker cannot go on: nothing that waits may be acknowledged any more. Called once, last of all.
+    fn on_failure(&mut self, _error: &WorkerError) {}
     /// Whether it has finished: everything said, every connection closed. Asked once it was told to stop.
     fn is_finished(&self) -> bool;
 }
@@ -64,6 +67,8 @@ enum Stage {
     Draining,
     /// The log writes its last batches and the clean-shutdown mark.
     Closing,
+    /// Everything is left as it is: recovery decides.
+    Abandoned,
 }
 
 /// One worker's resources, lent to its service.
@@ -89,7 +94,7 @@ pub struct Worker<S: Service> {
     next_housekeeping_ns: u64,
     turns: u64,
     wakes: u64,
-    longest_turn_ns: u64,
+    turn_figures: TurnFigures,
 }
 
 /// What a worker is made of.
@@ -129,7 +134,7 @@ impl<S: Service> Worker<S> {
             next_housekeeping_ns: 0,
             turns: 0,
             wakes: 0,
-            longest_turn_ns: 0,
+            turn_figures: TurnFigures::default(),
         }
     }
 
@@ -158,9 +163,22 @@ impl<S: Service> Worker<S> {
         self.wakes
     }
 
-    /// Longest time one turn took, from its completions to its end, in nanoseconds, since the last call.
-    pub fn take_longest_turn_ns(&mut self) -> u64 {
-        std::mem::take(&mut self.longest_turn_ns)
+    /// How long its turns took, from their completions to their end.
+    #[must_use]
+    pub const fn turn_figures(&self) -> &TurnFigures {
+        &self.turn_figures
+    }
+
+    /// Figures of its shards, its log and its turns. Looks at every shard.
+    #[must_use]
+    pub fn figures(&self) -> WorkerFigures {
+        WorkerFigures::collect(&self.shards, self.turn_figures)
+    }
+
+    /// Ends the worker after this turn, with everything as it is: another worker has failed, so nothing more may be
+    /// acknowledged by any.
+    pub fn abandon(&mut self) {
+        self.stage = Stage::Abandoned;
     }
 
     /// Serves until told to stop and finished.
@@ -168,6 +186,14 @@ impl<S: Service> Worker<S> {
     /// # Errors
     /// When the worker cannot go on: nothing more may be acknowledged and the process must end.
     pub fn run(mut self, service: &mut S) -> Result<(), WorkerError> {
+        let result = self.serve(service);
+        if let Err(error) = &result {
+            service.on_failure(error);
+        }
+        result
+    }
+
+    fn serve(&mut self, service: &mut S) -> Result<(), WorkerError> {
         let mut completions = Vec::with_capacity(1024);
         loop {
             self.wait(service, &mut completions)?;
@@ -181,15 +207,15 @@ impl<S: Service> Worker<S> {
             }
             self.finish_immediate_io()?;
             while let Ok(message) = self.control.try_recv() {
-                service.on_control(&mut self, message);
+                service.on_control(self, message);
             }
-            service.turn(&mut self);
+            service.turn(self);
             self.storage_turn();
             self.finish_immediate_io()?;
-            service.flush(&mut self);
+            service.flush(self);
             self.wake_peers();
             self.turns += 1;
-            self.longest_turn_ns = self.longest_turn_ns.max(ring::monotonic_ns() - self.clock.now_ns);
+            self.turn_figures.note(ring::monotonic_ns() - self.clock.now_ns);
             if self.stage != Stage::Serving && self.advance_stop(service) {
                 return Ok(());
             }
@@ -269,6 +295,9 @@ impl<S: Service> Worker<S> {
 
     /// One step on the way out. True: everything is closed.
     fn advance_stop(&mut self, service: &S) -> bool {
+        if self.stage == Stage::Abandoned {
+            return true;
+        }
         if self.stage == Stage::Draining && service.is_finished() {
             self.stage = Stage::Closing;
             self.shards.begin_close();

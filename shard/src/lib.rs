@@ -14,6 +14,7 @@ pub mod cold;
 pub mod compaction;
 pub mod eviction;
 pub mod extent;
+pub mod histogram;
 pub mod index;
 pub mod io;
 pub mod key;

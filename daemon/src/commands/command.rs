@@ -1,6 +1,7 @@
 //! What the daemon knows of a command. Commands are data: COMMAND, routing and documentation read the same entry.
 
 use resp::Args;
+use shard::shard_set::TaskKind;
 use shard::types::UnixMs;
 
 use super::context::{ConnectionContext, KeyContext};
@@ -140,6 +141,14 @@ pub enum Execution {
         /// Tells a worker.
         apply: KeyHandler,
     },
+    /// `check` runs where the connection lives. It answers, and gives false; or it gives true: then every worker does
+    /// the task with its storage, and the answer is OK when all have.
+    Storage {
+        /// Whether it can be done; if not, the reply is written.
+        check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
+        /// What is done.
+        task: TaskKind,
+    },
     /// Only a name for its subcommands: [`super::resolve`] never returns it.
     Container,
 }
@@ -156,6 +165,8 @@ pub enum Merge {
     /// Each reply is an array of a count and a key (or null): one of the keys, with a chance that is its count's
     /// share of the sum; null when all are.
     WeightedPick,
+    /// An array of the replies, one for each worker, in the order of the workers.
+    Concatenate,
 }
 
 impl Command {

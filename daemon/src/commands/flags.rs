@@ -113,7 +113,8 @@ impl Categories {
     /// Values that are strings.
     pub const STRING: Self = Self(1 << 3);
     const PUBSUB: Self = Self(1 << 4);
-    const ADMIN: Self = Self(1 << 5);
+    /// `@admin`
+    pub const ADMIN: Self = Self(1 << 5);
     const FAST: Self = Self(1 << 6);
     const SLOW: Self = Self(1 << 7);
     const BLOCKING: Self = Self(1 << 8);

@@ -26,6 +26,7 @@ mod lookup;
 mod multi;
 mod natural;
 mod number;
+mod save;
 pub mod scan;
 mod set;
 mod shutdown;
@@ -34,6 +35,7 @@ mod string;
 mod table;
 #[cfg(test)]
 mod tests;
+mod wal;
 mod walk;
 
 pub use self::command::{Command, CommandId, ConnectionHandler, Execution, KeyHandler, KeySpec, Merge};

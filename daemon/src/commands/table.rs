@@ -1,17 +1,21 @@
 //! All commands, in one table. A subcommand stands right after its container.
 
+use shard::shard_set::TaskKind;
+
 use super::command::{Command, CommandId, Execution, KeySpec, Merge};
 use super::doc::Doc;
 use super::docs::{connection as connection_docs, generic, server as server_docs, string as string_docs};
 use super::flags::{Categories, Flags};
 use super::{
-    client, compact, config, connection, describe, expire, info, keyspace, multi, number, scan, set,
-    shutdown, string,
+    client, compact, config, connection, describe, expire, info, keyspace, multi, number, save, scan, set,
+    shutdown, string, wal,
 };
 
 type F = Flags;
 type C = Categories;
-use Execution::{Configure, Connection, Container, Everywhere, Key, Keys, SameShard, Scan, Sessions, Walk};
+use Execution::{
+    Configure, Connection, Container, Everywhere, Key, Keys, SameShard, Scan, Sessions, Storage, Walk,
+};
 
 const NO: F = F::NONE;
 const READ: F = F::READONLY;
@@ -258,7 +262,7 @@ const CONNECTIONS: [Command; 15] = [
     ),
 ];
 
-const SERVER: [Command; 22] = [
+const SERVER: [Command; 32] = [
     command("time", 1, ANYTIME_FAST, C::NONE, Connection(connection::time), &server_docs::TIME).tips(VARYING),
     command(
         "dbsize",
@@ -303,6 +307,78 @@ const SERVER: [Command; 22] = [
         Connection(compact::compact),
         &server_docs::OURO_COMPACT,
     ),
+    command(
+        "save",
+        1,
+        F::ADMIN.and(F::NOSCRIPT).and(F::NO_ASYNC_LOADING).and(F::NO_MULTI),
+        C::NONE,
+        Storage { check: save::save, task: TaskKind::Checkpoint },
+        &server_docs::SAVE,
+    ),
+    command(
+        "bgsave",
+        -1,
+        F::ADMIN.and(F::NOSCRIPT).and(F::NO_ASYNC_LOADING),
+        C::NONE,
+        Connection(save::bgsave),
+        &server_docs::BGSAVE,
+    ),
+    command(
+        "lastsave",
+        1,
+        ANYTIME_FAST,
+        C::ADMIN.and(C::DANGEROUS),
+        Connection(save::lastsave),
+        &server_docs::LASTSAVE,
+    )
+    .tips(VARYING),
+    command("ouro.wal", -2, NO, C::NONE, Container, &server_docs::OURO_WAL),
+    command(
+        "ouro.wal|clear",
+        2,
+        F::ADMIN.and(F::NOSCRIPT),
+        C::NONE,
+        Storage { check: wal::check_log, task: TaskKind::ClearLog },
+        &server_docs::OURO_WAL_CLEAR,
+    )
+    .tips(ALL_SHARDS_OK),
+    command("ouro.wal|help", 2, ANYTIME, C::NONE, Connection(wal::help), &server_docs::OURO_WAL_HELP),
+    command(
+        "ouro.wal|rotate",
+        2,
+        F::ADMIN.and(F::NOSCRIPT),
+        C::NONE,
+        Storage { check: wal::check_log, task: TaskKind::RotateLog },
+        &server_docs::OURO_WAL_ROTATE,
+    )
+    .tips(ALL_SHARDS_OK),
+    command(
+        "ouro.wal|size",
+        2,
+        F::ADMIN.and(F::NOSCRIPT),
+        C::NONE,
+        Everywhere { handler: wal::size, merge: Merge::Sum },
+        &server_docs::OURO_WAL_SIZE,
+    )
+    .tips(VARYING),
+    command(
+        "ouro.wal|status",
+        2,
+        F::ADMIN.and(F::NOSCRIPT),
+        C::NONE,
+        Everywhere { handler: wal::status, merge: Merge::Concatenate },
+        &server_docs::OURO_WAL_STATUS,
+    )
+    .tips(VARYING),
+    command(
+        "ouro.diskusage",
+        -1,
+        F::ADMIN.and(F::NOSCRIPT),
+        C::NONE,
+        Everywhere { handler: wal::disk_usage, merge: Merge::Concatenate },
+        &server_docs::OURO_DISKUSAGE,
+    )
+    .tips(VARYING),
     command("shutdown", -1, STOP, C::NONE, Connection(shutdown::shutdown), &server_docs::SHUTDOWN),
     command("info", -1, ANYTIME, C::DANGEROUS, Connection(info::info), &server_docs::INFO).tips(&[
         "nondeterministic_output",

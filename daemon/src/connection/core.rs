@@ -17,6 +17,7 @@ use super::limits::{FIGURES_NS, KEPT_BUFFER_BYTES, KEPT_BUFFERS_MAX, PUBLISH_TUR
 use super::message::{Peer, Requests};
 use super::parked::Parked;
 use super::service::Service;
+use super::tasks::Tasks;
 use super::waiting::Waiting;
 use crate::server::{Counter, Server, WorkerCounters};
 use crate::session::Session;
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) forgotten: Vec<(usize, (u32, u32))>,
     pub(crate) held: HeldReplies,
     pub(crate) jobs: VecDeque<Job>,
+    /// Work of the storage that clients wait for.
+    pub(crate) tasks: Tasks,
     /// Commands that wait for records on disk.
     pub(crate) parked: Parked,
     /// Connections whose replies wait for the log.
@@ -81,6 +84,7 @@ impl Core {
             forgotten: Vec::new(),
             held: HeldReplies::default(),
             jobs: VecDeque::new(),
+            tasks: Tasks::default(),
             parked: Parked::default(),
             waiting: Waiting::default(),
             spare_buffers: Vec::new(),
@@ -133,6 +137,7 @@ impl Core {
         if worker.clock.now_ns >= self.next_figures_ns {
             self.next_figures_ns = worker.clock.now_ns + FIGURES_NS;
             self.figures.collect(counters, worker);
+            self.server.workers[worker.index].set_figures(worker.figures());
         } else if !worker.turns().is_multiple_of(PUBLISH_TURNS) {
             return;
         }

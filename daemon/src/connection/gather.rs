@@ -86,6 +86,7 @@ impl Gather {
                         reply.ok();
                     }
                     Merge::Interleave => interleave(&parts, &self.order, reply),
+                    Merge::Concatenate => concatenate(&parts, reply),
                     Merge::WeightedPick => weighted_pick(&parts, self.random, reply),
                 }
             }
@@ -96,6 +97,13 @@ impl Gather {
 
 fn elements(parts: &[Part], mut reply: ReplyWriter<'_>) {
     reply.array(parts.iter().map(|part| part.count).sum());
+    for part in parts {
+        reply.out_mut().extend_from_slice(&part.bytes);
+    }
+}
+
+fn concatenate(parts: &[Part], mut reply: ReplyWriter<'_>) {
+    reply.array(parts.len());
     for part in parts {
         reply.out_mut().extend_from_slice(&part.bytes);
     }
@@ -194,6 +202,10 @@ mod tests {
         assert_eq!(
             merged(GatherKind::Elements, &[b"$1\r\na\r\n", b"$1\r\nb\r\n"], vec![]),
             "*2\r\n$1\r\na\r\n$1\r\nb\r\n"
+        );
+        assert_eq!(
+            merged(replies(Merge::Concatenate), &[b"*1\r\n:1\r\n", b":2\r\n"], vec![]),
+            "*2\r\n*1\r\n:1\r\n:2\r\n"
         );
         assert_eq!(merged(GatherKind::Text, &[b"a\n", b"b\n"], vec![]), "$4\r\na\nb\n\r\n");
     }

@@ -216,6 +216,14 @@ impl Service {
                 self.core.jobs.push_back(Job::of_parts(other, request.address, command, of, args));
                 return 0;
             }
+            Execution::Storage { task, .. } => {
+                let of = (request.db, request.protocol);
+                let job = Job::of_parts(other, request.address, command, of, args);
+                if let Some((job, reply)) = self.core.begin_task(worker, task, job) {
+                    self.answer_job(worker, &job, &reply, 0, BatchNumber::ZERO);
+                }
+                return 0;
+            }
             Execution::Connection(_) | Execution::Container => {
                 unreachable!("runs where its connection lives")
             }

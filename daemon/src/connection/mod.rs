@@ -30,6 +30,7 @@ mod routes;
 mod running;
 pub mod service;
 mod table;
+mod tasks;
 mod timing;
 mod upkeep;
 mod waiting;

@@ -192,6 +192,7 @@ impl Service {
             Execution::Sessions { .. }
             | Execution::Connection(_)
             | Execution::Configure { .. }
+            | Execution::Storage { .. }
             | Execution::Container => {
                 unreachable!("looks at no record")
             }

@@ -3,6 +3,7 @@
 use engine::worker::Worker;
 use resp::{Args, ReplyWriter};
 use shard::key::Key;
+use shard::shard_set::TaskKind;
 use shard::types::{BatchNumber, Slot};
 
 use super::connection::{Client, Life};
@@ -42,6 +43,9 @@ pub(crate) struct Request<'a> {
     pub(crate) command: &'static Command,
     pub(crate) args: Args<'a>,
 }
+
+/// Runs where the connection lives; false: it has answered.
+type CheckHandler = fn(&mut ConnectionContext<'_>, Args<'_>) -> bool;
 
 /// Whether a command looks at keys that it does not name.
 const fn is_about_all_keys(command: &Command) -> bool {
@@ -120,6 +124,7 @@ impl Core {
                     Flow::Continue
                 }
             }
+            Execution::Storage { check, task } => self.storage(worker, client, request, (check, task)),
             Execution::Sessions { check, .. } => {
                 if self.check(worker, client, request, check) {
                     self.everywhere(worker, client, request, None, GatherKind::Text)
@@ -407,6 +412,42 @@ impl Core {
             }
             Action::Shutdown(_) => Flow::Stop,
         }
+    }
+
+    /// Every worker does a task with its storage.
+    fn storage(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        (check, kind): (CheckHandler, TaskKind),
+    ) -> Flow {
+        let Request { me, command, args } = request;
+        let workers = self.outboxes.len();
+        // The check claims what is claimed once: it runs when nothing can be in the way any more.
+        if (0..workers).any(|other| other != worker.index && !self.has_room(worker, client, other, 1)) {
+            return Flow::Stall;
+        }
+        if !self.check(worker, client, request, check) {
+            return Flow::Continue;
+        }
+        let all_ok = GatherKind::Replies(Merge::AllOk);
+        let gather = Gather::new(all_ok, client.session.protocol, workers, 0);
+        let slot = client.slots.open_gather(source(command), Box::new(gather));
+        client.blocked = true;
+        for (part, other) in (0u16..).zip(0..workers) {
+            let to = address(me, slot, part);
+            if other != worker.index {
+                self.send(worker, other, to, command, &client.session, true, args.iter());
+                continue;
+            }
+            let job = Job::new(worker.index, to, command, &client.session, args);
+            if let Some((_, reply)) = self.begin_task(worker, kind, job) {
+                client.slots.fill(slot, part, &reply, 0, BatchNumber::ZERO);
+            }
+        }
+        self.drain_slots(worker, client, me);
+        Flow::Continue
     }
 
     /// Runs the part of a command that may answer it at once. False: it has.

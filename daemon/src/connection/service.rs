@@ -153,6 +153,7 @@ impl EngineService for Service {
             self.accept_all(worker);
         }
         self.core.look_after_memory(worker);
+        self.core.begin_saves(worker);
         self.run_called(worker);
         self.run_ready(worker);
         self.serve_mail(worker);
@@ -166,6 +167,7 @@ impl EngineService for Service {
     }
 
     fn flush(&mut self, worker: &mut Worker<Self>) {
+        self.step_tasks(worker);
         self.flush_dirty(worker);
         self.send_mail(worker);
         self.core.publish(worker, self.connections.len());

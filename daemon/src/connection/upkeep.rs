@@ -79,6 +79,7 @@ impl Service {
         let asked = self.core.remote_bytes.iter().any(|&bytes| bytes > 0);
         let served = !asked
             && self.core.parked.is_empty()
+            && self.core.tasks.is_empty()
             && self.core.held.is_empty()
             && self.core.forgotten.is_empty()
             && self.inboxes.iter().all(Inbox::is_empty);

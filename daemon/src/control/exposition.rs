@@ -75,19 +75,30 @@ impl Exposition {
         self.line("", labels, None, &value);
     }
 
-    /// Counts by bucket and their sum, as a histogram of the family.
+    /// Counts of durations in microseconds by bucket and their sum, as a histogram of the family.
     pub(super) fn histogram(&mut self, labels: &[Label<'_>], counts: &LatencyHistogram, sum: Seconds) {
+        self.histogram_of(labels, counts, &sum, |upper_us| Seconds::Micro(upper_us).to_string());
+    }
+
+    /// As [`Self::histogram`], of anything: `bound` writes the upper bound of a bucket in the family's unit.
+    pub(super) fn histogram_of(
+        &mut self,
+        labels: &[Label<'_>],
+        counts: &LatencyHistogram,
+        sum: &dyn fmt::Display,
+        bound: fn(u64) -> String,
+    ) {
         debug_assert_eq!(self.kind, Some(Kind::Histogram), "a family of histograms is open");
         let mut below = 0_u64;
         for (bucket, count) in counts.iter().enumerate().take(LATENCY_BUCKETS - 1) {
             below = below.wrapping_add(*count);
             if let Some(upper_us) = bucket_upper_us(bucket) {
-                self.line("_bucket", labels, Some(&Seconds::Micro(upper_us).to_string()), &below);
+                self.line("_bucket", labels, Some(&bound(upper_us)), &below);
             }
         }
         let all = below.wrapping_add(counts[LATENCY_BUCKETS - 1]);
         self.line("_bucket", labels, Some("+Inf"), &all);
-        self.line("_sum", labels, None, &sum);
+        self.line("_sum", labels, None, sum);
         self.line("_count", labels, None, &all);
     }
 

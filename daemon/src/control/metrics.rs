@@ -10,6 +10,7 @@ use super::exposition::{CONTENT_TYPE, Exposition, Kind, Seconds};
 use super::health::state_name;
 use super::http_response::{Response, StatusCode};
 use super::process_figures::ProcessFigures;
+use super::storage_metrics;
 use crate::commands::COMMANDS;
 use crate::server::{
     CommandSnapshot, Counter, ErrorCode, OURO_VERSION, REDIS_VERSION, Server, ServerState, WorkerSnapshot,
@@ -25,6 +26,7 @@ pub(super) fn metrics(server: &Server, now: UnixMs, process: &ProcessFigures) ->
     let mut text = Exposition::default();
     write_server(&mut text, server, now);
     write_workers(&mut text, &workers);
+    storage_metrics::write(&mut text, server);
     write_errors(&mut text, &totals);
     write_commands(&mut text, &totals);
     write_process(&mut text, process, server.started());

@@ -27,6 +27,7 @@ mod process_figures;
 #[cfg(test)]
 mod process_tests;
 mod signals;
+mod storage_metrics;
 #[cfg(test)]
 mod tests;
 mod unix_socket;

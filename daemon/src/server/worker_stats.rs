@@ -1,6 +1,9 @@
 //! A worker's figures as the others see them: atomics that only that worker stores into, once per turn.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::figures::WorkerFigures;
 
 use super::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
 use super::latency::{LATENCY_BUCKETS, LatencyHistogram};
@@ -47,6 +50,8 @@ pub struct WorkerStats {
     values: [AtomicU64; Counter::COUNT],
     errors: [AtomicU64; ErrorCode::COUNT],
     commands: Box<[CommandStats]>,
+    /// Of its shards and its log: taken a few times a second, read by whoever asks.
+    figures: Mutex<Arc<WorkerFigures>>,
 }
 
 impl Default for WorkerStats {
@@ -56,6 +61,7 @@ impl Default for WorkerStats {
             values: [const { AtomicU64::new(0) }; Counter::COUNT],
             errors: [const { AtomicU64::new(0) }; ErrorCode::COUNT],
             commands: (0..COMMAND_COUNT).map(|_| CommandStats::new()).collect(),
+            figures: Mutex::default(),
         }
     }
 }
@@ -81,6 +87,17 @@ impl WorkerStats {
             let Some(stats) = self.commands.get(index) else { break };
             stats.store(&counters.commands[index]);
         }
+    }
+
+    /// Publishes what is known of its shards and its log.
+    pub fn set_figures(&self, figures: WorkerFigures) {
+        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(figures);
+    }
+
+    /// What is known of its shards and its log, as it was last published.
+    #[must_use]
+    pub fn figures(&self) -> Arc<WorkerFigures> {
+        Arc::clone(&self.figures.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// One figure as it was last published.

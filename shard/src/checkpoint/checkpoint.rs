@@ -42,6 +42,21 @@ pub(super) enum Step {
     Publish(ExtentNumber),
 }
 
+impl Step {
+    /// In a word, for people.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Copy(_) => "copy",
+            Self::WriteExtents(_) => "write-extents",
+            Self::NameExtents(..) => "name-extents",
+            Self::SyncData(_) => "sync-data",
+            Self::FinishSnapshot(_) => "finish-snapshot",
+            Self::AwaitLog(_) => "await-log",
+            Self::Publish(_) => "publish",
+        }
+    }
+}
+
 /// What the log has told.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LogState {

@@ -23,7 +23,7 @@ pub(crate) struct Published {
 }
 
 /// Figures of the checkpoints of one shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CheckpointFigures {
     /// Checkpoints published since the start.
     pub published: u64,
@@ -35,6 +35,12 @@ pub struct CheckpointFigures {
     pub data_written_bytes: u64,
     /// Entries that the last one copied.
     pub entries: u64,
+    /// What the one under way is doing, in a word; `idle` without one.
+    pub step: &'static str,
+    /// How long the last one took from its beginning to its publication, in milliseconds.
+    pub last_duration_ms: u64,
+    /// Bytes of the newest snapshot file; 0 before the first.
+    pub snapshot_bytes: u64,
 }
 
 /// What the manifest is being written for.
@@ -79,6 +85,9 @@ pub struct ShardFiles<P: BlockPool> {
     requests: VecDeque<IoRequest<P>>,
     outstanding: usize,
     figures: CheckpointFigures,
+    /// When the checkpoint under way began, and when its publication did, in Unix ms.
+    began_ms: u64,
+    publishing_ms: u64,
 }
 
 impl<P: BlockPool> ShardFiles<P> {
@@ -103,6 +112,8 @@ impl<P: BlockPool> ShardFiles<P> {
             requests: VecDeque::new(),
             outstanding: 0,
             figures: CheckpointFigures::default(),
+            began_ms: 0,
+            publishing_ms: 0,
         }
     }
 
@@ -118,6 +129,8 @@ impl<P: BlockPool> ShardFiles<P> {
         CheckpointFigures {
             running: self.is_busy(),
             data_written_bytes: self.data.written_bytes(),
+            step: self.checkpoint.as_ref().map_or("idle", |checkpoint| checkpoint.step.name()),
+            snapshot_bytes: self.manifest.snapshot.as_ref().map_or(0, |snapshot| snapshot.bytes),
             ..self.figures
         }
     }
@@ -128,10 +141,16 @@ impl<P: BlockPool> ShardFiles<P> {
         self.manifest.snapshot.as_ref().map(|snapshot| snapshot.end)
     }
 
-    /// Whether a checkpoint runs or is to run, or anything else is under way.
+    /// Whether a checkpoint runs or is to run, or anything else is under way; also until the log has been told of one
+    /// that was published.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.checkpoint.is_some() || self.wanted || self.manifest_write.is_some() || self.removal.is_some()
+        let is_told = self.published.is_none();
+        self.checkpoint.is_some()
+            || self.wanted
+            || self.manifest_write.is_some()
+            || self.removal.is_some()
+            || !is_told
     }
 
     /// Whether nothing at all is in flight.
@@ -157,8 +176,16 @@ impl<P: BlockPool> ShardFiles<P> {
     }
 
     /// Asks for a checkpoint that begins now or later. One that runs is not what is asked for: it began earlier.
-    pub(crate) fn want_checkpoint(&mut self) {
+    /// Returns what [`CheckpointFigures::published`] will be when it is published.
+    pub(crate) fn want_checkpoint(&mut self) -> u64 {
         self.wanted = true;
+        self.figures.published + 1 + u64::from(self.checkpoint.is_some())
+    }
+
+    /// Record up to which the newest snapshot needs none before it; `ZERO` before the first.
+    #[must_use]
+    pub fn floor_lsn(&self) -> Lsn {
+        self.manifest.snapshot.as_ref().map_or(Lsn::ZERO, |snapshot| snapshot.start.lsn)
     }
 
     /// What was published since the last call.
@@ -189,6 +216,7 @@ impl<P: BlockPool> ShardFiles<P> {
             self.wanted = false;
             let number = self.manifest.snapshot.as_ref().map_or(0, |snapshot| snapshot.number) + 1;
             let identity = SnapshotIdentity { store: self.seal.store, shard: self.seal.shard, number };
+            self.began_ms = now.0;
             self.checkpoint = Some(Checkpoint::begin(number, shard, log, SnapshotWriter::new(identity)));
         }
         let more = self.advance_checkpoint(shard, log, now, pool);
@@ -219,7 +247,7 @@ impl<P: BlockPool> ShardFiles<P> {
             let mut manifest = self.next_manifest();
             manifest.extent_limit = manifest.extent_limit.max(next.saturating_add(EXTENT_NUMBERS_AHEAD));
             manifest.snapshot = Some(snapshot);
-            self.figures.last_ms = now.0;
+            self.publishing_ms = now.0;
             self.write_manifest(manifest, Writing::Snapshot(limit), pool);
         }
         more
@@ -343,6 +371,8 @@ impl<P: BlockPool> ShardFiles<P> {
         if let Writing::Snapshot(limit) = what {
             let checkpoint = self.checkpoint.take().expect("what is published was begun");
             self.figures.published += 1;
+            self.figures.last_ms = self.publishing_ms;
+            self.figures.last_duration_ms = self.publishing_ms.saturating_sub(self.began_ms);
             self.figures.entries = checkpoint.entries;
             // Condition 7.
             shard.extents_mut().on_published(limit);

@@ -25,6 +25,12 @@ struct Debt {
 }
 
 impl<P: BlockPool> Shard<P> {
+    /// What compaction did to this shard.
+    #[must_use]
+    pub fn compaction_figures(&self) -> CompactionFigures {
+        self.compaction.figures()
+    }
+
     fn compaction_debt(&mut self, now: UnixMs) -> Debt {
         let fill = self.extents.fill();
         let dead = self.extents.dead_sealed_bytes();

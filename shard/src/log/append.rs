@@ -89,6 +89,16 @@ impl<P: BlockPool> Log<P> {
         self.appended
     }
 
+    /// Begins an empty batch when none is open, so that what comes later lies behind it.
+    pub fn seal(&mut self) {
+        if self.open.is_none() && self.shutdown == Shutdown::Running {
+            self.begin(BatchKind::Seal);
+            self.queue_open();
+            self.stats.seals += 1;
+            self.pump();
+        }
+    }
+
     /// Ends a turn: the open batch is submitted when it holds something and fewer than the most allowed fly; else it
     /// goes on filling. Call it at the end of every turn, also of one that appended nothing.
     pub fn close_batch(&mut self, now_ns: u64) {

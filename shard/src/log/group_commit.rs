@@ -64,6 +64,10 @@ pub struct Log<P: BlockPool> {
     pub(super) standby: Option<Standby<P>>,
     pub(super) manifest: ManifestWriter,
     pub(super) floors: Vec<FloorEntry>,
+    /// Free files are to be deleted instead of kept.
+    pub(super) drops_free: bool,
+    /// Files that the manifest on its way to disk no longer names.
+    pub(super) unnamed: Vec<u32>,
     // the world
     pub(super) now_ns: u64,
     pub(super) idle_since_ns: u64,
@@ -115,6 +119,8 @@ impl<P: BlockPool> Log<P> {
             standby: from.standby,
             manifest: from.manifest,
             floors: Vec::new(),
+            drops_free: false,
+            unnamed: Vec::new(),
             now_ns: 0,
             idle_since_ns: 0,
             shutdown: Shutdown::Running,
@@ -205,6 +211,7 @@ impl<P: BlockPool> Log<P> {
         self.stats.records += u64::from(header.record_count);
         self.stats.payload_bytes += u64::from(header.payload_len);
         self.stats.written_bytes += byte_len as u64;
+        self.stats.batch_kib.note(byte_len as u64 >> 10);
         if self.config.planted(PlantedBug::AcknowledgeEarly) {
             self.flights.force_durable(self.submitted);
         }

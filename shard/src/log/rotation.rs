@@ -79,7 +79,7 @@ impl Rotation {
 impl<P: BlockPool> Log<P> {
     /// Goes on in the next segment, as if the current one were full. Nothing happens when it holds no batch.
     pub fn rotate(&mut self) {
-        if self.current.offset > SEGMENT_HEADER_BYTES as u64 && !self.is_shutting_down() {
+        if self.has_batches() && !self.is_shutting_down() {
             self.begin_rotation();
             self.pump();
         }
@@ -206,7 +206,8 @@ impl<P: BlockPool> Log<P> {
         let is_due = |entry: &FloorEntry| entry.batch <= durable || too_soon;
         let due = self.floors.iter().any(is_due);
         let prepared = self.standby.as_ref().filter(|standby| standby.is_prepared()).map(Standby::entry);
-        if !due && prepared.is_none() {
+        let drops_free = self.drops_free && !self.manifest.current().free.is_empty();
+        if !due && prepared.is_none() && !drops_free {
             return;
         }
         let mut next = self.manifest.current().clone();
@@ -221,9 +222,18 @@ impl<P: BlockPool> Log<P> {
             set_floor(&mut next, entry);
         }
         self.drop_obsolete(&mut next);
+        if self.drops_free {
+            next.free.clear();
+        }
         if next == *self.manifest.current() {
             return;
         }
+        // Deleted once both copies no longer name them. One that the next segment is to be made of stays.
+        let ahead = self.standby.as_ref().map(|standby| standby.entry().file);
+        let named = |file| ahead == Some(file) || next.segments.iter().any(|entry| entry.file == file);
+        let kept = |file| named(file) || next.free.iter().any(|free| free.file == file);
+        let free = self.manifest.current().free.iter().map(|free| free.file);
+        self.unnamed.extend(free.filter(|&file| !kept(file)));
         let request = self.manifest.start(next, &mut self.pool, &mut self.ids);
         self.request(request);
     }
@@ -259,6 +269,11 @@ impl<P: BlockPool> Log<P> {
         {
             standby.set_ready();
         }
+        for file in std::mem::take(&mut self.unnamed) {
+            let id = self.ids.next();
+            let file = FileId::Segment { log: self.identity.log, file };
+            self.request(IoRequest { id, operation: IoOperation::DeleteFile { file } });
+        }
         while self.closed.front().is_some_and(|closed| closed.entry.generation < first) {
             let Some(gone) = self.closed.pop_front() else { unreachable!("looked at") };
             self.stats.recycled += 1;
@@ -284,6 +299,37 @@ impl<P: BlockPool> Log<P> {
     #[must_use]
     pub fn bytes_to_replay(&self) -> u64 {
         self.closed.iter().map(|closed| closed.entry.file_bytes).sum::<u64>() + self.current.offset
+    }
+
+    /// Number of the segment that batches go to: it rises by one with each rotation.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.current.entry.generation
+    }
+
+    /// Number of the oldest segment that is kept because a start may need it.
+    #[must_use]
+    pub fn oldest_generation(&self) -> u64 {
+        self.closed.front().map_or(self.generation(), |closed| closed.entry.generation)
+    }
+
+    /// Whether the current segment holds a batch.
+    #[must_use]
+    pub const fn has_batches(&self) -> bool {
+        self.current.offset > SEGMENT_HEADER_BYTES as u64
+    }
+
+    /// From now on, until `false`, segment files that no shard needs are deleted; else they are kept for reuse.
+    pub fn drop_free_files(&mut self, drops: bool) {
+        self.drops_free = drops;
+        self.pump();
+    }
+
+    /// Whether files are kept for reuse, or are on their way out.
+    #[must_use]
+    pub fn has_free_files(&self) -> bool {
+        let ahead = self.standby.as_ref().map(|standby| standby.entry().file);
+        self.manifest.current().free.iter().any(|free| Some(free.file) != ahead) || !self.unnamed.is_empty()
     }
 
     /// Bytes of all files of the log: segments, the one ahead, free ones.

@@ -1,5 +1,7 @@
 //! Figures of a log, for INFO and metrics.
 
+use crate::histogram::Histogram;
+
 /// Counters and gauges of one log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogStats {
@@ -25,6 +27,8 @@ pub struct LogStats {
     pub in_flight: usize,
     /// From submission of a batch to the completion of its write and, where it needs one, its sync.
     pub flush: FlushLatency,
+    /// Sizes of submitted batches with headers and padding, in KiB.
+    pub batch_kib: Histogram,
 }
 
 /// Summary of a latency in nanoseconds.
@@ -40,6 +44,8 @@ pub struct FlushLatency {
     pub max_ns: u64,
     /// Exponentially weighted mean: each new one counts an eighth.
     pub recent_ns: u64,
+    /// All of them, in microseconds.
+    pub histogram_us: Histogram,
 }
 
 impl FlushLatency {
@@ -55,6 +61,7 @@ impl FlushLatency {
         self.max_ns = self.max_ns.max(ns);
         self.count += 1;
         self.sum_ns = self.sum_ns.saturating_add(ns);
+        self.histogram_us.note(ns / 1000);
     }
 }
 
@@ -71,5 +78,6 @@ mod tests {
         }
         assert_eq!((latency.min_ns, latency.max_ns, latency.mean_ns()), (40, 120, 80));
         assert!(latency.recent_ns > 40 && latency.recent_ns < 120);
+        assert_eq!(latency.histogram_us.count(), 3);
     }
 }

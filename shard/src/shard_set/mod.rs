@@ -7,6 +7,7 @@
 //! no handler has to think of it.
 
 mod cold;
+mod on_demand;
 mod reading;
 mod storage;
 mod turn;
@@ -24,6 +25,7 @@ use crate::shard::Shard;
 use crate::types::{BatchNumber, Lsn, SLOT_COUNT, Slot};
 use crate::wheel::WheelEntry;
 
+pub use on_demand::{StorageTask, TaskError, TaskKind};
 pub use reading::WARM_KEYS_MAX;
 use storage::Storage;
 pub use storage::{StorageConfig, first_request_id};

@@ -103,7 +103,9 @@ impl<P: BlockPool> ShardSet<P> {
     /// Asks for a checkpoint of every shard, beginning now or when the one that runs is done.
     pub fn checkpoint(&mut self) {
         if let Some(storage) = &mut self.storage {
-            storage.files.iter_mut().for_each(ShardFiles::want_checkpoint);
+            for files in &mut storage.files {
+                files.want_checkpoint();
+            }
         }
     }
 

@@ -34,6 +34,43 @@ pub(in crate::commands) static OURO_COMPACT: Doc = Doc::new(
     "Starts a full compaction of all shards, or tells how far it has come.",
 )
 .with(&[Argument::word("status", "STATUS").optional()]);
+pub(in crate::commands) static SAVE: Doc = Doc::new(
+    G,
+    "1.0.0",
+    "O(N) in the number of keys; other clients are served meanwhile",
+    "Makes a checkpoint of every shard and returns when all are published.",
+);
+pub(in crate::commands) static BGSAVE: Doc =
+    Doc::new(G, "1.0.0", "O(1); the work is done in the background", "Begins a checkpoint of every shard.")
+        .with(&[Argument::word("schedule", "SCHEDULE").optional()]);
+pub(in crate::commands) static LASTSAVE: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Returns when every shard had a checkpoint last, in Unix seconds.");
+pub(in crate::commands) static OURO_WAL: Doc =
+    Doc::new(G, "7.2.0", "Depends on subcommand.", "Holds the commands on the write-ahead log.");
+pub(in crate::commands) static OURO_WAL_CLEAR: Doc = Doc::new(
+    G,
+    "7.2.0",
+    "O(N) in the number of keys; other clients are served meanwhile",
+    "Makes a checkpoint of every shard, then deletes the segments of the log that are not needed.",
+);
+pub(in crate::commands) static OURO_WAL_HELP: Doc =
+    Doc::new(G, "7.2.0", "O(1)", "Returns what subcommands there are.");
+pub(in crate::commands) static OURO_WAL_ROTATE: Doc =
+    Doc::new(G, "7.2.0", "O(1)", "Closes the current segment of every log and goes on in the next.");
+pub(in crate::commands) static OURO_WAL_SIZE: Doc =
+    Doc::new(G, "7.2.0", "O(1)", "Returns the bytes of all segment files of the log.");
+pub(in crate::commands) static OURO_WAL_STATUS: Doc = Doc::new(
+    G,
+    "7.2.0",
+    "O(N) in the number of shards",
+    "Returns the figures of every worker's log and of the shards in it.",
+);
+pub(in crate::commands) static OURO_DISKUSAGE: Doc = Doc::new(
+    G,
+    "7.2.0",
+    "O(N) in the number of shards",
+    "Returns what the files of every worker and shard take on disk.",
+);
 pub(in crate::commands) static SHUTDOWN: Doc =
     Doc::new(G, "1.0.0", "O(1)", "Stops the server; what was acknowledged stays.").with(&[
         Argument::one_of(

@@ -2,9 +2,14 @@
 
 use std::fmt::{Display, Write as _};
 
+use engine::figures::{ShardFigures, WorkerFigures};
+use shard::histogram::Histogram;
+
 use super::Facts;
 use super::process::system_name;
+use crate::commands::save::last_save_ms;
 use crate::commands::table::COMMANDS;
+use crate::commands::wal::method_name;
 use crate::options::{AppendFsync, Storage};
 use crate::server::{Counter, ErrorCode, OURO_VERSION, REDIS_VERSION, ServerState, percentile_us};
 
@@ -107,11 +112,19 @@ pub(super) fn persistence(facts: &Facts<'_>, text: &mut String) {
     let is_loading = matches!(server.state(), ServerState::Starting | ServerState::Recovering);
     line(text, "loading", u8::from(is_loading));
     line(text, "async_loading", 0);
-    line(text, "rdb_changes_since_last_save", 0);
-    line(text, "rdb_bgsave_in_progress", 0);
-    line(text, "rdb_last_save_time", server.started().0 / 1000);
-    line(text, "rdb_last_bgsave_status", "ok");
-    line(text, "aof_enabled", u8::from(server.options.wal));
+    let saves = server.saves.status();
+    let seconds = |ms: u64| i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+    let changes: u64 = server.workers.iter().map(|worker| worker.figures().changes_since_checkpoint()).sum();
+    let is_disk = server.options.storage == Storage::Disk;
+    let running = saves.began_ms.map_or(-1, |began| seconds(facts.now_ms.saturating_sub(began)));
+    line(text, "rdb_changes_since_last_save", if is_disk { changes } else { 0 });
+    line(text, "rdb_bgsave_in_progress", u8::from(saves.began_ms.is_some()));
+    line(text, "rdb_last_save_time", last_save_ms(server) / 1000);
+    // A checkpoint that cannot be written ends the process: one can only be cut short by a stop.
+    line(text, "rdb_last_bgsave_status", if saves.failed { "err" } else { "ok" });
+    line(text, "rdb_last_bgsave_time_sec", saves.last.map_or(-1, |(_, took)| seconds(took)));
+    line(text, "rdb_current_bgsave_time_sec", running);
+    line(text, "aof_enabled", u8::from(server.has_log()));
     let rewriting = facts.totals.get(Counter::CompactionFullTotal) > 0;
     line(text, "aof_rewrite_in_progress", u8::from(rewriting));
     line(text, "aof_rewrite_scheduled", 0);
@@ -262,7 +275,79 @@ pub(super) fn ouro(facts: &Facts<'_>, text: &mut String) {
             );
             line(text, &format!("log{index}"), value);
         }
+        worker_figures(text, index, &worker.figures());
     }
+    for worker in &facts.server.workers {
+        for shard in &worker.figures().shards {
+            shard_figures(text, shard);
+        }
+    }
+}
+
+/// The share of all values in microseconds below a bound, as `p50`, `p99` and the largest.
+fn spread(histogram: &Histogram) -> String {
+    let (p50, p99) = (histogram.percentile(500), histogram.percentile(990));
+    format!("p50={p50},p99={p99},max={}", histogram.max)
+}
+
+/// What a worker's turns and its log's writes and batches are like, since the start.
+fn worker_figures(text: &mut String, index: usize, figures: &WorkerFigures) {
+    let turns = &figures.turns;
+    let value = format!("{},over_20_ms={}", spread(&turns.histogram_us), turns.slow);
+    line(text, &format!("worker{index}_turn_us"), value);
+    let Some(log) = &figures.log else { return };
+    let value = format!("method={},{}", method_name(log), spread(&log.stats.flush.histogram_us));
+    line(text, &format!("log{index}_flush_us"), value);
+    line(text, &format!("log{index}_batch_kib"), spread(&log.stats.batch_kib));
+    let value = format!(
+        "file_bytes={},replay_bytes={},generation={},appended_batch={},durable_batch={},rotations={},recycled={}",
+        log.file_bytes,
+        log.replay_bytes,
+        log.generation,
+        log.appended.0,
+        log.durable.0,
+        log.stats.rotations,
+        log.stats.recycled,
+    );
+    line(text, &format!("log{index}_wal"), value);
+}
+
+fn shard_figures(text: &mut String, shard: &ShardFigures) {
+    let checkpoint = &shard.checkpoint;
+    let name = format!("shard{}", shard.shard);
+    let value = format!(
+        "keys={},extents={},live_bytes={},dead_bytes={},data_file_bytes={},appended_lsn={},released_lsn={},floor_lsn={}",
+        shard.keys,
+        shard.extents,
+        shard.live_bytes,
+        shard.dead_bytes,
+        shard.data_file_bytes,
+        shard.appended.0,
+        shard.released.0,
+        shard.floor.0,
+    );
+    line(text, &name, value);
+    let value = format!(
+        "running={},step={},published={},last_ms={},last_duration_ms={},snapshot_bytes={},entries={}",
+        u8::from(checkpoint.running),
+        checkpoint.step,
+        checkpoint.published,
+        checkpoint.last_ms,
+        checkpoint.last_duration_ms,
+        checkpoint.snapshot_bytes,
+        checkpoint.entries,
+    );
+    line(text, &format!("{name}_checkpoint"), value);
+    let amplification = shard.write_amplification_percent();
+    let value = format!(
+        "running={},victims={},moved_bytes={},reclaimed_bytes={},write_amplification={}",
+        shard.compaction.running,
+        shard.compaction.extents,
+        shard.compaction.moved_bytes,
+        shard.compaction.reclaimed_bytes,
+        ratio(amplification, 100, 2),
+    );
+    line(text, &format!("{name}_compaction"), value);
 }
 
 pub(super) fn keyspace(facts: &Facts<'_>, text: &mut String) {

@@ -118,11 +118,23 @@ impl Executor {
                     apply(&mut self.key(out), args);
                 }
             }
+            Execution::Storage { check, task } => {
+                if check(&mut self.connection(out), args) {
+                    let mut reply = ReplyWriter::new(out, self.session.protocol);
+                    match shard::shard_set::StorageTask::begin(task, &mut self.store) {
+                        Ok(_) => reply.ok(),
+                        Err(error) => reply.error(&format!("ERR {error}")),
+                    }
+                }
+            }
             Execution::Container => panic!("a container is never resolved"),
         }
     }
 
     fn everywhere(&mut self, handler: KeyHandler, merge: Merge, args: Args<'_>, out: &mut Vec<u8>) {
+        if merge == Merge::Concatenate {
+            ReplyWriter::new(out, self.session.protocol).array(1);
+        }
         handler(&mut self.key(out), args);
         if merge == Merge::WeightedPick {
             // Of one worker: what follows the count.
