@@ -15,6 +15,7 @@ mod options;
 mod pipelines;
 mod redis_tools;
 mod restarts;
+mod saves;
 mod server;
 mod slow_clients;
 mod stopping;

@@ -4,6 +4,7 @@ use resp::{Reply, parse_reply};
 
 use super::{Executor, check, check_with_redis, render, script};
 use crate::commands::{Action, COMMANDS};
+use crate::options::{Options, Storage};
 use crate::server::ShutdownRequest;
 
 fn ask(executor: &mut Executor, text: &str) -> Reply {
@@ -87,6 +88,13 @@ fn command_info_is_that_of_redis() {
         "command",
         "config",
         "ouro.compact",
+        "ouro.wal",
+        "ouro.wal|clear",
+        "ouro.wal|help",
+        "ouro.wal|rotate",
+        "ouro.wal|size",
+        "ouro.wal|status",
+        "ouro.diskusage",
     ];
     let same = COMMANDS.iter().map(|command| command.name).filter(|name| !differs.contains(name));
     let table: String = same.map(|name| format!("COMMAND INFO {name} => *\n")).collect();
@@ -156,7 +164,7 @@ fn keys_of_requests_and_filters_of_lists() {
         # the arity of 7.2
         COMMAND GETKEYS ping => -ERR The command has no key arguments
         COMMAND GETKEYS get => -ERR Invalid number of arguments specified for command
-        COMMAND LIST FILTERBY ACLCAT admin => ["client|list", "bgrewriteaof", "ouro.compact", "shutdown", "config|get", "config|resetstat", "config|rewrite", "config|set"]
+        COMMAND LIST FILTERBY ACLCAT admin => ["client|list", "bgrewriteaof", "ouro.compact", "save", "bgsave", "lastsave", "ouro.wal|clear", "ouro.wal|rotate", "ouro.wal|size", "ouro.wal|status", "ouro.diskusage", "shutdown", "config|get", "config|resetstat", "config|rewrite", "config|set"]
         "#,
     );
 }
@@ -215,6 +223,51 @@ fn shutdown_is_asked_for_once_and_answers_nothing() {
     let request = ShutdownRequest { now: true, force: true };
     assert_eq!(executor.action, Action::Shutdown(request));
     assert_eq!(executor.shutdown_request(), Some(request));
+}
+
+/// Runs requests one after the other with these options; each has its reply behind `=>`.
+fn check_with_options(options: Options, lines: &[&str]) {
+    let mut executor = Executor::with_options(options);
+    for line in lines {
+        let (request, expected) = line.split_once(" => ").expect("a request and its reply");
+        let reply = render(&executor.run(&script::request_of(request)));
+        script::check_line("options", request, expected, &reply);
+    }
+}
+
+#[test]
+fn saves_and_the_log_on_demand() {
+    let disk = Options { storage: Storage::Disk, wal: true, ..Options::for_tests() };
+    check_with_options(
+        disk,
+        &[
+            "SAVE x => -ERR wrong number of arguments for 'save' command",
+            "BGSAVE NOW => -ERR syntax error",
+            "BGSAVE SCHEDULE x => -ERR syntax error",
+            "LASTSAVE => :1600000000..9000000000",
+            "BGSAVE SCHEDULE => Background saving started",
+            "BGSAVE => -ERR Background save already in progress",
+            "SAVE => -ERR Background save already in progress",
+        ],
+    );
+    let memory = Options::for_tests();
+    check_with_options(
+        memory.clone(),
+        &[
+            "SAVE => -ERR nothing to save to: the store is in memory only (--storage memory)",
+            "BGSAVE => -ERR nothing to save to: the store is in memory only (--storage memory)",
+            "OURO.WAL STATUS => [-ERR there is no write-ahead log (--wal no)]",
+            "OURO.WAL ROTATE => -ERR there is no write-ahead log (--wal no)",
+            "OURO.WAL CLEAR => -ERR there is no write-ahead log (--wal no)",
+            "OURO.WAL SIZE => :0",
+            "OURO.WAL SIZE x => -ERR wrong number of arguments for 'ouro.wal|size' command",
+            "OURO.WAL NOSUCH => -ERR unknown subcommand 'NOSUCH'. Try OURO.WAL HELP.",
+        ],
+    );
+    let mut executor = Executor::with_options(memory);
+    executor.run(&script::request_of("HELLO 3"));
+    let Reply::Array(workers) = ask(&mut executor, "OURO.DISKUSAGE") else { panic!("an array") };
+    assert!(matches!(&workers[..], [Reply::Map(fields)] if fields.len() == 7), "{workers:?}");
 }
 
 /// The text of INFO with these arguments.
