@@ -149,6 +149,9 @@ pub enum Execution {
         /// What is done.
         task: TaskKind,
     },
+    /// `check` runs where the connection lives. It answers, and gives false; or it has begun a save
+    /// ([`crate::server::Saves`]) and gives true: then the answer is OK when that is complete.
+    AwaitSave(fn(&mut ConnectionContext<'_>, Args<'_>) -> bool),
     /// Only a name for its subcommands: [`super::resolve`] never returns it.
     Container,
 }

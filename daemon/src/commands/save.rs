@@ -38,7 +38,6 @@ pub(super) fn bgsave(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     if args.len() > 2 || args.get(1).is_some_and(|word| !scheduled(word)) {
         ctx.reply.error(error_text::SYNTAX);
     } else if claim(ctx) {
-        ctx.server.saves.ask_workers();
         ctx.reply.simple("Background saving started");
     }
 }

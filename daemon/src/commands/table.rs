@@ -14,7 +14,8 @@ use super::{
 type F = Flags;
 type C = Categories;
 use Execution::{
-    Configure, Connection, Container, Everywhere, Key, Keys, SameShard, Scan, Sessions, Storage, Walk,
+    AwaitSave, Configure, Connection, Container, Everywhere, Key, Keys, SameShard, Scan, Sessions, Storage,
+    Walk,
 };
 
 const NO: F = F::NONE;
@@ -312,7 +313,7 @@ const SERVER: [Command; 32] = [
         1,
         F::ADMIN.and(F::NOSCRIPT).and(F::NO_ASYNC_LOADING).and(F::NO_MULTI),
         C::NONE,
-        Storage { check: save::save, task: TaskKind::Checkpoint },
+        AwaitSave(save::save),
         &server_docs::SAVE,
     ),
     command(

@@ -224,7 +224,7 @@ impl Service {
                 }
                 return 0;
             }
-            Execution::Connection(_) | Execution::Container => {
+            Execution::Connection(_) | Execution::AwaitSave(_) | Execution::Container => {
                 unreachable!("runs where its connection lives")
             }
         };

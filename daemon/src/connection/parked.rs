@@ -193,6 +193,7 @@ impl Service {
             | Execution::Connection(_)
             | Execution::Configure { .. }
             | Execution::Storage { .. }
+            | Execution::AwaitSave(_)
             | Execution::Container => {
                 unreachable!("looks at no record")
             }

@@ -125,6 +125,15 @@ impl Core {
                 }
             }
             Execution::Storage { check, task } => self.storage(worker, client, request, (check, task)),
+            Execution::AwaitSave(check) => {
+                if self.check(worker, client, request, check) {
+                    let slot = client.slots.open_waiting(source(command));
+                    client.blocked = true;
+                    let job = Job::new(worker.index, address(me, slot, 0), command, &client.session, args);
+                    self.tasks.await_save(job, self.server.saves.begun());
+                }
+                Flow::Continue
+            }
             Execution::Sessions { check, .. } => {
                 if self.check(worker, client, request, check) {
                     self.everywhere(worker, client, request, None, GatherKind::Text)

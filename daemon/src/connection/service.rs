@@ -153,7 +153,6 @@ impl EngineService for Service {
             self.accept_all(worker);
         }
         self.core.look_after_memory(worker);
-        self.core.begin_saves(worker);
         self.run_called(worker);
         self.run_ready(worker);
         self.serve_mail(worker);
@@ -167,6 +166,7 @@ impl EngineService for Service {
     }
 
     fn flush(&mut self, worker: &mut Worker<Self>) {
+        self.begin_saves(worker);
         self.step_tasks(worker);
         self.flush_dirty(worker);
         self.send_mail(worker);

@@ -10,26 +10,27 @@ use super::core::Core;
 use super::job::Job;
 use super::service::Service;
 
-/// Who waits for a task.
-#[derive(Debug)]
-enum Waits {
-    /// A client, for its reply.
-    Client(Job),
-    /// Nobody: BGSAVE has been answered.
-    Nobody,
-}
-
 /// Tasks under way on this worker.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    tasks: Vec<(StorageTask, Waits, TaskKind)>,
-    /// Saves begun here, of those that all workers were asked for.
+    /// With the client that waits for each.
+    tasks: Vec<(StorageTask, Job)>,
+    /// This worker's part of the save under way.
+    save: Option<StorageTask>,
+    /// Saves whose part was begun here.
     saves_begun: u64,
+    /// Clients that wait for a save to be complete, and which.
+    savers: Vec<(u64, Job)>,
 }
 
 impl Tasks {
     pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.is_empty() && self.save.is_none() && self.savers.is_empty()
+    }
+
+    /// Answers when so many saves have ended.
+    pub(crate) fn await_save(&mut self, job: Job, number: u64) {
+        self.savers.push((number, job));
     }
 }
 
@@ -43,47 +44,65 @@ impl Core {
     ) -> Option<(Job, Vec<u8>)> {
         match StorageTask::begin(kind, &mut worker.shards) {
             Ok(task) => {
-                self.tasks.tasks.push((task, Waits::Client(job), kind));
+                self.tasks.tasks.push((task, job));
                 None
             }
             Err(error) => {
-                self.end_save(worker, kind, false);
                 let reply = reply_of(job.protocol, Err(error));
                 Some((job, reply))
             }
         }
     }
+}
 
-    /// The worker's part of a BGSAVE, when one was asked for.
+impl Service {
+    /// Begins this worker's part of a save that somebody has begun.
     pub(super) fn begin_saves(&mut self, worker: &mut Worker<Service>) {
-        let asked = self.server.saves.asked();
-        if asked == self.tasks.saves_begun {
+        let begun = self.core.server.saves.begun();
+        if begun == self.core.tasks.saves_begun {
             return;
         }
-        self.tasks.saves_begun = asked;
+        assert!(self.core.tasks.save.is_none(), "the next save begins when all parts of the last have ended");
+        self.core.tasks.saves_begun = begun;
+        self.wake_others(worker);
         match StorageTask::begin(TaskKind::Checkpoint, &mut worker.shards) {
-            Ok(task) => self.tasks.tasks.push((task, Waits::Nobody, TaskKind::Checkpoint)),
-            Err(error) => {
-                tracing::warn!(worker = worker.index, %error, "BGSAVE: this worker's part was not done");
-                self.end_save(worker, TaskKind::Checkpoint, false);
+            Ok(task) => self.core.tasks.save = Some(task),
+            Err(error) => self.end_save_part(worker, Err(error)),
+        }
+    }
+
+    fn end_save_part(&mut self, worker: &Worker<Service>, result: Result<(), TaskError>) {
+        if let Err(error) = result {
+            tracing::warn!(worker = worker.index, %error, "this worker's part of a save was not done");
+        }
+        self.core.server.saves.end_part(result.is_ok(), worker.clock.now.0);
+        // The client that waits may be another worker's.
+        self.wake_others(worker);
+    }
+
+    fn wake_others(&self, worker: &Worker<Service>) {
+        for (index, other) in self.workers.iter().enumerate() {
+            if index != worker.index {
+                other.wake();
             }
         }
     }
 
-    /// Checkpoints are asked for by saves only.
-    fn end_save(&self, worker: &Worker<Service>, kind: TaskKind, done: bool) {
-        if kind == TaskKind::Checkpoint {
-            self.server.saves.end_part(done, worker.clock.now.0);
-        }
-    }
-}
-
-impl Service {
     /// Looks at the tasks under way and answers those that are done.
     pub(super) fn step_tasks(&mut self, worker: &mut Worker<Service>) {
+        if self.core.tasks.is_empty() {
+            return;
+        }
+        if let Some(mut save) = self.core.tasks.save.take() {
+            match save.step(&mut worker.shards) {
+                Ok(false) => self.core.tasks.save = Some(save),
+                Ok(true) => self.end_save_part(worker, Ok(())),
+                Err(error) => self.end_save_part(worker, Err(error)),
+            }
+        }
         let mut at = 0;
         while at < self.core.tasks.tasks.len() {
-            let (task, ..) = &mut self.core.tasks.tasks[at];
+            let (task, _) = &mut self.core.tasks.tasks[at];
             let result = match task.step(&mut worker.shards) {
                 Ok(false) => {
                     at += 1;
@@ -92,14 +111,22 @@ impl Service {
                 Ok(true) => Ok(()),
                 Err(error) => Err(error),
             };
-            let (_, waits, kind) = self.core.tasks.tasks.swap_remove(at);
-            self.core.end_save(worker, kind, result.is_ok());
-            if let Waits::Client(job) = waits {
-                let reply = reply_of(job.protocol, result);
-                self.core.counters.note_reply(job.command.id, &reply);
-                self.answer_job(worker, &job, &reply, 0, BatchNumber::ZERO);
-            }
+            let (_, job) = self.core.tasks.tasks.swap_remove(at);
+            let reply = reply_of(job.protocol, result);
+            self.answer_task(worker, &job, &reply);
         }
+        let status = self.core.server.saves.status();
+        while let Some(at) = self.core.tasks.savers.iter().position(|(number, _)| *number <= status.ended) {
+            let (_, job) = self.core.tasks.savers.swap_remove(at);
+            let result = if status.failed { Err(TaskError::Closing) } else { Ok(()) };
+            let reply = reply_of(job.protocol, result);
+            self.answer_task(worker, &job, &reply);
+        }
+    }
+
+    fn answer_task(&mut self, worker: &mut Worker<Service>, job: &Job, reply: &[u8]) {
+        self.core.counters.note_reply(job.command.id, reply);
+        self.answer_job(worker, job, reply, 0, BatchNumber::ZERO);
     }
 }
 

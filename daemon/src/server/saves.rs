@@ -12,6 +12,10 @@ pub struct SaveStatus {
     pub last: Option<(u64, u64)>,
     /// Whether the last one that ended was not completed.
     pub failed: bool,
+    /// Saves begun since the start, and those of them that have ended.
+    pub begun: u64,
+    /// See `begun`.
+    pub ended: u64,
 }
 
 #[derive(Debug, Default)]
@@ -28,20 +32,20 @@ struct State {
 pub struct Saves {
     workers: usize,
     state: Mutex<State>,
-    /// How often the workers were to begin a save by themselves (BGSAVE).
-    asked: AtomicU64,
+    /// As in the status, for every turn of every worker to look at.
+    begun: AtomicU64,
 }
 
 impl Saves {
     pub(super) fn new(workers: usize) -> Self {
-        Self { workers, state: Mutex::default(), asked: AtomicU64::new(0) }
+        Self { workers, state: Mutex::default(), begun: AtomicU64::new(0) }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Claims the save. False: one runs already. Whoever claims it makes every worker do its part.
+    /// Claims the save, so that every worker does its part. False: one runs already.
     #[must_use]
     pub fn begin(&self, now_ms: u64) -> bool {
         self.with(|state| {
@@ -49,20 +53,17 @@ impl Saves {
             if free {
                 (state.missing, state.broken) = (self.workers, false);
                 state.status.began_ms = Some(now_ms);
+                state.status.begun += 1;
+                self.begun.store(state.status.begun, Ordering::Release);
             }
             free
         })
     }
 
-    /// Makes every worker do its part of the save just claimed, in its next turn.
-    pub fn ask_workers(&self) {
-        self.asked.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// How often workers were asked.
+    /// Saves begun since the start: a worker that has done its part of fewer has one to do.
     #[must_use]
-    pub fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Acquire)
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// A worker has ended its part, or cannot do it.
@@ -77,6 +78,7 @@ impl Saves {
             if state.missing == 0 {
                 let began = state.status.began_ms.take().unwrap_or(now_ms);
                 state.status.failed = state.broken;
+                state.status.ended += 1;
                 if !state.broken {
                     state.status.last = Some((now_ms, now_ms.saturating_sub(began)));
                 }
@@ -103,11 +105,15 @@ mod tests {
         saves.end_part(true, 150);
         assert_eq!(saves.status().began_ms, Some(100));
         saves.end_part(true, 170);
-        let done = SaveStatus { began_ms: None, last: Some((170, 70)), failed: false };
+        let done = SaveStatus { began_ms: None, last: Some((170, 70)), failed: false, begun: 1, ended: 1 };
         assert_eq!(saves.status(), done);
         assert!(saves.begin(200));
         saves.end_part(false, 210);
         saves.end_part(true, 220);
-        assert_eq!(saves.status(), SaveStatus { failed: true, ..done }, "what was complete stays the last");
+        assert_eq!(
+            saves.status(),
+            SaveStatus { failed: true, begun: 2, ended: 2, ..done },
+            "what was complete stays the last"
+        );
     }
 }

@@ -104,6 +104,12 @@ impl StorageTask {
     /// # Errors
     /// When it cannot go on; what was done of it stays.
     pub fn step<P: BlockPool>(&mut self, set: &mut ShardSet<P>) -> Result<bool, TaskError> {
+        if matches!(self.wait, Wait::Dropped(_))
+            && let Some(log) = &mut set.log
+        {
+            // Again and again: another task that has ended has let files be kept.
+            log.drop_free_files(true);
+        }
         // One step leads to the next within a turn where nothing has to be waited for.
         while self.is_over(set)? {
             self.wait = match (self.kind, &self.wait) {
@@ -111,7 +117,6 @@ impl StorageTask {
                     if let Some(log) = &mut set.log {
                         // The segment of the batch at a floor is kept: so that none is the last of the one before.
                         log.seal();
-                        log.drop_free_files(true);
                     }
                     Wait::Checkpoints(set.ask_for_checkpoints()?)
                 }

@@ -118,6 +118,11 @@ impl Executor {
                     apply(&mut self.key(out), args);
                 }
             }
+            Execution::AwaitSave(check) => {
+                if check(&mut self.connection(out), args) {
+                    ReplyWriter::new(out, self.session.protocol).ok();
+                }
+            }
             Execution::Storage { check, task } => {
                 if check(&mut self.connection(out), args) {
                     let mut reply = ReplyWriter::new(out, self.session.protocol);
