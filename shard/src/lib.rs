@@ -12,6 +12,7 @@
 pub mod checkpoint;
 pub mod cold;
 pub mod compaction;
+pub mod dump;
 pub mod eviction;
 pub mod extent;
 pub mod histogram;

@@ -63,6 +63,10 @@ pub const SHARD_MANIFEST_BYTES_MAX: usize = 64 << 10;
 pub const STORE_MANIFEST_BYTES_MAX: usize = 1 << 20;
 /// Free segment files a log keeps for reuse; more are deleted.
 pub const LOG_FREE_FILES_MAX: usize = 4;
+/// Bytes of records in one block of a dump.
+pub const DUMP_BLOCK_BYTES: usize = 256 << 10;
+/// Largest block of a dump that is read, whoever wrote it.
+pub const DUMP_BLOCK_BYTES_LIMIT: usize = 1 << 20;
 /// Bytes that wait in memory to be submitted to the log above which callers should hold writes back.
 pub const LOG_QUEUED_BYTES_MAX: usize = 64 << 20;
 
