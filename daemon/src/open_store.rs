@@ -129,6 +129,9 @@ fn code_of(error: &OpenError) -> ExitCode {
         OpenError::ShardCount { .. } | OpenError::TooManyWorkers { .. } => ExitCode::Usage,
         OpenError::Manifest { .. }
         | OpenError::ManifestMissing { .. }
+        | OpenError::NoStore { .. }
+        | OpenError::Memory { .. }
+        | OpenError::RestoreUnfinished { .. }
         | OpenError::Refused { .. }
         | OpenError::Records { .. }
         | OpenError::Shard { .. }

@@ -1,6 +1,6 @@
 //! A thread's part of replay: its shards, and chunks of records to apply to them.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use shard::key::{Key, KeyHasher};
@@ -9,6 +9,7 @@ use shard::shard::ShardFloor;
 
 use crate::Shard;
 use crate::cold_reader::{ColdReader, ReplayError};
+use crate::files::{MemoryBound, StoreDirectory};
 use crate::pool::Pool;
 
 /// Records whose index entries are brought into the cache together, before the first of them is applied.
@@ -29,11 +30,14 @@ pub(crate) struct Applier {
     pool: Pool,
     scratch: Vec<u8>,
     reader: ColdReader,
+    memory: Option<Arc<MemoryBound>>,
+    /// What the shards took when it was noted last.
+    memory_noted: u64,
 }
 
 impl Applier {
-    pub(crate) fn new(shards: Vec<Shard>, hasher: KeyHasher, (pool, directory): (Pool, &Path)) -> Self {
-        Self { shards, hasher, pool, scratch: Vec::new(), reader: ColdReader::new(directory) }
+    pub(crate) fn new(shards: Vec<Shard>, hasher: KeyHasher, (pool, directory): (Pool, &StoreDirectory)) -> Self {
+        Self { shards, hasher, pool, scratch: Vec::new(), reader: ColdReader::new(directory), memory: directory.memory(), memory_noted: 0 }
     }
 
     /// Does and answers one job after the other until there are no more, or nobody listens; the shards come back.
@@ -47,7 +51,9 @@ impl Applier {
                 Job::Floor { at, floor } => {
                     self.shards[at].take_floor(&floor).map(|()| Vec::new()).map_err(ReplayError::from)
                 }
-                Job::Records { at, bytes } => self.apply(at, &bytes).map(|()| bytes),
+                Job::Records { at, bytes } => {
+                    self.apply(at, &bytes).and_then(|()| self.note_memory()).map(|()| bytes)
+                }
             };
             if answers.send(answer).is_err() {
                 break;
@@ -56,8 +62,16 @@ impl Applier {
         self.shards
     }
 
+    fn note_memory(&mut self) -> Result<(), ReplayError> {
+        let Some(bound) = &self.memory else { return Ok(()) };
+        let now = self.shards.iter().map(Shard::memory_bytes).sum();
+        let fits = bound.note(self.memory_noted, now);
+        self.memory_noted = now;
+        if fits { Ok(()) } else { Err(ReplayError::Memory) }
+    }
+
     fn apply(&mut self, at: usize, mut bytes: &[u8]) -> Result<(), ReplayError> {
-        let Self { shards, hasher, pool, scratch, reader } = self;
+        let Self { shards, hasher, pool, scratch, reader, .. } = self;
         let shard = &mut shards[at];
         if !shard.extents().is_all_in_memory() {
             // One pass over the drive for all that the chunk looks at.

@@ -11,6 +11,9 @@ use crate::pool::Pool;
 
 /// Performs one request and returns its completion.
 pub fn perform(files: &mut Files, request: IoRequest<Pool>) -> IoDone<Pool> {
+    if let Some(scratch) = files.scratch() {
+        return std::sync::Arc::clone(scratch).perform(files, request);
+    }
     let (result, buffer) = match request.operation {
         IoOperation::CreateFile { file, .. } => (files.create(file).map(|_| 0), IoBuffer::None),
         IoOperation::Write { file, offset, buffer, range, durable } => {
@@ -42,7 +45,7 @@ fn sync(files: &mut Files, file: FileId, data_only: bool) -> io::Result<usize> {
     if data_only { file.sync_data() } else { file.sync_all() }.map(|()| 0)
 }
 
-fn read(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     retry(|| file.read_at(bytes, offset))
 }
 

@@ -2,7 +2,6 @@
 //! time.
 
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 
 use shard::cold::{ColdReadError, ReplayRead};
 use shard::io::{BLOCK_BYTES, BlockPool, FileId, IoError};
@@ -10,7 +9,7 @@ use shard::shard::ApplyError;
 
 use crate::Shard;
 use crate::blocking_io::io_error;
-use crate::files::Files;
+use crate::files::{Files, StoreDirectory};
 use crate::limits::{REPLAY_KEPT_BYTES, REPLAY_READERS};
 use crate::pool::Pool;
 
@@ -21,6 +20,8 @@ pub(crate) enum ReplayError {
     Apply(ApplyError),
     /// A record on disk cannot be read back.
     Read(ColdReadError),
+    /// The shards take more memory than is allowed.
+    Memory,
     /// A data file cannot be opened.
     Open(std::io::Error),
 }
@@ -33,14 +34,14 @@ impl From<ApplyError> for ReplayError {
 
 /// Reads records of some shards back.
 pub(crate) struct ColdReader {
-    directory: PathBuf,
+    directory: StoreDirectory,
     /// The data files, open once one is read.
     files: Option<Files>,
 }
 
 impl ColdReader {
-    pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_path_buf(), files: None }
+    pub(crate) fn new(directory: &StoreDirectory) -> Self {
+        Self { directory: directory.clone(), files: None }
     }
 
     /// Reads these records of a shard into its memory.
@@ -59,7 +60,7 @@ impl ColdReader {
         reads.sort_unstable_by_key(|read| (read.place.offset, read.place.start));
         reads.dedup();
         if self.files.is_none() {
-            self.files = Some(Files::new(&self.directory).map_err(ReplayError::Open)?);
+            self.files = Some(self.directory.files().map_err(ReplayError::Open)?);
         }
         let files = self.files.as_mut().expect("just opened");
         let file = files.get(FileId::ShardData { shard: shard.id() }).map_err(ReplayError::Open)?;
@@ -87,7 +88,7 @@ impl ColdReader {
 }
 
 /// Reads until the buffer is full or the file ends.
-fn read_all(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> std::io::Result<usize> {
+pub(crate) fn read_all(file: &std::fs::File, bytes: &mut [u8], offset: u64) -> std::io::Result<usize> {
     let mut done = 0;
     while done < bytes.len() {
         match file.read_at(&mut bytes[done..], offset + done as u64) {

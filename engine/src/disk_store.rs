@@ -30,8 +30,8 @@ use shard::types::Term;
 use crate::blocking_io::perform;
 use crate::clock::{Clock, unix_ms};
 use crate::cold_reader::ReplayError;
-use crate::files::{Files, StoreLock};
-use crate::limits::BATCH_BUFFER_COUNT;
+use crate::files::{Files, RESTORE_MARK, StoreDirectory, StoreLock};
+use crate::limits::{BATCH_BUFFER_COUNT, LOG_SEGMENT_BYTES_READ_ONLY};
 use crate::open_shards::{create_manifests, open_shards, remove_obsolete};
 use crate::pool::Pool;
 use crate::replay::Replay;
@@ -79,6 +79,32 @@ pub enum OpenError {
         directory: PathBuf,
         /// One of the files.
         file: String,
+    },
+    /// There is no store.
+    #[error("{directory}: there is no store in this directory: it has no store.manifest-a and no other file of one")]
+    NoStore {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Recovery in memory takes more of it than is allowed.
+    #[error(
+        "{directory}: the index and what the log holds since the last checkpoint take more memory than --maxmemory \
+         allows; start and stop the daemon once, which makes a checkpoint, or allow more"
+    )]
+    Memory {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// `ourod restore` began to fill it and did not come to its end.
+    #[error(
+        "{directory}: a restore into this directory was not finished ({file} is still there): it holds only a part of \
+         the dump; remove the directory and restore again"
+    )]
+    RestoreUnfinished {
+        /// The directory.
+        directory: PathBuf,
+        /// The file that says so.
+        file: &'static str,
     },
     /// The store has another number of shards than asked for.
     #[error(
@@ -184,13 +210,19 @@ struct RecoveredLogs {
     shard_manifests: Vec<Option<ShardManifest>>,
 }
 
-/// Opens, or creates, the store of a directory that is locked: `_lock` shows it.
+/// Opens, or creates, the store of a directory that is locked: `lock` shows it.
 ///
 /// # Errors
 /// When the store is not provably whole, or cannot be used: it is then left as it was, but for redundant copies.
-pub fn open(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<DiskStore, OpenError> {
+pub fn open(config: &DiskStoreConfig, lock: &StoreLock) -> Result<DiskStore, OpenError> {
+    Opener { config, directory: StoreDirectory::new(&config.directory) }.check_finished()?;
+    create(config, lock)
+}
+
+/// As [`open`], also where a restore has not come to its end: for the restore itself.
+pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<DiskStore, OpenError> {
     let began = Instant::now();
-    let opener = Opener { config, directory: &config.directory };
+    let opener = Opener { config, directory: StoreDirectory::new(&config.directory) };
     let (mut manifest, created) = opener.manifest()?;
     let shard_count = manifest.shard_count();
     if config.shards_given && shard_count != config.shards {
@@ -203,7 +235,7 @@ pub fn open(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<DiskStore, Op
     }
     let RecoveredLogs { mut logs, reports, mut shard_manifests } = opener.recover_all(&mut manifest)?;
     if !manifest.shard_manifests {
-        create_manifests(&config.directory, &manifest, &mut shard_manifests)?;
+        create_manifests(&opener.directory, &manifest, &mut shard_manifests)?;
         manifest.note_shard_manifests();
         opener.write_manifest(&manifest, false)?;
     }
@@ -231,22 +263,62 @@ pub fn open(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<DiskStore, Op
     Ok(DiskStore { open: OpenStore { manifest, seeds }, created, reports, recovery: began.elapsed() })
 }
 
+/// A store directory as a start would find it, with nothing on disk changed: what recovery writes stays in memory.
+pub struct ReadOnlyStore {
+    /// What the store consists of.
+    pub manifest: StoreManifest,
+    /// Its shards, in order, recovered.
+    pub shards: Vec<Shard>,
+    /// What recovery of each log found.
+    pub reports: Vec<RecoveryReport>,
+}
+
+/// Runs the recovery of a start over a directory that is only read and is locked: `_lock` shows it. Its shards may take
+/// so many bytes of memory.
+///
+/// # Errors
+/// When a start would refuse the store.
+pub fn open_read_only(
+    directory: &Path,
+    memory_bytes_max: Option<u64>,
+    _lock: &StoreLock,
+) -> Result<ReadOnlyStore, OpenError> {
+    let log = LogConfig { segment_bytes: LOG_SEGMENT_BYTES_READ_ONLY, ..LogConfig::default() };
+    let config = DiskStoreConfig {
+        directory: directory.to_path_buf(),
+        workers: 1,
+        cpus: Vec::new(),
+        shards: 1,
+        shards_given: false,
+        log,
+        storage: StorageConfig::default(),
+    };
+    let opener = Opener { config: &config, directory: StoreDirectory::read_only(directory).within(memory_bytes_max) };
+    opener.check_finished()?;
+    let (mut manifest, _) = opener.manifest()?;
+    let RecoveredLogs { logs, reports, .. } = opener.recover_all(&mut manifest)?;
+    let mut shards: Vec<Shard> = logs.into_iter().flat_map(|log| log.shards).collect();
+    shards.sort_by_key(Shard::id);
+    assert_eq!(shards.len(), usize::from(manifest.shard_count()), "the era in force has every shard");
+    Ok(ReadOnlyStore { manifest, shards, reports })
+}
+
 struct Opener<'a> {
     config: &'a DiskStoreConfig,
-    directory: &'a Path,
+    directory: StoreDirectory,
 }
 
 impl Opener<'_> {
     fn io(&self, source: io::Error) -> OpenError {
-        OpenError::Io { directory: self.directory.to_path_buf(), source }
+        OpenError::Io { directory: self.directory.path().to_path_buf(), source }
     }
 
     fn write_failed(&self, source: Fatal) -> OpenError {
-        OpenError::Write { directory: self.directory.to_path_buf(), source }
+        OpenError::Write { directory: self.directory.path().to_path_buf(), source }
     }
 
     fn files(&self) -> Result<Files, OpenError> {
-        Files::new(self.directory).map_err(|error| self.io(error))
+        self.directory.files().map_err(|error| self.io(error))
     }
 
     fn pool(&self) -> Result<Pool, OpenError> {
@@ -262,7 +334,7 @@ impl Opener<'_> {
             let done = perform(&mut files, request);
             let result = load
                 .on_io(done)
-                .map_err(|source| OpenError::Manifest { directory: self.directory.to_path_buf(), source })?;
+                .map_err(|source| OpenError::Manifest { directory: self.directory.path().to_path_buf(), source })?;
             if let Some(found) = result {
                 break found;
             }
@@ -276,10 +348,14 @@ impl Opener<'_> {
             }
             StoreManifestFound::None => {
                 self.check_empty()?;
+                if self.directory.is_read_only() {
+                    let directory = self.directory.path().to_path_buf();
+                    return Err(OpenError::NoStore { directory });
+                }
                 let random = || random_bytes().map_err(|error| self.io(error));
                 let (shards, workers) = (self.config.shards, self.config.workers);
                 if workers > shards {
-                    let directory = self.directory.to_path_buf();
+                    let directory = self.directory.path().to_path_buf();
                     return Err(OpenError::TooManyWorkers { directory, workers, shards });
                 }
                 let manifest = StoreManifest::create(random()?, random()?, unix_ms(), shards, workers);
@@ -289,13 +365,22 @@ impl Opener<'_> {
         }
     }
 
+    /// What a restore left half done is no store.
+    fn check_finished(&self) -> Result<(), OpenError> {
+        if self.directory.path().join(RESTORE_MARK).exists() {
+            let directory = self.directory.path().to_path_buf();
+            return Err(OpenError::RestoreUnfinished { directory, file: RESTORE_MARK });
+        }
+        Ok(())
+    }
+
     /// A fresh store is never made over the remains of another.
     fn check_empty(&self) -> Result<(), OpenError> {
-        for entry in std::fs::read_dir(self.directory).map_err(|error| self.io(error))? {
+        for entry in std::fs::read_dir(self.directory.path()).map_err(|error| self.io(error))? {
             let name = entry.map_err(|error| self.io(error))?.file_name();
             let name = name.to_string_lossy();
             if FileId::from_str(&name).is_ok() {
-                let directory = self.directory.to_path_buf();
+                let directory = self.directory.path().to_path_buf();
                 return Err(OpenError::ManifestMissing { directory, file: name.into_owned() });
             }
         }
@@ -316,7 +401,7 @@ impl Opener<'_> {
 
     /// Recovers era after era, the logs of each in parallel, and opens the last.
     fn recover_all(&self, manifest: &mut StoreManifest) -> Result<RecoveredLogs, OpenError> {
-        let opened = open_shards(self.directory, manifest, &Progress::default())?;
+        let opened = open_shards(&self.directory, manifest, &Progress::default())?;
         let (mut shards, shard_manifests): (Vec<Shard>, Vec<_>) =
             opened.into_iter().map(|opened| (opened.shard, opened.manifest)).unzip();
         let (mut term, mut reports) = (Term(1), Vec::new());
@@ -337,7 +422,7 @@ impl Opener<'_> {
             for shard in &log.shards {
                 let of = shard_manifests[usize::from(shard.id().0)].as_ref();
                 of.map_or(Ok(()), |of| check_reached(shard, of, end)).map_err(|source| OpenError::Shard {
-                    directory: self.directory.to_path_buf(),
+                    directory: self.directory.path().to_path_buf(),
                     source: Box::new(source),
                 })?;
             }
@@ -414,16 +499,19 @@ impl Opener<'_> {
         let mut seen = (0, 0);
         let failed = |source| match source {
             ReplayError::Apply(source) => {
-                OpenError::Records { directory: self.directory.to_path_buf(), source }
+                OpenError::Records { directory: self.directory.path().to_path_buf(), source }
             }
             ReplayError::Read(source) => {
-                OpenError::ColdRead { directory: self.directory.to_path_buf(), source }
+                OpenError::ColdRead { directory: self.directory.path().to_path_buf(), source }
+            }
+            ReplayError::Memory => {
+                OpenError::Memory { directory: self.directory.path().to_path_buf() }
             }
             ReplayError::Open(source) => self.io(source),
         };
         // Reads go on in a thread of their own, and what they brought is applied by others.
         let mut shards = std::thread::scope(|scope| {
-            let mut replay = Replay::start(scope, first, shards, threads, hasher, (&pool, self.directory));
+            let mut replay = Replay::start(scope, first, shards, threads, hasher, (&pool, &self.directory));
             let (requests, to_perform) = channel::<IoRequest<Pool>>();
             let (performed, completions) = channel();
             let files = &mut files;
@@ -459,7 +547,7 @@ impl Opener<'_> {
         reading.keep_no_more();
         let recovered = recovery
             .finish()
-            .map_err(|source| OpenError::Refused { directory: self.directory.to_path_buf(), source })?;
+            .map_err(|source| OpenError::Refused { directory: self.directory.path().to_path_buf(), source })?;
         assert!(recovered.log.is_some() || is_final, "a log that is not over is open");
         for shard in &mut shards {
             shard.set_term(recovered.report.term.max(shard.term()));

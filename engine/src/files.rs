@@ -9,18 +9,82 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use shard::io::FileId;
 
 use crate::limits::{LOCK_WAIT_MS, STORE_LOCK_WAIT_MS};
+use crate::scratch::Scratch;
 
 /// Mode of the store's files: nobody but the daemon's user reads them.
 const FILE_MODE: u32 = 0o600;
 /// Mode of the store directory.
-const DIRECTORY_MODE: u32 = 0o750;
+pub(crate) const DIRECTORY_MODE: u32 = 0o750;
 /// Name of the file whose lock says that a daemon uses the directory.
-const LOCK_NAME: &str = "ouro.lock";
+pub(crate) const LOCK_NAME: &str = "ouro.lock";
+
+/// Name of the file that says that a restore into the directory has not come to its end.
+pub const RESTORE_MARK: &str = "restore.unfinished";
+
+/// How a start reaches a store directory: to change it, or only to look.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreDirectory {
+    path: PathBuf,
+    scratch: Option<Arc<Scratch>>,
+    memory: Option<Arc<MemoryBound>>,
+}
+
+/// Bytes of memory that recovered shards may take together.
+#[derive(Debug)]
+pub(crate) struct MemoryBound {
+    max: u64,
+    used: AtomicU64,
+}
+
+impl MemoryBound {
+    /// Notes that `before` bytes have become `now`. False: all together are too many.
+    pub(crate) fn note(&self, before: u64, now: u64) -> bool {
+        let change = now.wrapping_sub(before);
+        self.used.fetch_add(change, Ordering::Relaxed).wrapping_add(change) <= self.max
+    }
+}
+
+impl StoreDirectory {
+    /// A directory that is changed.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), scratch: None, memory: None }
+    }
+
+    /// A directory that is only read: what is written goes into memory.
+    pub(crate) fn read_only(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), scratch: Some(Arc::default()), memory: None }
+    }
+
+    /// The same, where recovered shards may take only so many bytes of memory.
+    pub(crate) fn within(self, memory_bytes_max: Option<u64>) -> Self {
+        let bound = |max| Arc::new(MemoryBound { max, used: AtomicU64::new(0) });
+        Self { memory: memory_bytes_max.map(bound), ..self }
+    }
+
+    pub(crate) fn memory(&self) -> Option<Arc<MemoryBound>> {
+        self.memory.clone()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.scratch.is_some()
+    }
+
+    /// Its files, to be opened when first used.
+    pub(crate) fn files(&self) -> io::Result<Files> {
+        Ok(Files { scratch: self.scratch.clone(), ..Files::new(&self.path)? })
+    }
+}
 
 /// The exclusive right to a store directory, for as long as it is held.
 #[derive(Debug)]
@@ -92,6 +156,30 @@ impl StoreLock {
     }
 }
 
+impl StoreLock {
+    /// Locks a directory that is there and changes nothing in it. One without a lock file was never opened by a daemon
+    /// under this name; its files are locked one by one as they are opened.
+    ///
+    /// # Errors
+    /// When another process holds it, or it cannot be read.
+    pub fn acquire_to_read(directory: &Path) -> Result<Self, LockError> {
+        let failed = |path: &Path, source| LockError::Io { path: path.to_path_buf(), source };
+        let path = directory.join(LOCK_NAME);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                File::open(directory).map_err(|error| failed(directory, error))?
+            }
+            Err(error) => return Err(failed(&path, error)),
+        };
+        if !lock_within(&file, STORE_LOCK_WAIT_MS).map_err(|error| failed(&path, error))? {
+            let pid = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+            return Err(LockError::InUse { directory: directory.to_path_buf(), pid });
+        }
+        Ok(Self { _file: file })
+    }
+}
+
 /// Tries for a while: an owner that was just killed needs a moment to let go. False: still held.
 fn lock_within(file: &File, wait_ms: u64) -> io::Result<bool> {
     let until = Instant::now() + Duration::from_millis(wait_ms);
@@ -111,6 +199,8 @@ pub struct Files {
     path: PathBuf,
     directory: File,
     open: HashMap<FileId, File>,
+    /// Where changes go when the files are only read.
+    scratch: Option<Arc<Scratch>>,
 }
 
 impl Files {
@@ -119,7 +209,13 @@ impl Files {
     /// # Errors
     /// When it cannot be opened.
     pub fn new(directory: &Path) -> io::Result<Self> {
-        Ok(Self { path: directory.to_path_buf(), directory: File::open(directory)?, open: HashMap::new() })
+        let (path, directory) = (directory.to_path_buf(), File::open(directory)?);
+        Ok(Self { path, directory, open: HashMap::new(), scratch: None })
+    }
+
+    /// Where changes go when the files are only read.
+    pub(crate) fn scratch(&self) -> Option<&Arc<Scratch>> {
+        self.scratch.as_ref()
     }
 
     /// The directory itself, to sync it.
@@ -140,7 +236,7 @@ impl Files {
     /// `ENOENT` when it is missing; `EWOULDBLOCK` when another process holds it.
     pub fn get(&mut self, id: FileId) -> io::Result<&File> {
         if !self.open.contains_key(&id) {
-            let file = Self::options().open(self.path_of(id))?;
+            let file = Self::options().write(self.scratch.is_none()).open(self.path_of(id))?;
             Self::lock(&file)?;
             self.open.insert(id, file);
         }
@@ -152,6 +248,7 @@ impl Files {
     /// # Errors
     /// Those of the operating system.
     pub fn create(&mut self, id: FileId) -> io::Result<&File> {
+        assert!(self.scratch.is_none(), "a directory that is only read is not changed");
         self.open.remove(&id);
         let file = Self::options().create(true).truncate(false).open(self.path_of(id))?;
         Self::lock(&file)?;
@@ -166,6 +263,7 @@ impl Files {
     /// # Errors
     /// Those of the operating system.
     pub fn delete(&mut self, id: FileId) -> io::Result<()> {
+        assert!(self.scratch.is_none(), "a directory that is only read is not changed");
         self.open.remove(&id);
         std::fs::remove_file(self.path_of(id))
     }

@@ -21,6 +21,17 @@ pub const STORE_LOCK_WAIT_MS: u64 = 500;
 /// Messages of the control plane waiting for one worker.
 pub const CONTROL_QUEUE: usize = 1024;
 
+/// Size of a segment that a recovery in memory would begin.
+pub(crate) const LOG_SEGMENT_BYTES_READ_ONLY: u64 = 1 << 20;
+/// Bytes of one read of a data file when all its records are read in order.
+pub(crate) const SWEEP_READ_BYTES: usize = 1 << 20;
+/// Bytes of a dump that are read or written at once.
+pub(crate) const DUMP_PIECE_BYTES: usize = 1 << 20;
+/// Records that a restore puts into one log batch's turn at most.
+pub(crate) const RESTORE_RECORDS_PER_TURN: usize = 512;
+/// Bytes of records that a restore puts into one turn, about.
+pub(crate) const RESTORE_BYTES_PER_TURN: usize = 1 << 20;
+
 /// Bytes of records that wait to be a chunk during replay, over all shards of one log.
 pub(crate) const REPLAY_FILLING_BYTES: usize = 8 << 20;
 /// Largest chunk of records of one shard that replay hands to a thread, but for a record that is larger.

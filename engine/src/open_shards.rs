@@ -14,7 +14,7 @@ use crate::Shard;
 use crate::blocking_io::perform;
 use crate::clock::unix_ms;
 use crate::disk_store::{OpenError, Progress};
-use crate::files::Files;
+use crate::files::{Files, StoreDirectory};
 use crate::pool::Pool;
 use crate::store::{random_bytes, slots_of};
 
@@ -30,7 +30,7 @@ pub(crate) struct Opened {
 /// # Errors
 /// When one of them is not whole.
 pub(crate) fn open_shards(
-    directory: &Path,
+    directory: &StoreDirectory,
     manifest: &StoreManifest,
     progress: &Progress,
 ) -> Result<Vec<Opened>, OpenError> {
@@ -65,13 +65,13 @@ pub(crate) fn open_shards(
 }
 
 fn open_shard(
-    directory: &Path,
+    directory: &StoreDirectory,
     manifest: &StoreManifest,
     id: ShardId,
     progress: &Progress,
 ) -> Result<Opened, OpenError> {
-    let io = |source| OpenError::Io { directory: directory.to_path_buf(), source };
-    let mut files = Files::new(directory).map_err(io)?;
+    let io = |source| OpenError::Io { directory: directory.path().to_path_buf(), source };
+    let mut files = directory.files().map_err(io)?;
     let seal = manifest.extent_seal(id);
     let mut shard = Shard::new(id, slots_of(manifest, id), Term(1), unix_ms());
     let salt = u32::from_le_bytes(random_bytes().map_err(io)?);
@@ -79,7 +79,7 @@ fn open_shard(
     let pool = Pool::new(0, 0).map_err(io)?;
     let mut open = ShardOpen::new(manifest.uuid, seal, !manifest.shard_manifests, pool);
     let refused = |source: ShardOpenError| OpenError::Shard {
-        directory: directory.to_path_buf(),
+        directory: directory.path().to_path_buf(),
         source: Box::new(source),
     };
     let mut seen = (0, 0);
@@ -129,12 +129,12 @@ fn check_data_file(files: &mut Files, shard: &Shard, places: u32) -> std::io::Re
 /// # Errors
 /// When that fails.
 pub(crate) fn create_manifests(
-    directory: &Path,
+    directory: &StoreDirectory,
     manifest: &StoreManifest,
     shards: &mut [Option<ShardManifest>],
 ) -> Result<(), OpenError> {
-    let io = |source| OpenError::Io { directory: directory.to_path_buf(), source };
-    let mut files = Files::new(directory).map_err(io)?;
+    let io = |source| OpenError::Io { directory: directory.path().to_path_buf(), source };
+    let mut files = directory.files().map_err(io)?;
     for (id, of) in (0u16..).zip(shards) {
         if of.is_some() {
             continue;
@@ -144,7 +144,7 @@ pub(crate) fn create_manifests(
         loop {
             let request = write.next_io().expect("writing goes on until both copies are durable");
             let done = perform(&mut files, request);
-            let failed = |source| OpenError::Write { directory: directory.to_path_buf(), source };
+            let failed = |source| OpenError::Write { directory: directory.path().to_path_buf(), source };
             if write.on_io(done).map_err(failed)? {
                 break;
             }

@@ -5,7 +5,6 @@
 //! applied, the part of the index that it needs stays in the cache.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -16,6 +15,7 @@ use shard::types::{Lsn, ShardId};
 use crate::Shard;
 use crate::applier::{Applier, Job};
 use crate::cold_reader::ReplayError;
+use crate::files::StoreDirectory;
 use crate::limits::{
     REPLAY_CHUNK_BYTES_MAX, REPLAY_CHUNK_BYTES_MIN, REPLAY_CHUNKS_AHEAD, REPLAY_FILLING_BYTES,
 };
@@ -51,7 +51,7 @@ impl<'scope> Replay<'scope> {
         shards: Vec<Shard>,
         threads: usize,
         hasher: KeyHasher,
-        (pool, directory): (&Pool, &Path),
+        (pool, directory): (&Pool, &StoreDirectory),
     ) -> Self {
         let held = shards.iter().map(Shard::lsn).collect();
         let count = shards.len();
@@ -188,9 +188,10 @@ mod tests {
     fn replay(threads: usize, keys: u32, value: &[u8], skipped: u64) -> Result<Vec<Shard>, ReplayError> {
         let hasher = KeyHasher::new(HASHER_SEED);
         let pool = Pool::new(4096, 0).unwrap();
+        let directory = StoreDirectory::new(std::path::Path::new("."));
         std::thread::scope(|scope| {
             let mut replay =
-                Replay::start(scope, ShardId(0), shards(), threads, hasher, (&pool, Path::new(".")));
+                Replay::start(scope, ShardId(0), shards(), threads, hasher, (&pool, &directory));
             let mut lsns = [0; SHARDS as usize];
             for number in 0..keys {
                 let key = number.to_le_bytes();

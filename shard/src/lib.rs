@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod checkpoint;
 pub mod cold;
 pub mod compaction;

@@ -245,6 +245,12 @@ impl Head {
         record.get(start..start + self.value_len as usize)
     }
 
+    /// Whether the record changes only a part of a value.
+    #[must_use]
+    pub fn is_patch(&self) -> bool {
+        self.kind & KIND_MASK == KIND_PATCH
+    }
+
     /// Whether this is one piece of a larger record.
     #[must_use]
     pub fn is_fragment(&self) -> bool {

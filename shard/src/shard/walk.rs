@@ -1,6 +1,6 @@
 //! Walking over the keys of a shard, and drawing one.
 
-use crate::index::{Entry, Location, SlotIndex};
+use crate::index::{Entry, Location, SlotIndex, Table};
 use crate::io::BlockPool;
 use crate::types::{Db, UnixMs};
 
@@ -40,6 +40,12 @@ impl<P: BlockPool> Shard<P> {
             }
         }
         (entries, next.map(|hash| WalkPlace { slot: place.slot, hash }))
+    }
+
+    /// All entries of a database, in no order.
+    pub fn entries(&self, db: Db) -> impl Iterator<Item = Entry> {
+        let slots = &self.databases[usize::from(db.0)].slots;
+        slots.iter().flat_map(SlotIndex::tables).flat_map(Table::iter).copied()
     }
 
     /// Visits live records of one slot from a hash on, as [`Self::walk_entries`] finds them. Returns how many entries

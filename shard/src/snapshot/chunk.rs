@@ -28,15 +28,15 @@ use crate::log::fields::FieldReader;
 use crate::types::{KeyspaceId, ShardId, Slot};
 
 /// Bytes of a chunk at most.
-pub(super) const CHUNK_BYTES: usize = 256 << 10;
+pub(crate) const CHUNK_BYTES: usize = 256 << 10;
 /// Bytes before the first item of a chunk.
-pub(super) const CHUNK_HEADER_BYTES: usize = 64;
+pub(crate) const CHUNK_HEADER_BYTES: usize = 64;
 /// Bytes before the entries of a table.
-pub(super) const TABLE_HEAD_BYTES: usize = 12;
+pub(crate) const TABLE_HEAD_BYTES: usize = 12;
 /// Bytes of an entry.
-pub(super) const ENTRY_BYTES: usize = 12;
+pub(crate) const ENTRY_BYTES: usize = 12;
 /// Bytes of an extent.
-pub(super) const EXTENT_BYTES: usize = 20;
+pub(crate) const EXTENT_BYTES: usize = 20;
 
 const MAGIC: [u8; 4] = *b"OSNP";
 const FORMAT: u32 = 1;
@@ -54,7 +54,7 @@ pub struct SnapshotIdentity {
 
 /// What a chunk holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ChunkKind {
+pub(crate) enum ChunkKind {
     Entries,
     Extents,
     Footer,
@@ -81,24 +81,24 @@ impl ChunkKind {
 
 /// The counts that close a snapshot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Footer {
-    pub(super) entries: u64,
-    pub(super) extents: u64,
-    pub(super) chunks: u64,
+pub(crate) struct Footer {
+    pub(crate) entries: u64,
+    pub(crate) extents: u64,
+    pub(crate) chunks: u64,
 }
 
 /// What a chunk's header tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ChunkHeader {
-    pub(super) kind: ChunkKind,
-    pub(super) bytes: usize,
-    pub(super) payload: usize,
-    pub(super) crc: u32,
+pub(crate) struct ChunkHeader {
+    pub(crate) kind: ChunkKind,
+    pub(crate) bytes: usize,
+    pub(crate) payload: usize,
+    pub(crate) crc: u32,
 }
 
 /// Why bytes are not the chunk that should be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ChunkError {
+pub(crate) enum ChunkError {
     Damaged,
     Newer(u32),
     /// The bytes end before the chunk does: so many are needed.
@@ -107,7 +107,7 @@ pub(super) enum ChunkError {
 
 /// Closes a chunk: writes its header around a payload that starts at [`CHUNK_HEADER_BYTES`]. Returns the chunk's
 /// length and checksum.
-pub(super) fn seal(
+pub(crate) fn seal(
     identity: &SnapshotIdentity,
     kind: ChunkKind,
     payload: usize,
@@ -136,7 +136,7 @@ pub(super) fn seal(
 }
 
 /// Verifies the chunk at the front of `bytes`, which must be the one at `offset` after `previous`.
-pub(super) fn open(
+pub(crate) fn open(
     identity: &SnapshotIdentity,
     offset: u64,
     previous: u32,
@@ -180,7 +180,7 @@ fn len_u32(len: usize) -> u32 {
 }
 
 /// Writes the head of a table's entries.
-pub(super) fn put_table_head(keyspace: KeyspaceId, slot: Slot, count: usize, out: &mut [u8]) {
+pub(crate) fn put_table_head(keyspace: KeyspaceId, slot: Slot, count: usize, out: &mut [u8]) {
     out[..4].copy_from_slice(&keyspace.0.to_le_bytes());
     out[4..6].copy_from_slice(&slot.0.to_le_bytes());
     out[6..8].fill(0);
@@ -188,14 +188,14 @@ pub(super) fn put_table_head(keyspace: KeyspaceId, slot: Slot, count: usize, out
 }
 
 /// Writes an entry.
-pub(super) fn put_entry(entry: Entry, out: &mut [u8]) {
+pub(crate) fn put_entry(entry: Entry, out: &mut [u8]) {
     for (word, out) in entry.to_words().into_iter().zip(out.chunks_exact_mut(4)) {
         out.copy_from_slice(&word.to_le_bytes());
     }
 }
 
 /// Writes an extent.
-pub(super) fn put_extent(extent: ExtentOnDisk, out: &mut [u8]) {
+pub(crate) fn put_extent(extent: ExtentOnDisk, out: &mut [u8]) {
     let words = [extent.number.0, extent.place, extent.place_count, extent.used_bytes, extent.salt];
     for (word, out) in words.into_iter().zip(out.chunks_exact_mut(4)) {
         out.copy_from_slice(&word.to_le_bytes());
@@ -203,15 +203,15 @@ pub(super) fn put_extent(extent: ExtentOnDisk, out: &mut [u8]) {
 }
 
 /// A table, or a piece of one, as it stands in a chunk.
-pub(super) struct TablePiece<'a> {
-    pub(super) keyspace: KeyspaceId,
-    pub(super) slot: Slot,
+pub(crate) struct TablePiece<'a> {
+    pub(crate) keyspace: KeyspaceId,
+    pub(crate) slot: Slot,
     entries: &'a [u8],
 }
 
 impl<'a> TablePiece<'a> {
     /// The piece at the front of `payload`, and what follows it; `None` when that is no piece.
-    pub(super) fn split(payload: &'a [u8]) -> Option<(Self, &'a [u8])> {
+    pub(crate) fn split(payload: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let mut fields = FieldReader::new(payload);
         let (keyspace, slot) = (KeyspaceId(fields.u32()?), Slot(fields.u16()?));
         let (reserved, count) = (fields.u16()?, fields.u32()? as usize);
@@ -224,7 +224,7 @@ impl<'a> TablePiece<'a> {
         Some((Self { keyspace, slot, entries }, rest))
     }
 
-    pub(super) fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + 'a {
+    pub(crate) fn entries(&self) -> impl ExactSizeIterator<Item = Entry> + 'a {
         self.entries.chunks_exact(ENTRY_BYTES).map(|bytes| {
             let word =
                 |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
@@ -234,7 +234,7 @@ impl<'a> TablePiece<'a> {
 }
 
 /// The extents of a payload; `None` when it is not whole ones.
-pub(super) fn extents(payload: &[u8]) -> Option<impl ExactSizeIterator<Item = ExtentOnDisk>> {
+pub(crate) fn extents(payload: &[u8]) -> Option<impl ExactSizeIterator<Item = ExtentOnDisk>> {
     payload.len().is_multiple_of(EXTENT_BYTES).then(|| {
         payload.chunks_exact(EXTENT_BYTES).map(|bytes| {
             let word =
@@ -251,16 +251,16 @@ pub(super) fn extents(payload: &[u8]) -> Option<impl ExactSizeIterator<Item = Ex
 }
 
 impl Footer {
-    pub(super) const BYTES: usize = 24;
+    pub(crate) const BYTES: usize = 24;
 
-    pub(super) fn put(&self, out: &mut [u8]) {
+    pub(crate) fn put(&self, out: &mut [u8]) {
         for (count, out) in [self.entries, self.extents, self.chunks].into_iter().zip(out.chunks_exact_mut(8))
         {
             out.copy_from_slice(&count.to_le_bytes());
         }
     }
 
-    pub(super) fn read(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
         let mut fields = FieldReader::new(payload);
         let footer = Self { entries: fields.u64()?, extents: fields.u64()?, chunks: fields.u64()? };
         (payload.len() == Self::BYTES).then_some(footer)

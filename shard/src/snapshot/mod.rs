@@ -5,7 +5,7 @@
 //! the file; the shard's manifest names the footer's checksum. `chunk.rs`: the bytes; `writer.rs` and `reader.rs`: the
 //! machines that write and read them.
 
-mod chunk;
+pub(crate) mod chunk;
 mod reader;
 mod writer;
 

@@ -10,7 +10,7 @@ use crate::types::BatchNumber;
 
 /// Whether the bytes at an offset are the batch that must come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// They are.
     Valid(BatchHeader, u32),
     /// More bytes are needed to tell.
@@ -21,7 +21,7 @@ pub(super) enum Next {
 
 /// What the bytes at an offset behind the end say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Evidence {
+pub(crate) enum Evidence {
     /// Zeros: never written.
     Zero,
     /// No batch, or one of an earlier use of the file.
@@ -49,13 +49,13 @@ pub(super) enum Evidence {
 
 /// A place in a segment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Generation of the segment.
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
     /// Offset in the segment.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// Bytes from there to the end of the segment.
-    pub(super) remaining: u64,
+    pub(crate) remaining: u64,
 }
 
 impl Place {
@@ -65,7 +65,7 @@ impl Place {
 }
 
 /// Asks whether `bytes`, which stand at `place`, are the batch after `last`.
-pub(super) fn next_batch(
+pub(crate) fn next_batch(
     bytes: &[u8],
     place: Place,
     last: LogEnd,
@@ -83,7 +83,7 @@ pub(super) fn next_batch(
 }
 
 /// Asks what `bytes`, which stand at `place` at or behind the place of the missing batch `missing`, prove.
-pub(super) fn evidence(bytes: &[u8], place: Place, missing: BatchNumber, identity: &LogIdentity) -> Evidence {
+pub(crate) fn evidence(bytes: &[u8], place: Place, missing: BatchNumber, identity: &LogIdentity) -> Evidence {
     let Some(block) = bytes.get(..BLOCK_BYTES) else { return Evidence::NeedMore };
     let header = match batch::decode(bytes, identity.checksum_seed) {
         Ok((header, _)) => header,

@@ -6,7 +6,7 @@
 //! (`opening.rs`). Nothing is changed before all is judged, but redundant copies of manifests. It may be cut short by
 //! another crash anywhere: it only repairs copies and adds, so the next recovery comes to the same end.
 
-mod judge;
+pub(crate) mod judge;
 mod opening;
 mod reader;
 mod records;

@@ -1,0 +1,5 @@
+//! The offline tools over real directories: dumped, restored, damaged, checked and repaired.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says where and why")]
+
+mod dumps;
+mod store;
