@@ -19,7 +19,7 @@ use crate::limits::{LOCK_WAIT_MS, STORE_LOCK_WAIT_MS};
 use crate::scratch::Scratch;
 
 /// Mode of the store's files: nobody but the daemon's user reads them.
-const FILE_MODE: u32 = 0o600;
+pub(crate) const FILE_MODE: u32 = 0o600;
 /// Mode of the store directory.
 pub(crate) const DIRECTORY_MODE: u32 = 0o750;
 /// Name of the file whose lock says that a daemon uses the directory.

@@ -3,11 +3,16 @@
 //! Everything but `restore` and `repair` only reads. `sweep.rs`: all records of a recovered store, in the order they
 //! lie on disk.
 
+mod check;
 mod dump;
+mod repair;
 mod restore;
 mod sweep;
+mod view;
 
+pub use check::{CheckError, check};
 pub use dump::{DumpConfig, DumpOutcome, DumpStoreError, dump};
+pub use repair::{RepairError, Repaired, repair};
 pub use restore::{RestoreConfig, RestoreError, RestoreOutcome, restore, verify_dump};
 
 /// How far a long piece of work has come.

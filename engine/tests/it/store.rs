@@ -192,8 +192,9 @@ pub(crate) fn fill(store: &mut Store, content: &Content) {
 pub(crate) fn snapshot(directory: &Path) -> BTreeMap<PathBuf, (Vec<u8>, std::time::SystemTime)> {
     fs::read_dir(directory)
         .unwrap()
-        .map(|entry| {
-            let path = entry.unwrap().path();
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| {
             let modified = fs::metadata(&path).unwrap().modified().unwrap();
             (path.clone(), (fs::read(&path).unwrap(), modified))
         })
