@@ -7,6 +7,7 @@ use crate::control::{ExitCode, end_process_on_panic, log_to_stderr};
 use crate::options::{Machine, OptionsError, parse};
 use crate::run::run;
 use crate::server::Server;
+use crate::tools::{asks_for_tool, run_tool};
 
 /// Runs the daemon with these arguments, the program's name first.
 pub fn main_with(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -14,7 +15,11 @@ pub fn main_with(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(machine) => machine,
         Err(error) => return complain(ExitCode::System, &format!("which CPUs may be used: {error}")),
     };
-    let options = match parse(args, &machine) {
+    let args: Vec<OsString> = args.collect();
+    if asks_for_tool(&args) {
+        return run_tool(args, &machine);
+    }
+    let options = match parse(args.into_iter(), &machine) {
         Ok(options) => options,
         Err(OptionsError::CommandLine(error)) => {
             // --help and --version come here too; they print to stdout and are no failure.

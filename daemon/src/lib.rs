@@ -11,5 +11,6 @@ pub mod options;
 pub mod run;
 pub mod server;
 pub mod session;
+pub mod tools;
 
 pub use entry::main_with;

@@ -56,7 +56,17 @@ pub fn open_store(server: &Server) -> Result<ServedStore, (ExitCode, String)> {
             ..StorageConfig::default()
         },
     };
-    let store = disk_store::open(&config, &lock).map_err(|error| (code_of(&error), error.to_string()))?;
+    let store = disk_store::open(&config, &lock).map_err(|error| {
+        let hint = if names_damage(&error) {
+            format!(
+                "; to see all that is wrong and what can be repaired: ourod check {}",
+                options.dir.display()
+            )
+        } else {
+            String::new()
+        };
+        (code_of(&error), format!("{error}{hint}"))
+    })?;
     let method = match sync {
         SyncMethod::Dsync => "durable writes (O_DSYNC)",
         SyncMethod::Fdatasync => "write and fdatasync",
@@ -122,6 +132,20 @@ fn report(store: &DiskStore) {
             "writes that were in flight when the last process ended, and never acknowledged, were dropped"
         );
     }
+}
+
+/// Whether it is the files that are wrong, and not the options or the drive.
+fn names_damage(error: &OpenError) -> bool {
+    matches!(
+        error,
+        OpenError::Manifest { .. }
+            | OpenError::ManifestMissing { .. }
+            | OpenError::Refused { .. }
+            | OpenError::Records { .. }
+            | OpenError::Shard { .. }
+            | OpenError::ColdRead { .. }
+            | OpenError::Io { .. }
+    )
 }
 
 fn code_of(error: &OpenError) -> ExitCode {

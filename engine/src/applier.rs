@@ -36,8 +36,20 @@ pub(crate) struct Applier {
 }
 
 impl Applier {
-    pub(crate) fn new(shards: Vec<Shard>, hasher: KeyHasher, (pool, directory): (Pool, &StoreDirectory)) -> Self {
-        Self { shards, hasher, pool, scratch: Vec::new(), reader: ColdReader::new(directory), memory: directory.memory(), memory_noted: 0 }
+    pub(crate) fn new(
+        shards: Vec<Shard>,
+        hasher: KeyHasher,
+        (pool, directory): (Pool, &StoreDirectory),
+    ) -> Self {
+        Self {
+            shards,
+            hasher,
+            pool,
+            scratch: Vec::new(),
+            reader: ColdReader::new(directory),
+            memory: directory.memory(),
+            memory_noted: 0,
+        }
     }
 
     /// Does and answers one job after the other until there are no more, or nobody listens; the shards come back.

@@ -81,7 +81,9 @@ pub enum OpenError {
         file: String,
     },
     /// There is no store.
-    #[error("{directory}: there is no store in this directory: it has no store.manifest-a and no other file of one")]
+    #[error(
+        "{directory}: there is no store in this directory: it has no store.manifest-a and no other file of one"
+    )]
     NoStore {
         /// The directory.
         directory: PathBuf,
@@ -293,7 +295,8 @@ pub fn open_read_only(
         log,
         storage: StorageConfig::default(),
     };
-    let opener = Opener { config: &config, directory: StoreDirectory::read_only(directory).within(memory_bytes_max) };
+    let opener =
+        Opener { config: &config, directory: StoreDirectory::read_only(directory).within(memory_bytes_max) };
     opener.check_finished()?;
     let (mut manifest, _) = opener.manifest()?;
     let RecoveredLogs { logs, reports, .. } = opener.recover_all(&mut manifest)?;
@@ -332,9 +335,10 @@ impl Opener<'_> {
         let found = loop {
             let request = load.next_io().expect("loading goes on until it has a result");
             let done = perform(&mut files, request);
-            let result = load
-                .on_io(done)
-                .map_err(|source| OpenError::Manifest { directory: self.directory.path().to_path_buf(), source })?;
+            let result = load.on_io(done).map_err(|source| OpenError::Manifest {
+                directory: self.directory.path().to_path_buf(),
+                source,
+            })?;
             if let Some(found) = result {
                 break found;
             }
@@ -504,9 +508,7 @@ impl Opener<'_> {
             ReplayError::Read(source) => {
                 OpenError::ColdRead { directory: self.directory.path().to_path_buf(), source }
             }
-            ReplayError::Memory => {
-                OpenError::Memory { directory: self.directory.path().to_path_buf() }
-            }
+            ReplayError::Memory => OpenError::Memory { directory: self.directory.path().to_path_buf() },
             ReplayError::Open(source) => self.io(source),
         };
         // Reads go on in a thread of their own, and what they brought is applied by others.
@@ -545,9 +547,10 @@ impl Opener<'_> {
             replay.finish().map_err(failed)
         })?;
         reading.keep_no_more();
-        let recovered = recovery
-            .finish()
-            .map_err(|source| OpenError::Refused { directory: self.directory.path().to_path_buf(), source })?;
+        let recovered = recovery.finish().map_err(|source| OpenError::Refused {
+            directory: self.directory.path().to_path_buf(),
+            source,
+        })?;
         assert!(recovered.log.is_some() || is_final, "a log that is not over is open");
         for shard in &mut shards {
             shard.set_term(recovered.report.term.max(shard.term()));

@@ -190,8 +190,7 @@ mod tests {
         let pool = Pool::new(4096, 0).unwrap();
         let directory = StoreDirectory::new(std::path::Path::new("."));
         std::thread::scope(|scope| {
-            let mut replay =
-                Replay::start(scope, ShardId(0), shards(), threads, hasher, (&pool, &directory));
+            let mut replay = Replay::start(scope, ShardId(0), shards(), threads, hasher, (&pool, &directory));
             let mut lsns = [0; SHARDS as usize];
             for number in 0..keys {
                 let key = number.to_le_bytes();

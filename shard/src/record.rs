@@ -526,6 +526,33 @@ mod tests {
     }
 
     #[test]
+    fn golden_bytes_of_all_other_kinds() {
+        fn check(record: Record<'_>, body: &[u8]) {
+            let mut bytes = Vec::new();
+            record.encode_to(&mut bytes);
+            assert_eq!(&bytes[4..], body, "{record:?}");
+            assert_eq!(bytes[..4], crc32fast::hash(body).to_le_bytes());
+        }
+        // kind, key length, value length, shard 3, term 1, LSN 300 = 0xAC 0x02
+        check(record(b"k", Effect::Delete), &[2, 1, 0, 3, 1, 0xac, 0x02, b'k']);
+        let patch = Effect::Patch { offset: 3, total_len: 130, bytes: b"ab" };
+        check(record(b"k", patch), &[4, 1, 2, 3, 1, 0xac, 0x02, 3, 0x82, 0x01, b'k', b'a', b'b']);
+        let mut pairs = Vec::new();
+        KeyspaceChanges::encode(&mut pairs, Db(7), KeyspaceId(0x0403_0201));
+        let changes = KeyspaceChanges::new(&pairs).expect("whole pairs");
+        check(record(b"", Effect::Keyspaces(changes)), &[5, 0, 5, 3, 1, 0xac, 0x02, 7, 1, 2, 3, 4]);
+        for (part, kind) in [(FragmentPart::First, 6), (FragmentPart::Middle, 7), (FragmentPart::Last, 8)] {
+            let piece = Effect::Fragment { part, bytes: b"xy" };
+            check(record(b"", piece), &[kind, 0, 2, 3, 1, 0xac, 0x02, b'x', b'y']);
+        }
+        check(record(b"", Effect::GroupEnd), &[9, 0, 0, 3, 1, 0xac, 0x02]);
+        // Flags: has deadline 0x10, has keyspace 0x20, group continues 0x40; deadline 128, keyspace 16.
+        let put = Effect::Put { value: b"v", deadline: Some(UnixMs(128)) };
+        let flagged = Record { keyspace: KeyspaceId(16), group_continues: true, ..record(b"k", put) };
+        check(flagged, &[0x71, 1, 1, 3, 1, 0xac, 0x02, 0x80, 0x01, 16, b'k', b'v']);
+    }
+
+    #[test]
     fn head_of_a_small_record_takes_twelve_bytes() {
         let encoder = record(b"0123456789abcdef", Effect::Put { value: &[0; 64], deadline: None }).encoder();
         assert_eq!(encoder.len(), 11 + 16 + 64);

@@ -4,6 +4,8 @@
 //! |---:|---|---|---|
 //! | 0 | `Ok` | an orderly stop, or `--help` and `--version` | nothing |
 //! | 1 | `Interrupted` | a second SIGTERM or SIGINT during an orderly stop | nothing: the next start recovers the log |
+//! | 3 | `Notes` | `check`, `repair`: something is worth saying, nothing is lost | read it |
+//! | 4 | `Damaged` | `check`, `repair`: a start refuses the store, or keys are lost | repair, or restore a copy |
 //! | 64 | `Usage` | an option is wrong, on the command line or in the file | correct it; a restart alone never helps |
 //! | 69 | `Unavailable` | an address to serve on cannot be had | see who has it, or give another |
 //! | 70 | `Bug` | a broken invariant of Ouro's own | report it with the log; the next start recovers |
@@ -27,6 +29,10 @@ pub enum ExitCode {
     Ok = 0,
     /// A second signal: stopped at once.
     Interrupted = 1,
+    /// A check found something worth saying, nothing is lost.
+    Notes = 3,
+    /// A check found damage.
+    Damaged = 4,
     /// An option is wrong.
     Usage = 64,
     /// An address to serve on cannot be had.
@@ -110,6 +116,8 @@ mod tests {
         let all = [
             ExitCode::Ok,
             ExitCode::Interrupted,
+            ExitCode::Notes,
+            ExitCode::Damaged,
             ExitCode::Usage,
             ExitCode::Unavailable,
             ExitCode::Bug,
@@ -123,7 +131,7 @@ mod tests {
             let row = format!("//! | {} | `{code:?}` |", code.number());
             assert!(table.contains(&row), "{row}");
         }
-        assert_eq!(all.map(ExitCode::number), [0, 1, 64, 69, 70, 71, 74, 75, 78]);
+        assert_eq!(all.map(ExitCode::number), [0, 1, 3, 4, 64, 69, 70, 71, 74, 75, 78]);
     }
 
     #[test]

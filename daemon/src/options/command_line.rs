@@ -199,7 +199,7 @@ fn parse_cpus(text: &str) -> Result<CpuList, String> {
 /// The command line as clap knows it: for its help and for the names of the options.
 #[must_use]
 pub fn command_line() -> clap::Command {
-    CommandLine::command()
+    CommandLine::command().after_help(crate::tools::tools_help())
 }
 
 /// Reads options from a command line, its first word the program's name, and from the file it names.

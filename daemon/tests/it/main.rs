@@ -20,5 +20,6 @@ mod server;
 mod slow_clients;
 mod stopping;
 mod sync_policy;
+mod tools;
 mod walks;
 mod wire;

@@ -105,7 +105,9 @@ pub fn repair(directory: &Path, names: &[String], on_step: OnStep<'_>) -> Result
         match &problem.remedy {
             Remedy::Impossible(why) => return Err(impossible(why.clone())),
             Remedy::With(other) => return Err(impossible(format!("it goes with {other}: repair that"))),
-            Remedy::None => return Err(impossible("there is nothing to do: a start takes care of it".to_owned())),
+            Remedy::None => {
+                return Err(impossible("there is nothing to do: a start takes care of it".to_owned()));
+            }
             _ => chosen.push(problem.clone()),
         }
     }
@@ -171,7 +173,11 @@ fn whole(file: FileId, bytes: Vec<u8>) -> Change {
     Change::Write { file, offset: 0, bytes, whole: true }
 }
 
-fn rewritten(directory: &Path, shard: ShardId, drop: &BTreeSet<(u32, u32)>) -> Result<Rewritten, RepairError> {
+fn rewritten(
+    directory: &Path,
+    shard: ShardId,
+    drop: &BTreeSet<(u32, u32)>,
+) -> Result<Rewritten, RepairError> {
     let mut view = View::new(directory);
     let store = best(&mut view, [ManifestCopy::A, ManifestCopy::B].map(FileId::StoreManifest), |bytes| {
         match StoreManifest::decode(bytes) {
@@ -188,7 +194,8 @@ fn rewritten(directory: &Path, shard: ShardId, drop: &BTreeSet<(u32, u32)>) -> R
     });
     let path = directory.join(ShardManifest::files(shard)[0].to_string());
     let failed = |text: String| RepairError::Before { path: path.clone(), source: io::Error::other(text) };
-    made.ok_or_else(|| failed("it cannot be read any more".to_owned()))?.map_err(|error| failed(error.to_string()))
+    made.ok_or_else(|| failed("it cannot be read any more".to_owned()))?
+        .map_err(|error| failed(error.to_string()))
 }
 
 /// The copy with the higher sequence number of those that are intact.
@@ -217,7 +224,8 @@ fn keep_copies(directory: &Path, changes: &[Change], chosen: &[Problem]) -> Resu
             fs::copy(&from, &to).and_then(|_| File::open(&to)?.sync_all()).map_err(failed(&to))?;
         }
     }
-    let mut text = String::from("Files of the directory above as they were before ourod repair changed them:\n");
+    let mut text =
+        String::from("Files of the directory above as they were before ourod repair changed them:\n");
     for problem in chosen {
         let lost = if problem.lost.is_empty() { "nothing" } else { &problem.lost };
         text += &format!("\n{}\n  {}\n  lost: {lost}\n", problem.name, problem.what);

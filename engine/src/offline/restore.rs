@@ -91,7 +91,9 @@ pub enum RestoreError {
         what: String,
     },
     /// What was written cannot be taken back.
-    #[error("{first}; what was written could not be removed ({then}): remove {directory} before trying again")]
+    #[error(
+        "{first}; what was written could not be removed ({then}): remove {directory} before trying again"
+    )]
     Remains {
         /// Why nothing was restored.
         first: Box<RestoreError>,
@@ -142,13 +144,16 @@ pub fn restore(
     on_step: OnStep<'_>,
 ) -> Result<RestoreOutcome, RestoreError> {
     let directory = &config.directory;
-    let failed = |error: io::Error| RestoreError::Write { directory: directory.clone(), what: error.to_string() };
+    let failed =
+        |error: io::Error| RestoreError::Write { directory: directory.clone(), what: error.to_string() };
     check_empty(directory)?;
     let existed = directory.exists();
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(failed)?;
     begin(directory).map_err(failed)?;
     let result = fill(config, input, on_step).and_then(|outcome| {
-        fs::remove_file(directory.join(RESTORE_MARK)).and_then(|()| sync_directory(directory)).map_err(failed)?;
+        fs::remove_file(directory.join(RESTORE_MARK))
+            .and_then(|()| sync_directory(directory))
+            .map_err(failed)?;
         Ok(outcome)
     });
     result.map_err(|first| match take_back(directory, existed) {

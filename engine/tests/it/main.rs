@@ -3,4 +3,5 @@
 
 mod checks;
 mod dumps;
+mod fixture;
 mod store;

@@ -22,17 +22,23 @@ pub(super) fn check_copies<M: TwoCopies>(
         match copy {
             Ok(manifest) => found.push((file, manifest)),
             Err(Bad::Newer(format)) => {
-                report.damage(&file, "newer", format!("it has format {format}, newer than this program reads"));
+                report.damage(
+                    &file,
+                    "newer",
+                    format!("it has format {format}, newer than this program reads"),
+                );
                 return None;
             }
             Err(Bad::Other(what)) => bad.push((file, what)),
         }
     }
-    let best = found.iter().max_by_key(|(_, manifest)| manifest.sequence()).map(|(_, manifest)| manifest.clone());
+    let best =
+        found.iter().max_by_key(|(_, manifest)| manifest.sequence()).map(|(_, manifest)| manifest.clone());
     let Some(best) = best else {
         if required {
             for (file, what) in bad {
-                let why = "its other copy is not intact either: restore one of them from a copy of the directory";
+                let why =
+                    "its other copy is not intact either: restore one of them from a copy of the directory";
                 let problem = Problem::new(Severity::Damage, &file, "", what);
                 report.problems.push(problem.healed_by(Remedy::Impossible(why.to_owned())));
             }

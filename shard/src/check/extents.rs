@@ -61,7 +61,9 @@ impl ExtentCheck {
         let place = format!("extent-{number}");
         if lost.is_empty() {
             if let Some(at) = dead {
-                let what = format!("extent {number}: bytes at its offset {at} are damaged, and nothing points there");
+                let what = format!(
+                    "extent {number}: bytes at its offset {at} are damaged, and nothing points there"
+                );
                 let problem = Problem::new(Severity::Note, &file, &format!("{place}:dead"), what);
                 report.problems.push(problem.at(offset + u64::from(at)));
             }
@@ -69,17 +71,27 @@ impl ExtentCheck {
         }
         let why = wrong.unwrap_or_else(|| "their bytes are not those that were written there".to_owned());
         let known = lost.iter().filter(|entry| entry.key.is_some()).count();
-        let what = format!("{} of {} live records in extent {number} are damaged: {why}", lost.len(), entries.len());
+        let what =
+            format!("{} of {} live records in extent {number} are damaged: {why}", lost.len(), entries.len());
         let first = lost.iter().map(|entry| entry.offset).min().unwrap_or(0);
         let offsets = lost.iter().map(|entry| entry.offset).collect();
         let remedy = Remedy::DropEntries { shard: self.seal.shard, extent: number, offsets };
-        let cost = format!("{} keys, unless they were written again since ({known} of them can still be named)", lost.len());
+        let cost = format!(
+            "{} keys, unless they were written again since ({known} of them can still be named)",
+            lost.len()
+        );
         let problem = Problem::new(Severity::Damage, &file, &place, what).at(offset + u64::from(first));
         report.problems.push(Problem { entries: lost, ..problem.losing(cost).healed_by(remedy) });
     }
 
     /// Goes through all records. What comes back is where the first damaged one lies that no entry points at.
-    fn walk(&self, extent: &ExtentOnDisk, bytes: &[u8], entries: &[Indexed], report: &mut CheckReport) -> Option<u32> {
+    fn walk(
+        &self,
+        extent: &ExtentOnDisk,
+        bytes: &[u8],
+        entries: &[Indexed],
+        report: &mut CheckReport,
+    ) -> Option<u32> {
         let (mut at, mut dead) = (EXTENT_HEADER_BYTES, None);
         while at < bytes.len() {
             let Ok(offset) = u32::try_from(at) else { break };

@@ -43,6 +43,17 @@ struct Break {
     what: String,
 }
 
+/// What comes after a segment.
+#[derive(Clone, Copy)]
+enum Following {
+    /// A segment with this header.
+    Header(SegmentHeader),
+    /// A segment in use whose header is gone.
+    Unknown,
+    /// Nothing that is in use.
+    Nothing,
+}
+
 /// The pass over one log.
 pub(super) struct LogCheck<'a> {
     pub(super) source: &'a mut dyn Source,
@@ -134,8 +145,13 @@ impl LogCheck<'_> {
                     Header::Bad(place, what) => (*place, what.clone()),
                     // The one behind the last in use is prepared ahead.
                     _ if at == used && (at > 0 || entry.generation == 1) => {
-                        let found = survey(self.source, &self.start.identity, &[(*entry, SEGMENT_HEADER_BYTES as u64)], walk.last.batch)
-                            .map_err(|error| (self.file(entry), 0, error))?;
+                        let found = survey(
+                            self.source,
+                            &self.start.identity,
+                            &[(*entry, SEGMENT_HEADER_BYTES as u64)],
+                            walk.last.batch,
+                        )
+                        .map_err(|error| (self.file(entry), 0, error))?;
                         if found.batches == 0 {
                             continue;
                         }
@@ -151,7 +167,10 @@ impl LogCheck<'_> {
             if at == 0 {
                 walk.last = LogEnd { batch: header.previous_end(), crc: header.previous_end_crc };
             }
-            let next = headers[at + 1..].iter().find_map(Header::get).filter(|_| at + 1 < used);
+            let next = match headers.get(at + 1).filter(|_| at + 1 < used) {
+                None => Following::Nothing,
+                Some(next) => next.get().map_or(Following::Unknown, Following::Header),
+            };
             if let Some((offset, place, what)) = self.walk_segment(entry, next, walk)? {
                 return Ok(Some(Break { at, offset: Some(offset), place, what }));
             }
@@ -163,7 +182,7 @@ impl LogCheck<'_> {
     fn walk_segment(
         &mut self,
         entry: &SegmentEntry,
-        next: Option<SegmentHeader>,
+        next: Following,
         walk: &mut LogWalk,
     ) -> Result<Option<(u64, String, String)>, (FileId, u64, IoError)> {
         let (file, identity) = (self.file(entry), self.identity());
@@ -171,7 +190,7 @@ impl LogCheck<'_> {
         loop {
             let (offset, remaining) = (window.offset(), window.remaining());
             walk.end_offset = offset;
-            if next.is_some_and(|next| next.previous_end() == walk.last.batch) {
+            if matches!(next, Following::Header(next) if next.previous_end() == walk.last.batch) {
                 return Ok(None);
             }
             let place = Place { generation: entry.generation, offset, remaining };
@@ -187,7 +206,8 @@ impl LogCheck<'_> {
                 }
             };
             if let Some((header, crc)) = found {
-                let bytes = window.bytes(self.source, header.byte_len()).map_err(|error| (file, offset, error))?;
+                let bytes =
+                    window.bytes(self.source, header.byte_len()).map_err(|error| (file, offset, error))?;
                 let payload = &bytes[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + header.payload_len as usize];
                 if let Some(what) = walk.take_batch(&header, crc, payload, self.each, self.report) {
                     let place = format!("batch-{}", header.number);
@@ -197,10 +217,16 @@ impl LogCheck<'_> {
                 continue;
             }
             let first = walk.last.batch.next();
-            if let Some(next) = next {
-                return Ok(Some(lost(offset, first, next.previous_end(), "the header of the next segment")));
-            }
-            return self.look_behind(window, entry.generation, first).map_err(|error| (file, offset, error));
+            return match next {
+                Following::Header(next) => {
+                    Ok(Some(lost(offset, first, next.previous_end(), "the header of the next segment")))
+                }
+                // What follows breaks the log; where this one ended is not known any better.
+                Following::Unknown => Ok(None),
+                Following::Nothing => {
+                    self.look_behind(window, entry.generation, first).map_err(|error| (file, offset, error))
+                }
+            };
         }
     }
 
@@ -238,7 +264,8 @@ impl LogCheck<'_> {
                     return Ok(Some(lost(end, missing, known, &proof)));
                 }
                 Evidence::Misplaced { number } => {
-                    let what = format!("an intact batch (number {number}) at offset {offset} belongs elsewhere");
+                    let what =
+                        format!("an intact batch (number {number}) at offset {offset} belongs elsewhere");
                     return Ok(Some((end, "misplaced".to_owned(), what)));
                 }
             }
@@ -260,7 +287,9 @@ impl LogCheck<'_> {
         let file = self.file(&entry);
         let from = broken.offset.unwrap_or(SEGMENT_HEADER_BYTES as u64);
         let mut rest = vec![(entry, from)];
-        rest.extend(manifest.segments[broken.at + 1..].iter().map(|entry| (*entry, SEGMENT_HEADER_BYTES as u64)));
+        rest.extend(
+            manifest.segments[broken.at + 1..].iter().map(|entry| (*entry, SEGMENT_HEADER_BYTES as u64)),
+        );
         let identity = self.identity();
         let found = survey(self.source, &identity, &rest, walk.last.batch).unwrap_or_default();
         let problem = Problem::new(Severity::Damage, &file, &broken.place, broken.what.clone());
@@ -281,7 +310,8 @@ impl LogCheck<'_> {
 
     /// The cut in front of what breaks the log, unless something else needs what follows.
     fn cut(&self, manifest: &LogManifest, walk: &LogWalk, broken: &Break) -> Remedy {
-        let impossible = |why: &str| Remedy::Impossible(format!("{why}: restore the file from a copy of the directory"));
+        let impossible =
+            |why: &str| Remedy::Impossible(format!("{why}: restore the file from a copy of the directory"));
         let end = walk.last.batch;
         if let RecoveryMode::Final(_) = self.start.mode {
             return impossible("this log has ended, and a later one goes on from its end");
@@ -319,11 +349,16 @@ impl LogCheck<'_> {
         if let RecoveryMode::Final(expected) = self.start.mode
             && expected != walk.last
         {
-            let what = format!("the log ended for good with batch {}, and ends with batch {end} now", expected.batch);
+            let what = format!(
+                "the log ended for good with batch {}, and ends with batch {end} now",
+                expected.batch
+            );
             self.report.damage(&file, "end", what);
         }
-        if let Some(floor) = manifest.floors.iter().find(|floor| floor.batch > end && end > BatchNumber::ZERO) {
-            let what = format!("batches {} to {} are lost: a floor says they were there", end.next(), floor.batch);
+        if let Some(floor) = manifest.floors.iter().find(|floor| floor.batch > end && end > BatchNumber::ZERO)
+        {
+            let what =
+                format!("batches {} to {} are lost: a floor says they were there", end.next(), floor.batch);
             self.report.damage(&file, "floor", what);
         }
     }
@@ -341,12 +376,19 @@ pub(super) struct LogWalk {
 
 impl LogWalk {
     /// Why a segment is not the continuation of what came before; `None`: it is.
-    fn does_not_continue(&mut self, manifest: &LogManifest, at: usize, header: &SegmentHeader) -> Option<String> {
+    fn does_not_continue(
+        &mut self,
+        manifest: &LogManifest,
+        at: usize,
+        header: &SegmentHeader,
+    ) -> Option<String> {
         let previous = self.previous.replace(*header);
         if at == 0 {
-            let given_up = if header.generation == 1 { BatchNumber::ZERO } else { manifest.obsolete_through() };
-            return (header.previous_end() > given_up)
-                .then(|| format!("it begins with batch {}, and earlier ones are needed", header.first_batch));
+            let given_up =
+                if header.generation == 1 { BatchNumber::ZERO } else { manifest.obsolete_through() };
+            return (header.previous_end() > given_up).then(|| {
+                format!("it begins with batch {}, and earlier ones are needed", header.first_batch)
+            });
         }
         let older = previous.is_some_and(|previous| header.term < previous.term);
         if header.previous_end() != self.last.batch || header.previous_end_crc != self.last.crc || older {
@@ -389,7 +431,8 @@ fn range(first: BatchNumber, last: BatchNumber) -> String {
 }
 
 fn lost(offset: u64, first: BatchNumber, last: BatchNumber, proof: &str) -> (u64, String, String) {
-    let what = format!("batches {first} to {last} were acknowledged and are damaged or missing (proof: {proof})");
+    let what =
+        format!("batches {first} to {last} were acknowledged and are damaged or missing (proof: {proof})");
     (offset, range(first, last), what)
 }
 

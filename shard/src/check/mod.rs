@@ -18,7 +18,7 @@ mod survey;
 
 use std::collections::BTreeMap;
 
-pub use problem::{CheckReport, Cut, LostEntry, Looked, Problem, Remedy, Severity};
+pub use problem::{CheckReport, Cut, Looked, LostEntry, Problem, Remedy, Severity};
 pub use rewrite::{RewriteError, Rewritten, rewrite_snapshot};
 pub use source::Source;
 
@@ -59,7 +59,9 @@ pub fn check_store(source: &mut dyn Source, on_file: OnFile<'_>) -> CheckReport 
         };
         check.run(source, on_file);
     }
-    report.problems.sort_by(|a, b| a.file.cmp(&b.file).then(a.offset.cmp(&b.offset)).then(a.name.cmp(&b.name)));
+    report
+        .problems
+        .sort_by(|a, b| a.file.cmp(&b.file).then(a.offset.cmp(&b.offset)).then(a.name.cmp(&b.name)));
     report
 }
 
@@ -168,7 +170,8 @@ impl StoreCheck<'_> {
 
     fn check_log(&mut self, source: &mut dyn Source, log: crate::types::LogId) -> Option<LogSummary> {
         let start = RecoveryStart::of(&self.store, log, Term(1))?;
-        let snapshots = self.manifests.iter().flatten().filter_map(|of| of.snapshot.as_ref().map(|it| (of.shard, it)));
+        let snapshots =
+            self.manifests.iter().flatten().filter_map(|of| of.snapshot.as_ref().map(|it| (of.shard, it)));
         let needed = snapshots
             .filter(|(_, snapshot)| snapshot.log == log)
             .map(|(shard, snapshot)| (shard, snapshot.end_batch))
@@ -179,7 +182,11 @@ impl StoreCheck<'_> {
     }
 
     /// The logs must reach what snapshots prove was durable in them.
-    fn check_reached(&mut self, ends: &BTreeMap<crate::types::LogId, BatchNumber>, lsns: &BTreeMap<ShardId, Lsn>) {
+    fn check_reached(
+        &mut self,
+        ends: &BTreeMap<crate::types::LogId, BatchNumber>,
+        lsns: &BTreeMap<ShardId, Lsn>,
+    ) {
         let is_open = self.store.current_era().state == EraState::Open;
         for manifest in self.manifests.iter().flatten() {
             let Some(snapshot) = &manifest.snapshot else { continue };

@@ -9,8 +9,8 @@ use crate::io::FileId;
 use crate::shard_manifest::{PublishedSnapshot, ShardManifest};
 use crate::snapshot::SnapshotIdentity;
 use crate::snapshot::chunk::{
-    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkKind, ENTRY_BYTES, EXTENT_BYTES, Footer, TABLE_HEAD_BYTES, put_entry, put_extent,
-    put_table_head, seal,
+    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkKind, ENTRY_BYTES, EXTENT_BYTES, Footer, TABLE_HEAD_BYTES,
+    put_entry, put_extent, put_table_head, seal,
 };
 
 /// A new snapshot, and the manifest that names it.
@@ -51,7 +51,8 @@ pub fn rewrite_snapshot(
     let shard = manifest.shard;
     let identity = SnapshotIdentity { store, shard, number: published.number };
     let mut unused = CheckReport::default();
-    let mut content = read_snapshot(source, identity, published, &mut unused).ok_or(RewriteError::NotWhole)?;
+    let mut content =
+        read_snapshot(source, identity, published, &mut unused).ok_or(RewriteError::NotWhole)?;
     let before = content.entries.len();
     content.entries.retain(|it| {
         let at = it.entry.location();

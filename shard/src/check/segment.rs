@@ -40,7 +40,9 @@ pub(super) fn check_header(
     report.looked.files += 1;
     let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
     let read = match source.len(file) {
-        Ok(None) => return Header::Bad("missing", "it is missing, and the log's manifest names it".to_owned()),
+        Ok(None) => {
+            return Header::Bad("missing", "it is missing, and the log's manifest names it".to_owned());
+        }
         Ok(Some(len)) if len < entry.file_bytes => {
             return Header::Bad("short", format!("it has {len} bytes and should have {}", entry.file_bytes));
         }
@@ -72,14 +74,20 @@ pub(super) fn check_header(
     for copy in copies {
         match copy {
             HeaderCopy::Newer(format) => {
-                return Header::Bad("newer", format!("it has format {format}, newer than this program reads"));
+                return Header::Bad(
+                    "newer",
+                    format!("it has format {format}, newer than this program reads"),
+                );
             }
             HeaderCopy::Valid(header) => {
                 let earlier_use = header.belongs_to(identity)
                     && header.generation < entry.generation
                     && header.file == entry.file;
                 if !earlier_use {
-                    return Header::Bad("foreign", "its header says it is another file: files are swapped".to_owned());
+                    return Header::Bad(
+                        "foreign",
+                        "its header says it is another file: files are swapped".to_owned(),
+                    );
                 }
             }
             HeaderCopy::Invalid => {}

@@ -8,7 +8,8 @@ use crate::io::{BLOCK_BYTES, FileId};
 use crate::limits::EXTENT_BYTES;
 use crate::shard_manifest::PublishedSnapshot;
 use crate::snapshot::chunk::{
-    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkError, ChunkKind, Footer, SnapshotIdentity, TablePiece, extents, open,
+    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkError, ChunkKind, Footer, SnapshotIdentity, TablePiece, extents,
+    open,
 };
 use crate::types::{KeyspaceId, Slot};
 
@@ -54,7 +55,8 @@ pub(super) fn read_snapshot(
         }
     }
     let mut window = Window::new(file, 0, published.bytes);
-    let (mut content, mut counts, mut previous, mut whole) = (Content::default(), Footer::default(), Some(0), true);
+    let (mut content, mut counts, mut previous, mut whole) =
+        (Content::default(), Footer::default(), Some(0), true);
     let mut ended = false;
     while window.remaining() > 0 {
         let offset = window.offset();
@@ -73,7 +75,9 @@ pub(super) fn read_snapshot(
             Err(error) => {
                 if !after_damage {
                     let what = match error {
-                        ChunkError::Newer(format) => format!("it has format {format}, newer than this program reads"),
+                        ChunkError::Newer(format) => {
+                            format!("it has format {format}, newer than this program reads")
+                        }
                         _ => "a chunk is damaged, or of another snapshot: index entries are lost".to_owned(),
                     };
                     report.damage(&file, &format!("chunk-{offset}"), what);
@@ -170,7 +174,11 @@ pub(super) fn check_content(
         twice += u64::from(pair[0].entry.location() == pair[1].entry.location());
     }
     if strangers > 0 {
-        report.damage(&file, "entries", format!("{strangers} entries point into extents that it does not name"));
+        report.damage(
+            &file,
+            "entries",
+            format!("{strangers} entries point into extents that it does not name"),
+        );
     }
     if foreign > 0 {
         report.damage(&file, "slots", format!("{foreign} entries are of slots of another shard"));
@@ -178,9 +186,11 @@ pub(super) fn check_content(
     if twice > 0 {
         report.damage(&file, "doubles", format!("{twice} entries point where another one does"));
     }
-    let unknown = content.entries.iter().filter(|it| !published.start.keyspaces.contains(&it.keyspace)).count();
+    let unknown =
+        content.entries.iter().filter(|it| !published.start.keyspaces.contains(&it.keyspace)).count();
     if unknown > 0 {
-        let what = format!("{unknown} entries are of keyspaces that no database shows: a start passes over them");
+        let what =
+            format!("{unknown} entries are of keyspaces that no database shows: a start passes over them");
         report.note(&file, "keyspaces", what);
     }
 }

@@ -130,7 +130,8 @@ impl RecordHead {
     pub(super) fn decode(bytes: &[u8]) -> Result<Option<Self>, ()> {
         let Some(head) = bytes.first_chunk::<RECORD_HEAD_BYTES>() else { return Ok(None) };
         let [flags, db, reserved @ .., k0, k1, k2, k3, v0, v1, v2, v3] = *head;
-        let (key_len, value_len) = (u32::from_le_bytes([k0, k1, k2, k3]), u32::from_le_bytes([v0, v1, v2, v3]));
+        let (key_len, value_len) =
+            (u32::from_le_bytes([k0, k1, k2, k3]), u32::from_le_bytes([v0, v1, v2, v3]));
         let (key_len, value_len) = (key_len as usize, value_len as usize);
         let bounded = key_len <= KEY_BYTES_MAX && value_len <= VALUE_BYTES_MAX;
         if flags & !FLAG_HAS_DEADLINE != 0 || db >= DATABASE_COUNT || reserved != [0; 2] || !bounded {

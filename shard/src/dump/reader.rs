@@ -4,8 +4,8 @@
 //! claimed, and without the end block there is no dump.
 
 use super::format::{
-    BLOCK_HEADER_BYTES, BLOCK_MAGIC, DUMP_FORMAT, DUMP_HEADER_BYTES, DUMP_MAGIC, DumpCounts, DumpRecord, KIND_END,
-    KIND_RECORDS, RecordHead, checksum,
+    BLOCK_HEADER_BYTES, BLOCK_MAGIC, DUMP_FORMAT, DUMP_HEADER_BYTES, DUMP_MAGIC, DumpCounts, DumpRecord,
+    KIND_END, KIND_RECORDS, RecordHead, checksum,
 };
 use crate::limits::DUMP_BLOCK_BYTES_LIMIT;
 use crate::log::fields::{FieldReader, is_zero};
@@ -17,7 +17,9 @@ pub enum DumpError {
     #[error("this is no dump of ourod: it does not begin with OURODUMP")]
     NoDump,
     /// A later version wrote it.
-    #[error("the dump has format {0}, newer than this program reads; use the version that wrote it, or a later one")]
+    #[error(
+        "the dump has format {0}, newer than this program reads; use the version that wrote it, or a later one"
+    )]
     Newer(u32),
     /// Bytes are not those that were written.
     #[error("the dump is damaged at offset {offset}: {what}")]
@@ -193,7 +195,8 @@ impl BlockHeader {
         let magic: [u8; 4] = fields.array()?;
         let (checksum, kind, payload_len) = (fields.u32()?, fields.u32()?, fields.u32()? as usize);
         let (number, reserved) = (fields.u64()?, fields.u64()?);
-        let sound = magic == BLOCK_MAGIC && reserved == 0 && (1..=DUMP_BLOCK_BYTES_LIMIT).contains(&payload_len);
+        let sound =
+            magic == BLOCK_MAGIC && reserved == 0 && (1..=DUMP_BLOCK_BYTES_LIMIT).contains(&payload_len);
         sound.then_some(Self { checksum, kind, payload_len, number })
     }
 }

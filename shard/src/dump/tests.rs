@@ -45,7 +45,8 @@ fn crc(previous: u32, bytes: &[u8]) -> u32 {
 
 #[test]
 fn golden_bytes_of_a_dump() {
-    let bytes = dump(&[(0, None, b"k".to_vec(), b"value".to_vec()), (3, Some(0x0506), b"ab".to_vec(), vec![])]);
+    let bytes =
+        dump(&[(0, None, b"k".to_vec(), b"value".to_vec()), (3, Some(0x0506), b"ab".to_vec(), vec![])]);
     let mut header = b"OURODUMP\0\0\0\0\x01\0\0\0\x02\x01\0\0\0\0\0\0".to_vec();
     header.extend(b"0123456789abcdef");
     header.resize(64, 0);

@@ -150,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn golden_value_of_a_mask() {
+        // With p = 2^32 + 64: the upper half of (p + 1) * 0x9E3779B97F4A7C15, and 7 * 0x85EBCA6B, computed elsewhere.
+        let (upper, shard) = (0xab60_642e, 0xa972_88ed);
+        let at = Location { extent: ExtentNumber(1), offset: 64 };
+        assert_eq!(SEAL.mask(at, 9), upper ^ 9 ^ 0x0403_0201 ^ shard);
+    }
+
+    #[test]
     fn masks_of_places_differ() {
         let mut masks = std::collections::BTreeSet::new();
         for extent in 0..64 {

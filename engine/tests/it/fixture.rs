@@ -1,0 +1,70 @@
+//! A directory that an earlier build wrote: every later one opens it and finds every key.
+//!
+//! `fixtures/store-format-2.tar.gz`: store manifest 2, log manifest 2, segments 1, shard manifests 1, snapshots 1, data
+//! files 1. Two shards, one worker, checkpoints in the middle, a log after them, ended by a kill. It is never made anew:
+//! a new format gets a fixture of its own. How it was made: [`make`].
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use engine::offline::check;
+
+use crate::store::{Content, Store};
+
+const FAR: u64 = 4_102_444_800_000;
+
+fn archive() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-format-2.tar.gz")
+}
+
+/// What is in it.
+fn content() -> Content {
+    let mut content = Content::new();
+    for number in 0..200u32 {
+        let deadline = number.is_multiple_of(7).then_some(FAR + u64::from(number));
+        let db = u8::try_from(number % 2 * 5).unwrap();
+        let value = if number < 150 { format!("value {number}") } else { "x".repeat(number as usize) };
+        content.insert((db, format!("key:{number}").into_bytes()), (value.into_bytes(), deadline));
+    }
+    content.insert((0, b"large".to_vec()), (vec![b'l'; 1_200_000], None));
+    content
+}
+
+fn make(directory: &Path) {
+    let mut store = Store::open(directory, 2, 1);
+    for (number, ((db, key), (value, deadline))) in content().iter().enumerate() {
+        store.put(*db, key, value, *deadline);
+        if number == 120 {
+            store.checkpoint();
+        }
+        if number.is_multiple_of(20) {
+            store.turn();
+        }
+    }
+    store.put(0, b"gone", b"deleted", None);
+    store.turn();
+    store.delete(0, b"gone");
+    store.idle();
+}
+
+#[test]
+fn a_store_of_format_2_is_opened_with_every_key() {
+    let temp = tempfile::tempdir().unwrap();
+    let status = Command::new("tar").arg("-xzf").arg(archive()).arg("-C").arg(temp.path()).status().unwrap();
+    assert!(status.success());
+    let report = check(temp.path(), &mut |_| ()).unwrap();
+    assert_eq!(report.problems, []);
+    assert_eq!(Store::open(temp.path(), 2, 1).content(), content());
+}
+
+#[test]
+fn what_is_made_now_is_what_the_fixture_holds() {
+    let temp = tempfile::tempdir().unwrap();
+    make(temp.path());
+    if let Ok(target) = std::env::var("OURO_MAKE_FIXTURE") {
+        let mut tar = Command::new("tar");
+        tar.args(["-czf", &target, "--exclude", "ouro.lock", "-C"]).arg(temp.path()).arg(".");
+        assert!(tar.status().unwrap().success());
+    }
+    assert_eq!(Store::open(temp.path(), 2, 1).content(), content());
+}
