@@ -45,8 +45,10 @@ pub(crate) enum SweepError {
 /// Takes one record.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(&DumpRecord<'_>) -> std::io::Result<()>;
 
-/// Visits every record of a shard that has not ended by `now`. `read_bytes`: of one read at most, unless a record is
-/// larger.
+/// Takes what lies at a place: from the record on, and the mask of its checksum.
+type Each<'a> = &'a mut dyn FnMut(Location, &[u8], u32) -> Result<(), SweepError>;
+
+/// Visits every record of a shard that has not ended by `now`.
 pub(crate) fn sweep(
     shard: &Shard,
     files: &mut Files,
@@ -98,7 +100,7 @@ fn read_together(
     shard: &Shard,
     (files, pool): (&mut Files, &mut Pool),
     places: &[(ColdPlace, Location)],
-    each: &mut dyn FnMut(Location, &[u8], u32) -> Result<(), SweepError>,
+    each: Each<'_>,
 ) -> Result<(), SweepError> {
     let id = FileId::ShardData { shard: shard.id() };
     let first = places[0].0.offset;

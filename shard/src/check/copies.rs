@@ -17,7 +17,8 @@ pub(super) fn check_copies<M: TwoCopies>(
 ) -> Option<M> {
     let copies = files.map(|file| read_copy::<M>(source, file, bytes_max));
     report.looked.files += 2;
-    let (mut found, mut bad): (Vec<(FileId, M)>, Vec<(FileId, String)>) = (Vec::new(), Vec::new());
+    let mut found: Vec<(FileId, M)> = Vec::new();
+    let mut bad: Vec<(FileId, String)> = Vec::new();
     for (file, copy) in files.into_iter().zip(copies) {
         match copy {
             Ok(manifest) => found.push((file, manifest)),

@@ -43,6 +43,11 @@ struct Break {
     what: String,
 }
 
+/// Where a segment ends that breaks the log, the place for the name, and what is wrong.
+type Ends = (u64, String, String);
+/// What could not be read, where, and why.
+type Unreadable = (FileId, u64, IoError);
+
 /// What comes after a segment.
 #[derive(Clone, Copy)]
 enum Following {
@@ -134,7 +139,7 @@ impl LogCheck<'_> {
         manifest: &LogManifest,
         headers: &[Header],
         walk: &mut LogWalk,
-    ) -> Result<Option<Break>, (FileId, u64, IoError)> {
+    ) -> Result<Option<Break>, Unreadable> {
         let used = headers.iter().rposition(|header| header.get().is_some()).map_or(0, |last| last + 1);
         for (at, entry) in manifest.segments.iter().enumerate() {
             let broken = |place: &str, what: String| {
@@ -184,7 +189,7 @@ impl LogCheck<'_> {
         entry: &SegmentEntry,
         next: Following,
         walk: &mut LogWalk,
-    ) -> Result<Option<(u64, String, String)>, (FileId, u64, IoError)> {
+    ) -> Result<Option<Ends>, Unreadable> {
         let (file, identity) = (self.file(entry), self.identity());
         let mut window = Window::new(file, SEGMENT_HEADER_BYTES as u64, entry.file_bytes);
         loop {
@@ -236,7 +241,7 @@ impl LogCheck<'_> {
         mut window: Window,
         generation: u64,
         missing: BatchNumber,
-    ) -> Result<Option<(u64, String, String)>, IoError> {
+    ) -> Result<Option<Ends>, IoError> {
         let (identity, end) = (self.identity(), window.offset());
         let (mut dropped, mut behind, mut file) = (0u64, false, None);
         while window.remaining() > 0 {
@@ -430,7 +435,7 @@ fn range(first: BatchNumber, last: BatchNumber) -> String {
     format!("batch-{first}..{last}")
 }
 
-fn lost(offset: u64, first: BatchNumber, last: BatchNumber, proof: &str) -> (u64, String, String) {
+fn lost(offset: u64, first: BatchNumber, last: BatchNumber, proof: &str) -> Ends {
     let what =
         format!("batches {first} to {last} were acknowledged and are damaged or missing (proof: {proof})");
     (offset, range(first, last), what)

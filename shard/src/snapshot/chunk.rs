@@ -303,7 +303,10 @@ mod tests {
     fn golden_bytes_of_an_extent_and_a_footer() {
         let mut bytes = [0xee; EXTENT_BYTES];
         let number = ExtentNumber(0x0403_0201);
-        put_extent(ExtentOnDisk { number, place: 5, place_count: 2, used_bytes: 0x1234, salt: 0x0a0b_0c0d }, &mut bytes);
+        put_extent(
+            ExtentOnDisk { number, place: 5, place_count: 2, used_bytes: 0x1234, salt: 0x0a0b_0c0d },
+            &mut bytes,
+        );
         let expected = [1, 2, 3, 4, 5, 0, 0, 0, 2, 0, 0, 0, 0x34, 0x12, 0, 0, 0x0d, 0x0c, 0x0b, 0x0a];
         assert_eq!(bytes, expected);
         let mut bytes = [0xee; Footer::BYTES];
