@@ -1,5 +1,6 @@
 //! ourod: a key-value daemon on io_uring that speaks RESP.
 
+pub mod acl;
 pub mod commands;
 pub mod connection;
 pub mod control;

@@ -42,6 +42,7 @@ fn serve(server: &Arc<Server>, stops: &Receiver<ShutdownRequest>) -> Result<(), 
     crate::control::probe_io_uring().map_err(|error| (ExitCode::from(&error), error.to_string()))?;
     let control = crate::control::start(Arc::clone(server))
         .map_err(|error| (start_error_code(&error), error.to_string()))?;
+    load_users(server)?;
     let store = open_store(server)?;
     crate::file_limit::fit_clients_to_file_limit(server);
     let listeners =
@@ -68,6 +69,27 @@ fn serve(server: &Arc<Server>, stops: &Receiver<ShutdownRequest>) -> Result<(), 
     drop(socket_file);
     control.stop();
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Users and passwords, before any socket is opened.
+fn load_users(server: &Server) -> Result<(), Failure> {
+    let options = &server.options;
+    if !options.require_password.is_empty() {
+        server.acl.require_password(&options.require_password);
+    }
+    if let Some(path) = &options.acl_file {
+        server.acl.load_file(path).map_err(|error| {
+            let text =
+                format!("--aclfile: {error}; mend the file, or start without it (a file may be empty)");
+            (ExitCode::Usage, text)
+        })?;
+    }
+    if options.is_reachable() && server.acl.is_open() {
+        let text = "--bind has an address that is not loopback, and the users of --aclfile let anyone log in as \
+                    `default` without a password: give that user a password, or switch it off";
+        return Err((ExitCode::Usage, text.to_owned()));
+    }
     Ok(())
 }
 

@@ -22,6 +22,7 @@ pub use self::saves::{SaveStatus, Saves};
 pub use self::settings::{OutputLimit, Settings};
 pub use self::shutdown::{ShutdownRequest, ShutdownSwitch};
 pub use self::worker_stats::{CommandSnapshot, WorkerSnapshot, WorkerStats};
+use crate::acl::Acl;
 use crate::options::{Options, Storage};
 
 /// The version of Redis whose commands, replies and error texts these are.
@@ -54,6 +55,8 @@ pub struct Server {
     pub workers: Box<[WorkerStats]>,
     /// Saves of the whole store.
     pub saves: Saves,
+    /// Who may do what.
+    pub acl: Acl,
     /// The way to stop.
     pub shutdown: ShutdownSwitch,
     run_id: String,
@@ -76,6 +79,7 @@ impl Server {
             settings: Settings::new(&options),
             workers,
             saves: Saves::new(options.workers),
+            acl: Acl::default(),
             shutdown,
             run_id: seed.iter().map(|byte| format!("{byte:02x}")).collect(),
             started: now,

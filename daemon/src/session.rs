@@ -4,6 +4,7 @@
 use resp::Protocol;
 use shard::types::{Db, UnixMs};
 
+use crate::acl::Identity;
 use crate::commands::CommandId;
 
 /// One client's session.
@@ -25,6 +26,8 @@ pub struct Session {
     pub peer: String,
     /// Our side of it, in the same form.
     pub local: String,
+    /// Who it is and what it may do.
+    pub identity: Identity,
     /// Whether it is a Unix socket.
     pub is_unix: bool,
     /// The socket's number, for CLIENT LIST only.
@@ -65,7 +68,15 @@ pub struct SessionFigures {
 impl Session {
     /// A session of a connection just accepted.
     #[must_use]
-    pub const fn new(id: u64, peer: String, local: String, is_unix: bool, fd: i32, now: UnixMs) -> Self {
+    pub fn new(
+        id: u64,
+        identity: Identity,
+        peer: String,
+        local: String,
+        is_unix: bool,
+        fd: i32,
+        now: UnixMs,
+    ) -> Self {
         Self {
             id,
             name: Vec::new(),
@@ -75,6 +86,7 @@ impl Session {
             db: Db(0),
             peer,
             local,
+            identity,
             is_unix,
             fd,
             created: now,
@@ -95,7 +107,8 @@ impl Session {
     }
 
     /// Back to how it was when it was accepted, as far as RESET goes: the library stays known.
-    pub fn reset(&mut self) {
+    pub fn reset(&mut self, identity: Identity) {
+        self.identity = identity;
         self.name.clear();
         self.protocol = Protocol::Resp2;
         self.db = Db(0);
@@ -106,14 +119,18 @@ impl Session {
 mod tests {
     use super::*;
 
+    fn identity() -> Identity {
+        Identity::new(crate::acl::Acl::default().default_user())
+    }
+
     #[test]
     fn reset_forgets_name_protocol_and_database_but_not_the_library() {
-        let mut session = Session::new(1, "a:1".into(), "b:2".into(), false, 5, UnixMs(1));
+        let mut session = Session::new(1, identity(), "a:1".into(), "b:2".into(), false, 5, UnixMs(1));
         session.name = b"n".to_vec();
         session.library_name = b"lib".to_vec();
         session.protocol = Protocol::Resp3;
         session.db = Db(3);
-        session.reset();
+        session.reset(identity());
         assert!(session.name.is_empty() && session.protocol == Protocol::Resp2 && session.db == Db(0));
         assert_eq!(session.library_name, b"lib");
     }

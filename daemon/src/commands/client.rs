@@ -136,7 +136,7 @@ pub(super) fn list(session: &Session, args: Args<'_>, now: UnixMs, out: &mut Vec
 }
 
 /// One session as one line, in the form of Redis 7.2.
-fn write_line(session: &Session, now: UnixMs, out: &mut Vec<u8>) {
+pub(super) fn write_line(session: &Session, now: UnixMs, out: &mut Vec<u8>) {
     let seconds_since = |then: UnixMs| now.0.saturating_sub(then.0) / 1000;
     let command =
         session.last_command.and_then(|id| COMMANDS.get(id.index())).map_or("NULL", |command| command.name);
@@ -153,7 +153,7 @@ fn write_line(session: &Session, now: UnixMs, out: &mut Vec<u8>) {
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 \
          qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem=0 tot-mem={} events=r \
-         cmd={command} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+         cmd={command} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         session.id,
         session.peer,
         session.local,
@@ -167,6 +167,7 @@ fn write_line(session: &Session, now: UnixMs, out: &mut Vec<u8>) {
         figures.argument_bytes,
         figures.output_bytes,
         figures.memory_bytes,
+        text(session.identity.name()),
         session.protocol.version(),
         text(&session.library_name),
         text(&session.library_version),

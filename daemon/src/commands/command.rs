@@ -34,6 +34,8 @@ pub struct Command {
     pub flags: Flags,
     /// Which arguments are keys.
     pub keys: Option<KeySpec>,
+    /// Which arguments are channels.
+    pub channels: Option<ChannelSpec>,
     /// ACL categories, with those that the flags imply.
     pub categories: Categories,
     /// Redis's hints for clients and proxies.
@@ -61,6 +63,17 @@ pub struct KeySpec {
     pub uses: &'static [&'static str],
     /// A note on that.
     pub notes: Option<&'static str>,
+}
+
+/// Which arguments of a command are channels of publish and subscribe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelSpec {
+    /// Index of the first one.
+    pub first: usize,
+    /// Whether they go on to the last argument; otherwise there is one.
+    pub to_end: bool,
+    /// They are patterns.
+    pub patterns: bool,
 }
 
 impl KeySpec {
@@ -194,6 +207,37 @@ impl Command {
     /// Indexes of the keys in a request of `arg_count` arguments, the name included.
     pub fn key_positions(&self, arg_count: usize) -> impl Iterator<Item = usize> + Clone {
         self.keys.into_iter().flat_map(move |keys| keys.positions(arg_count))
+    }
+
+    /// Its keys in a request, and what is done to them: where that depends on the arguments, as it is with these.
+    pub fn keys_with_uses(&self, args: Args<'_>) -> impl Iterator<Item = (usize, &'static [&'static str])> {
+        let uses = match self.keys {
+            Some(keys) if keys.uses.contains(&"variable_flags") => self.actual_uses(args),
+            Some(keys) => keys.uses,
+            None => &[],
+        };
+        self.key_positions(args.len()).map(move |at| (at, uses))
+    }
+
+    /// What SET and BITFIELD do to their key. Source: `setGetKeys` and `bitfieldGetKeys` of Redis.
+    fn actual_uses(&self, args: Args<'_>) -> &'static [&'static str] {
+        let has = |words: &[&[u8]]| {
+            args.tail(2).iter().any(|arg| words.iter().any(|word| arg.eq_ignore_ascii_case(word)))
+        };
+        match self.name {
+            "set" if !has(&[b"get"]) => &["OW", "update"],
+            "bitfield" if !has(&[b"set", b"incrby"]) => &["RO", "access"],
+            _ => &["RW", "access", "update"],
+        }
+    }
+
+    /// Its channels in a request: index of the argument, and whether it is a pattern.
+    pub fn channels(&self, args: Args<'_>) -> impl Iterator<Item = (usize, bool)> + use<> {
+        let count = args.len();
+        self.channels.into_iter().flat_map(move |spec| {
+            let end = if spec.to_end { count } else { (spec.first + 1).min(count) };
+            (spec.first..end).map(move |at| (at, spec.patterns))
+        })
     }
 
     /// Whether it changes data.

@@ -10,7 +10,7 @@ use crate::open_store::policy;
 use crate::options::{
     AppendFsync, LogLevel, Storage, format_output_limit, parse_output_limit, parse_policy, parse_size,
 };
-use crate::server::{Server, Settings};
+use crate::server::Server;
 
 /// How a parameter changes; or why not.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ enum Change {
     Never,
 }
 
-type Setter = Box<dyn FnOnce(&Settings)>;
+type Setter = Box<dyn FnOnce(&Server)>;
 
 struct Parameter {
     name: &'static str,
@@ -64,6 +64,19 @@ const NO_SNAPSHOTS: &str = "there are no timed snapshots: every write is in the 
 /// Sorted by name.
 const PARAMETERS: &[Parameter] = &[
     parameter(
+        "aclfile",
+        |s| s.options.acl_file.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+        Change::Never,
+    ),
+    parameter(
+        "acllog-max-len",
+        |s| s.settings.acl_log_len_max().to_string(),
+        Change::Free(|text| {
+            let count = number(text, 0, u32::MAX)?;
+            Ok(Box::new(move |server| server.settings.set_acl_log_len_max(count)))
+        }),
+    ),
+    parameter(
         "admin",
         |s| s.options.admin.as_ref().map_or_else(String::new, ToString::to_string),
         Change::Never,
@@ -74,7 +87,7 @@ const PARAMETERS: &[Parameter] = &[
         Change::Free(|text| {
             let value = <AppendFsync as clap::ValueEnum>::from_str(text, true)
                 .map_err(|_| "argument(s) must be one of the following: everysec, always, no".to_owned())?;
-            Ok(Box::new(move |settings| settings.set_append_fsync(value)))
+            Ok(Box::new(move |server| server.settings.set_append_fsync(value)))
         }),
     ),
     parameter("appendonly", |s| yes_no(s.options.wal), Change::OnlyAsIs(RESTART)),
@@ -85,7 +98,7 @@ const PARAMETERS: &[Parameter] = &[
         |s| format_output_limit(s.settings.output_limit()),
         Change::Free(|text| {
             let limit = parse_output_limit(text)?;
-            Ok(Box::new(move |settings| settings.set_output_limit(limit)))
+            Ok(Box::new(move |server| server.settings.set_output_limit(limit)))
         }),
     ),
     parameter("cluster-enabled", |_| "no".into(), Change::Never),
@@ -104,7 +117,7 @@ const PARAMETERS: &[Parameter] = &[
             let level = <LogLevel as clap::ValueEnum>::from_str(text, true).map_err(|_| {
                 "argument(s) must be one of the following: debug, verbose, notice, warning".to_owned()
             })?;
-            Ok(Box::new(move |settings| settings.set_log_level(level)))
+            Ok(Box::new(move |server| server.settings.set_log_level(level)))
         }),
     ),
     parameter(
@@ -112,7 +125,7 @@ const PARAMETERS: &[Parameter] = &[
         |s| s.settings.max_clients().to_string(),
         Change::Free(|text| {
             let count = number(text, 1, u32::MAX)?;
-            Ok(Box::new(move |settings| settings.set_max_clients(count)))
+            Ok(Box::new(move |server| server.settings.set_max_clients(count)))
         }),
     ),
     parameter(
@@ -120,7 +133,7 @@ const PARAMETERS: &[Parameter] = &[
         |s| s.settings.max_memory().to_string(),
         Change::Free(|text| {
             let bytes = parse_size(text).map_err(|_| "argument must be a memory value".to_owned())?;
-            Ok(Box::new(move |settings| settings.set_max_memory(bytes)))
+            Ok(Box::new(move |server| server.settings.set_max_memory(bytes)))
         }),
     ),
     parameter(
@@ -131,7 +144,7 @@ const PARAMETERS: &[Parameter] = &[
                 let names: Vec<&str> = EvictionPolicy::ALL.iter().map(|policy| policy.name()).collect();
                 format!("argument(s) must be one of the following: {}", names.join(", "))
             })?;
-            Ok(Box::new(move |settings| settings.set_max_memory_policy(policy)))
+            Ok(Box::new(move |server| server.settings.set_max_memory_policy(policy)))
         }),
     ),
     parameter("notify-keyspace-events", |_| String::new(), Change::OnlyAsIs("there are no events yet")),
@@ -144,7 +157,7 @@ const PARAMETERS: &[Parameter] = &[
             if !(1 << 20..=512 << 20).contains(&bytes) {
                 return Err(format!("argument must be between {} and {} inclusive", 1 << 20, 512 << 20));
             }
-            Ok(Box::new(move |settings| settings.set_bulk_bytes_max(bytes)))
+            Ok(Box::new(move |server| server.settings.set_bulk_bytes_max(bytes)))
         }),
     ),
     parameter(
@@ -152,10 +165,17 @@ const PARAMETERS: &[Parameter] = &[
         |s| s.settings.request_timeout_seconds().to_string(),
         Change::Free(|text| {
             let seconds = number(text, 1, u32::MAX)?;
-            Ok(Box::new(move |settings| settings.set_request_timeout_seconds(seconds)))
+            Ok(Box::new(move |server| server.settings.set_request_timeout_seconds(seconds)))
         }),
     ),
-    parameter("requirepass", |_| String::new(), Change::OnlyAsIs("there are no passwords yet")),
+    parameter(
+        "requirepass",
+        |s| s.acl.required_password(),
+        Change::Free(|text| {
+            let password = text.to_owned();
+            Ok(Box::new(move |server| server.acl.require_password(&password)))
+        }),
+    ),
     parameter("save", |_| String::new(), Change::OnlyAsIs(NO_SNAPSHOTS)),
     parameter("shards", |s| s.options.shards.to_string(), Change::Never),
     parameter(
@@ -163,7 +183,7 @@ const PARAMETERS: &[Parameter] = &[
         |s| s.settings.shutdown_timeout_seconds().to_string(),
         Change::Free(|text| {
             let seconds = number(text, 0, u32::MAX)?;
-            Ok(Box::new(move |settings| settings.set_shutdown_timeout_seconds(seconds)))
+            Ok(Box::new(move |server| server.settings.set_shutdown_timeout_seconds(seconds)))
         }),
     ),
     parameter("storage", |s| s.options.storage.to_string(), Change::Never),
@@ -173,7 +193,7 @@ const PARAMETERS: &[Parameter] = &[
         |s| s.settings.tcp_keepalive_seconds().to_string(),
         Change::Free(|text| {
             let seconds = number(text, 0, i32::MAX.unsigned_abs())?;
-            Ok(Box::new(move |settings| settings.set_tcp_keepalive_seconds(seconds)))
+            Ok(Box::new(move |server| server.settings.set_tcp_keepalive_seconds(seconds)))
         }),
     ),
     parameter(
@@ -181,7 +201,7 @@ const PARAMETERS: &[Parameter] = &[
         |s| s.settings.timeout_seconds().to_string(),
         Change::Free(|text| {
             let seconds = number(text, 0, i32::MAX.unsigned_abs())?;
-            Ok(Box::new(move |settings| settings.set_timeout_seconds(seconds)))
+            Ok(Box::new(move |server| server.settings.set_timeout_seconds(seconds)))
         }),
     ),
     parameter(
@@ -250,7 +270,7 @@ pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool {
         }
     }
     for setter in setters {
-        setter(&ctx.server.settings);
+        setter(ctx.server);
     }
     let all_workers = seen.contains(&APPEND_FSYNC);
     if !all_workers {

@@ -11,9 +11,13 @@ use super::context::{Action, ConnectionContext};
 use super::error_text;
 use super::integer::{count_i64, integer};
 use super::lookup::lookup_command;
+use crate::acl::{DEFAULT_USER, Identity, LogReason};
 use crate::server::REDIS_VERSION;
 
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+const HELLO_NEEDS_LOGIN: &str = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+                                 <proto> AUTH <user> <pass> option can be used to authenticate the client and select \
+                                 the RESP protocol version at the same time";
 const NO_PASSWORD_SET: &str = "ERR AUTH <password> called without any password configured for the default user. \
                                Are you sure your configuration is correct?";
 
@@ -57,35 +61,66 @@ pub(super) fn select(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
 
 /// RESET
 pub(super) fn reset(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
-    ctx.session.reset();
+    let identity = Identity::new(ctx.server.acl.default_user());
+    ctx.session.reset(identity);
     ctx.switch_protocol(Protocol::Resp2).simple("RESET");
 }
 
-/// Whether a user may log in with a password. There is the user `default`, who needs none.
-fn is_user(name: &[u8]) -> bool {
-    name == b"default"
+/// Logs the session in. False: the refusal is written, and noted.
+fn log_in(ctx: &mut ConnectionContext<'_>, name: &[u8], password: &[u8]) -> bool {
+    match ctx.server.acl.authenticate(name, password) {
+        Some(handle) => {
+            ctx.session.identity.log_in(handle);
+            true
+        }
+        None => {
+            note_refusal(ctx, LogReason::Auth, name, name);
+            ctx.reply.error(WRONG_PASSWORD);
+            false
+        }
+    }
+}
+
+/// Notes in ACL LOG that something was refused to the session.
+pub(crate) fn note_refusal(ctx: &ConnectionContext<'_>, reason: LogReason, object: &[u8], user: &[u8]) {
+    let mut line = Vec::new();
+    super::client::write_line(ctx.session, ctx.now, &mut line);
+    let line = line.trim_ascii_end().to_vec();
+    let len_max = ctx.server.settings.acl_log_len_max();
+    let len_max = usize::try_from(len_max).unwrap_or(usize::MAX);
+    ctx.server.acl.log().note(reason, object, user, line, ctx.now, len_max);
 }
 
 /// AUTH [username] password
 pub(super) fn auth(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
-    match args.len() {
-        2 => ctx.reply.error(NO_PASSWORD_SET),
-        3 if is_user(args.at(1)) => ctx.reply.ok(),
-        3 => ctx.reply.error(WRONG_PASSWORD),
-        _ => ctx.reply.error(error_text::SYNTAX),
+    let done = match args.len() {
+        2 if ctx.server.acl.is_open() => {
+            ctx.reply.error(NO_PASSWORD_SET);
+            return;
+        }
+        2 => log_in(ctx, DEFAULT_USER, args.at(1)),
+        3 => log_in(ctx, args.at(1), args.at(2)),
+        _ => {
+            ctx.reply.error(error_text::SYNTAX);
+            return;
+        }
+    };
+    if done {
+        ctx.reply.ok();
     }
 }
 
 /// What HELLO asks for.
 struct Hello<'a> {
     protocol: Option<Protocol>,
+    login: Option<(&'a [u8], &'a [u8])>,
     name: Option<&'a [u8]>,
 }
 
 impl<'a> Hello<'a> {
     /// Reads the arguments; when they make no sense the error is written.
     fn read(args: Args<'a>, reply: &mut ReplyWriter<'_>) -> Option<Self> {
-        let mut hello = Self { protocol: None, name: None };
+        let mut hello = Self { protocol: None, login: None, name: None };
         let mut words = args.tail(1).iter();
         if let Some(version) = words.next() {
             let Some(version) = parse_i64_strict(version) else {
@@ -98,12 +133,10 @@ impl<'a> Hello<'a> {
                 return None;
             }
         }
-        let mut user = None;
         while let Some(word) = words.next() {
             let left = words.len();
             if word.eq_ignore_ascii_case(b"AUTH") && left >= 2 {
-                user = words.next();
-                words.next();
+                hello.login = words.next().zip(words.next());
             } else if word.eq_ignore_ascii_case(b"SETNAME") && left >= 1 {
                 hello.name = words.next();
             } else {
@@ -115,14 +148,6 @@ impl<'a> Hello<'a> {
                 return None;
             }
         }
-        if user.is_some_and(|user| !is_user(user)) {
-            reply.error(WRONG_PASSWORD);
-            return None;
-        }
-        if hello.name.is_some_and(|name| !is_printable(name)) {
-            reply.error(super::client::BAD_NAME);
-            return None;
-        }
         Some(hello)
     }
 }
@@ -130,6 +155,19 @@ impl<'a> Hello<'a> {
 /// HELLO [protover [AUTH username password] [SETNAME clientname]]
 pub(super) fn hello(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     let Some(hello) = Hello::read(args, &mut ctx.reply) else { return };
+    if let Some((name, password)) = hello.login
+        && !log_in(ctx, name, password)
+    {
+        return;
+    }
+    if !ctx.session.identity.is_logged_in() {
+        ctx.reply.error(HELLO_NEEDS_LOGIN);
+        return;
+    }
+    if hello.name.is_some_and(|name| !is_printable(name)) {
+        ctx.reply.error(super::client::BAD_NAME);
+        return;
+    }
     if let Some(name) = hello.name {
         ctx.session.name = name.to_vec();
     }

@@ -1,5 +1,6 @@
 //! Documentation of every command, by kind.
 
+pub(super) mod acl;
 pub(super) mod connection;
 pub(super) mod generic;
 pub(super) mod server;

@@ -89,11 +89,19 @@ impl BitOr for Flags {
 pub struct Categories(u32);
 
 /// Names of the bits of [`Categories`], lowest first: Redis's order.
-const CATEGORY_NAMES: [&str; 11] = [
+const CATEGORY_NAMES: [&str; 21] = [
     "@keyspace",
     "@read",
     "@write",
+    "@set",
+    "@sortedset",
+    "@list",
+    "@hash",
     "@string",
+    "@bitmap",
+    "@hyperloglog",
+    "@geo",
+    "@stream",
     "@pubsub",
     "@admin",
     "@fast",
@@ -101,6 +109,8 @@ const CATEGORY_NAMES: [&str; 11] = [
     "@blocking",
     "@dangerous",
     "@connection",
+    "@transaction",
+    "@scripting",
 ];
 
 impl Categories {
@@ -111,17 +121,19 @@ impl Categories {
     const READ: Self = Self(1 << 1);
     const WRITE: Self = Self(1 << 2);
     /// Values that are strings.
-    pub const STRING: Self = Self(1 << 3);
-    const PUBSUB: Self = Self(1 << 4);
-    /// `@admin`
-    pub const ADMIN: Self = Self(1 << 5);
-    const FAST: Self = Self(1 << 6);
-    const SLOW: Self = Self(1 << 7);
-    const BLOCKING: Self = Self(1 << 8);
+    pub const STRING: Self = Self(1 << 7);
+    const PUBSUB: Self = Self(1 << 12);
+    /// Administration of the server.
+    pub const ADMIN: Self = Self(1 << 13);
+    const FAST: Self = Self(1 << 14);
+    const SLOW: Self = Self(1 << 15);
+    const BLOCKING: Self = Self(1 << 16);
     /// Can do harm in wrong hands.
-    pub const DANGEROUS: Self = Self(1 << 9);
+    pub const DANGEROUS: Self = Self(1 << 17);
+    /// Bits of values.
+    pub const BITMAP: Self = Self(1 << 8);
     /// The connection itself.
-    pub const CONNECTION: Self = Self(1 << 10);
+    pub const CONNECTION: Self = Self(1 << 18);
 
     /// Those of both.
     #[must_use]
@@ -160,6 +172,11 @@ impl Categories {
     /// Redis's names of these, in its order.
     pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
         names_of(self.0, &CATEGORY_NAMES)
+    }
+
+    /// Names of all categories, without the `@`.
+    pub fn all_names() -> impl Iterator<Item = &'static str> {
+        CATEGORY_NAMES.iter().map(|name| name.trim_start_matches('@'))
     }
 
     /// The category of a name such as `read`, without the `@`, in any case.

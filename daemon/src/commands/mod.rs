@@ -4,6 +4,7 @@
 //! run it -> a handler, which sees the store or the session and writes the reply. Handlers know neither sockets nor
 //! other workers. What a reply must wait for is noted by the store, not by them.
 
+mod acl;
 mod client;
 mod command;
 mod compact;
@@ -38,7 +39,10 @@ mod tests;
 mod wal;
 mod walk;
 
-pub use self::command::{Command, CommandId, ConnectionHandler, Execution, KeyHandler, KeySpec, Merge};
+pub use self::command::{
+    ChannelSpec, Command, CommandId, ConnectionHandler, Execution, KeyHandler, KeySpec, Merge,
+};
+pub(crate) use self::connection::note_refusal;
 pub use self::context::{Action, ConnectionContext, KeyContext};
 pub use self::doc::{Argument, Doc};
 pub use self::flags::{Categories, Flags};

@@ -4,10 +4,12 @@ use shard::shard_set::TaskKind;
 
 use super::command::{Command, CommandId, Execution, KeySpec, Merge};
 use super::doc::Doc;
-use super::docs::{connection as connection_docs, generic, server as server_docs, string as string_docs};
+use super::docs::{
+    acl as acl_docs, connection as connection_docs, generic, server as server_docs, string as string_docs,
+};
 use super::flags::{Categories, Flags};
 use super::{
-    client, compact, config, connection, describe, expire, info, keyspace, multi, number, save, scan, set,
+    acl, client, compact, config, connection, describe, expire, info, keyspace, multi, number, save, scan, set,
     shutdown, string, wal,
 };
 
@@ -65,6 +67,7 @@ const fn command(
         arity,
         flags,
         keys: None,
+        channels: None,
         categories: categories.implied_by(flags),
         tips: &[],
         execution,
@@ -470,8 +473,26 @@ const SERVER: [Command; 32] = [
     .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
 ];
 
+const ACCESS: [Command; 14] = [
+    command("acl", -2, NO, C::NONE, Container, &acl_docs::ACL),
+    command("acl|cat", -2, PERSONAL, C::NONE, Connection(acl::cat), &acl_docs::ACL_CAT),
+    command("acl|deluser", -3, ADMIN, C::NONE, Connection(acl::deluser), &acl_docs::ACL_DELUSER),
+    command("acl|dryrun", -4, ADMIN, C::NONE, Connection(acl::dryrun), &acl_docs::ACL_DRYRUN),
+    command("acl|genpass", -2, PERSONAL, C::NONE, Connection(acl::genpass), &acl_docs::ACL_GENPASS),
+    command("acl|getuser", 3, ADMIN, C::NONE, Connection(acl::getuser), &acl_docs::ACL_GETUSER),
+    command("acl|help", 2, ANYTIME, C::NONE, Connection(acl::help), &acl_docs::ACL_HELP),
+    command("acl|list", 2, ADMIN, C::NONE, Connection(acl::list), &acl_docs::ACL_LIST),
+    command("acl|load", 2, ADMIN, C::NONE, Connection(acl::load), &acl_docs::ACL_LOAD),
+    command("acl|log", -2, ADMIN, C::NONE, Connection(acl::log), &acl_docs::ACL_LOG),
+    command("acl|save", 2, ADMIN, C::NONE, Connection(acl::save), &acl_docs::ACL_SAVE),
+    command("acl|setuser", -3, ADMIN, C::NONE, Connection(acl::setuser), &acl_docs::ACL_SETUSER),
+    command("acl|users", 2, ADMIN, C::NONE, Connection(acl::users), &acl_docs::ACL_USERS),
+    command("acl|whoami", 2, PERSONAL, C::NONE, Connection(acl::whoami), &acl_docs::ACL_WHOAMI),
+];
+
 /// Number of commands and subcommands.
-pub const COMMAND_COUNT: usize = STRINGS.len() + GENERIC.len() + CONNECTIONS.len() + SERVER.len();
+pub const COMMAND_COUNT: usize =
+    STRINGS.len() + GENERIC.len() + CONNECTIONS.len() + SERVER.len() + ACCESS.len();
 
 /// All commands, each at the index that is its id.
 pub static COMMANDS: [Command; COMMAND_COUNT] = assemble();
@@ -480,7 +501,7 @@ pub static COMMANDS: [Command; COMMAND_COUNT] = assemble();
 const fn assemble() -> [Command; COMMAND_COUNT] {
     let mut all = [STRINGS[0]; COMMAND_COUNT];
     let mut count = 0;
-    let parts: [&[Command]; 4] = [&STRINGS, &GENERIC, &CONNECTIONS, &SERVER];
+    let parts: [&[Command]; 5] = [&STRINGS, &GENERIC, &CONNECTIONS, &SERVER, &ACCESS];
     let (mut part, mut container) = (0, 0);
     while part < parts.len() {
         let mut index = 0;

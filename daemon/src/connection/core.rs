@@ -19,6 +19,7 @@ use super::parked::Parked;
 use super::service::Service;
 use super::tasks::Tasks;
 use super::waiting::Waiting;
+use crate::acl::Identity;
 use crate::server::{Counter, Server, WorkerCounters};
 use crate::session::Session;
 
@@ -116,16 +117,17 @@ impl Core {
     pub(crate) fn new_session(&self, socket: &Fd, peer: Peer, now: UnixMs) -> Session {
         let id = self.server.next_client_id();
         let fd = socket.as_raw_fd();
+        let identity = Identity::new(self.server.acl.default_user());
         if peer == Peer::Unix {
             let path = self.server.options.unix_socket.as_deref().unwrap_or(Path::new(""));
             let name = format!("{}:0", path.display());
-            return Session::new(id, name.clone(), name, true, fd, now);
+            return Session::new(id, identity, name.clone(), name, true, fd, now);
         }
         // A peer that is gone already has no address; its connection ends with the first receive.
         let text = |address: std::io::Result<SocketAddress>| {
             address.map_or_else(|_| "?:0".to_owned(), |address| address.to_string())
         };
-        Session::new(id, text(socket.peer_address()), text(socket.local_address()), false, fd, now)
+        Session::new(id, identity, text(socket.peer_address()), text(socket.local_address()), false, fd, now)
     }
 
     /// Publishes this worker's figures.

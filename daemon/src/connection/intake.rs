@@ -84,10 +84,12 @@ impl Service {
         bytes: &[u8],
     ) -> usize {
         let mut plan = std::mem::take(&mut self.plan);
+        let mut limits = self.limits;
+        limits.authenticated = connection.client.session.identity.is_logged_in();
         let (mut taken, mut budget) = (0, COMMANDS_PER_TURN);
         self.timing.start();
         loop {
-            let end = plan.fill(&mut connection.parser, bytes, taken, &self.limits, &worker.shards);
+            let end = plan.fill(&mut connection.parser, bytes, taken, &limits, &worker.shards);
             plan.warm(&worker.shards, connection.client.session.db);
             if !self.run_plan(worker, connection, me, bytes, &plan, &mut taken, &mut budget) {
                 break;
@@ -97,6 +99,13 @@ impl Service {
                 PlanEnd::Input(consumed) => {
                     taken = consumed;
                     break;
+                }
+                PlanEnd::Error(_)
+                    if !limits.authenticated && connection.client.session.identity.is_logged_in() =>
+                {
+                    // The request before it logged in: larger ones are welcome from here on.
+                    connection.parser = RequestParser::new();
+                    limits.authenticated = true;
                 }
                 PlanEnd::Error(error) => {
                     self.refuse(worker, connection, me, error);

@@ -51,3 +51,5 @@ pub(crate) const DRAIN_POLL_NS: u64 = 5_000_000;
 pub(crate) const FIGURES_NS: u64 = 100_000_000;
 /// Turns from one publication of a worker's figures to the next at most.
 pub(crate) const PUBLISH_TURNS: u64 = 64;
+/// How long a client that has to log in may take, in milliseconds.
+pub(crate) const LOGIN_MS_MAX: u64 = 10_000;

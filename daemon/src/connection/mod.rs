@@ -4,6 +4,7 @@
 //! runs -> a handler here (`running`), or a [`message`] to the worker that owns the key (`outbox`, `mail`) -> `output` or
 //! `reply_slots` -> released by the log's watermark -> `delivery` sends. [`service`] calls them in the order of a turn.
 
+mod access;
 mod allowance;
 mod arrivals;
 #[expect(clippy::module_inception, reason = "the folder is about connections, the file is one")]

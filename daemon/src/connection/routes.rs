@@ -78,6 +78,9 @@ impl Core {
                 return (Flow::Continue, None);
             }
         };
+        if !client.session.identity.is_free() && self.is_denied(worker, client, me, command, args) {
+            return (Flow::Continue, None);
+        }
         if let Some(log) = worker.shards.log() {
             if log.queued_bytes() > LOG_QUEUE_BYTES_MAX {
                 return (Flow::Stall, None);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use engine::worker::Worker;
 
 use super::connection::Life;
-use super::limits::SWEEP_NS;
+use super::limits::{LOGIN_MS_MAX, SWEEP_NS};
 use super::mail::Inbox;
 use super::service::Service;
 use crate::server::ShutdownRequest;
@@ -30,7 +30,13 @@ impl Service {
             connection.note_figures();
             let idle_ms = worker.clock.now.0.saturating_sub(connection.client.session.last_interaction.0);
             let stuck = connection.parser.is_mid_request() && idle_ms > request_timeout_ms;
-            if stuck || (timeout_ms > 0 && idle_ms > timeout_ms && connection.is_quiet()) {
+            let session = &connection.client.session;
+            let age_ms = worker.clock.now.0.saturating_sub(session.created.0);
+            let unknown = !session.identity.is_logged_in() && age_ms > LOGIN_MS_MAX;
+            if session.identity.is_deleted() {
+                connection.client.life = Life::Dead;
+            }
+            if stuck || unknown || (timeout_ms > 0 && idle_ms > timeout_ms && connection.is_quiet()) {
                 connection.client.life = Life::Dead;
             }
             self.mark_dirty(&mut connection, me);

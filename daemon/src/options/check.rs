@@ -95,10 +95,13 @@ fn check_listeners(options: &Options) -> Result<(), OptionsError> {
     if options.bind.is_empty() {
         return refuse("--bind needs an address; use --port 0 to switch TCP off".into());
     }
-    if let Some(open) = options.bind.iter().find(|bind| !bind.address.is_loopback()) {
+    let has_password = !options.require_password.is_empty() || options.acl_file.is_some();
+    if let Some(open) = options.bind.iter().find(|bind| !bind.address.is_loopback())
+        && !has_password
+    {
         return refuse(format!(
-            "--bind {}: that is not a loopback address, and this version has neither passwords nor TLS, so anyone \
-             who reaches it would own the data; bind 127.0.0.1 or ::1 and reach it through a tunnel",
+            "--bind {}: that is not a loopback address, so anyone who reaches it would own the data; set a password \
+             with --requirepass or users with --aclfile, or bind 127.0.0.1 or ::1",
             open.address
         ));
     }

@@ -63,7 +63,7 @@ pub(super) struct CommandLine {
     /// TCP port to listen on; 0 for none
     #[arg(long, value_name = "PORT", default_value_t = 0, help_heading = "Clients")]
     port: u16,
-    /// Addresses to open the TCP port on, loopback only; with a leading '-' one that may be missing
+    /// Addresses to open the TCP port on; others than loopback need a password. With a leading '-' one that may be missing
     #[arg(long, value_name = "ADDRESSES", default_value = "127.0.0.1 -::1", value_parser = parse_bind,
         allow_hyphen_values = true, help_heading = "Clients")]
     bind: BindList,
@@ -93,6 +93,20 @@ pub(super) struct CommandLine {
     #[arg(long, value_name = "LIMIT", default_value = "normal 1gb 256mb 60", value_parser = parse_output_limit,
         help_heading = "Clients")]
     client_output_buffer_limit: OutputLimit,
+
+    /// Password that clients log in with as the user `default`; "" for none
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        default_value = "",
+        hide_default_value = true,
+        help_heading = "Access"
+    )]
+    requirepass: String,
+    /// File of users, lines of `user name rule ...` as in Redis; ACL SAVE writes it
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from),
+        help_heading = "Access")]
+    aclfile: Option<PathBuf>,
 
     /// When a write is acknowledged
     #[arg(
@@ -250,6 +264,8 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
 
         wal_sync: line.wal_sync,
         admin: line.admin,
+        require_password: line.requirepass,
+        acl_file: line.aclfile,
         max_memory: line.maxmemory,
         max_memory_policy: line.maxmemory_policy,
         bulk_bytes_max: line.proto_max_bulk_len,

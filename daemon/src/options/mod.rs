@@ -76,6 +76,10 @@ pub struct Options {
     pub wal_sync: WalSync,
     /// Where health and metrics are served; none when they are not.
     pub admin: Option<AdminAddress>,
+    /// Password of the user `default`; empty: none is asked for.
+    pub require_password: String,
+    /// File of users; none when they come from nowhere.
+    pub acl_file: Option<PathBuf>,
     /// Bytes of memory that records, index and timing wheels may take; 0 is no limit.
     pub max_memory: u64,
     /// What happens when they are used up.
@@ -102,6 +106,12 @@ impl Options {
     /// The TCP addresses to listen on; empty when TCP is off.
     pub fn tcp_addresses(&self) -> impl Iterator<Item = (IpAddr, bool)> + '_ {
         self.bind.iter().filter(|_| self.port != 0).map(|bind| (bind.address, bind.optional))
+    }
+
+    /// Whether an address that others may reach is asked for.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.port != 0 && self.bind.iter().any(|bind| !bind.address.is_loopback())
     }
 
     /// The defaults on a machine with one CPU, as memory-only: what tests start from.

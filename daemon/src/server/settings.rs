@@ -39,6 +39,7 @@ pub struct Settings {
     output_soft_seconds: AtomicU32,
     log_level: AtomicU8,
     append_fsync: AtomicU8,
+    acl_log_len_max: AtomicU32,
 }
 
 /// Reader and writer of one setting.
@@ -76,6 +77,7 @@ impl Settings {
             output_soft_seconds: AtomicU32::new(options.output_limit.soft_seconds),
             log_level: AtomicU8::new(options.log_level as u8),
             append_fsync: AtomicU8::new(options.append_fsync as u8),
+            acl_log_len_max: AtomicU32::new(128),
         }
     }
 
@@ -104,6 +106,10 @@ impl Settings {
         bulk_bytes_max, set_bulk_bytes_max, u64
     );
 
+    setting!(
+        /// Entries of the log of refusals at most.
+        acl_log_len_max, set_acl_log_len_max, u32
+    );
     setting!(
         /// Bytes of memory that the store may take; 0 is no limit.
         max_memory, set_max_memory, u64

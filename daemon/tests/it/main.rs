@@ -2,6 +2,7 @@
 //! damaged and started again. One noun a file; `server` and `wire` are what the tests stand on.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says where and why")]
 
+mod access;
 mod bad_input;
 mod big_values;
 mod chaos;

@@ -183,7 +183,7 @@ impl Wire {
 }
 
 /// A reply as a line for an eye to compare.
-fn show(reply: &Reply) -> String {
+pub(crate) fn show(reply: &Reply) -> String {
     let text = |bytes: &[u8]| bytes.escape_ascii().to_string().replace("\\'", "'");
     match reply {
         Reply::Simple(bytes) => format!("+{}", text(bytes)),

@@ -41,8 +41,16 @@ impl Executor {
         let shards = (0..SHARD_COUNT).map(|id| Shard::new(ShardId(id), slots(id), Term(1), now)).collect();
         let store = Store::new(shards, KeyHasher::new([7; 16]), Pool::new(0, 0).unwrap(), None);
         let (server, requests) = Server::new(options, [0xab; 20], now);
-        let session =
-            Session::new(server.next_client_id(), "/tmp/x:0".into(), "/tmp/x:0".into(), true, 8, now);
+        let identity = crate::acl::Identity::new(server.acl.default_user());
+        let session = Session::new(
+            server.next_client_id(),
+            identity,
+            "/tmp/x:0".into(),
+            "/tmp/x:0".into(),
+            true,
+            8,
+            now,
+        );
         let counters = WorkerCounters::default();
         Self { store, server, session, counters, action: Action::None, requests, now, random: 1 }
     }

@@ -1,0 +1,261 @@
+//! Who may do what: passwords, users and their rules; decisions compared with those of `redis-server` where it is
+//! installed.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use resp::Reply;
+
+use crate::server::{Setup, wait_for};
+use crate::wire::{Wire, request, show};
+
+fn ask(wire: &mut Wire, words: &[&str]) -> String {
+    let reply = wire.call(words);
+    match &reply {
+        Reply::Map(_) | Reply::Verbatim { .. } => legible(&reply),
+        Reply::Array(items) if items.iter().any(|item| matches!(item, Reply::Map(_))) => legible(&reply),
+        _ => show(&reply),
+    }
+}
+
+/// A reply of many parts, its strings as text.
+fn legible(reply: &Reply) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match reply {
+        Reply::Simple(bytes) | Reply::Bulk(bytes) | Reply::Error(bytes) => text(bytes),
+        Reply::Array(items) | Reply::Set(items) => items.iter().map(legible).collect::<Vec<_>>().join(" "),
+        Reply::Map(pairs) => {
+            pairs.iter().map(|(k, v)| format!("{} {}", legible(k), legible(v))).collect::<Vec<_>>().join(" ")
+        }
+        Reply::Verbatim { text: bytes, .. } => text(bytes),
+        other => format!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn expect(wire: &mut Wire, words: &[&str], part: &str) {
+    let said = ask(wire, words);
+    assert!(said.contains(part), "{words:?}: {said} without {part:?}");
+}
+
+#[test]
+fn a_password_is_asked_for_before_anything_else() {
+    let server = Setup::memory().and(&["--requirepass", "sesame"]).start();
+    let mut wire = server.connect();
+    for words in [&["GET", "a"][..], &["PING"], &["ACL", "WHOAMI"], &["CLIENT", "LIST"]] {
+        expect(&mut wire, words, "NOAUTH Authentication required.");
+    }
+    expect(&mut wire, &["FOOBAR"], "unknown command");
+    expect(&mut wire, &["HELLO", "3"], "NOAUTH HELLO must be called");
+    expect(&mut wire, &["AUTH", "wrong"], "WRONGPASS");
+    expect(&mut wire, &["AUTH", "nobody", "sesame"], "WRONGPASS");
+    expect(&mut wire, &["RESET"], "RESET");
+    expect(&mut wire, &["HELLO", "3", "AUTH", "default", "sesame", "SETNAME", "me"], "proto");
+    expect(&mut wire, &["SET", "a", "1"], "OK");
+    expect(&mut wire, &["CONFIG", "GET", "requirepass"], "sesame");
+    let mut log = ask(&mut wire, &["ACL", "LOG"]);
+    assert!(log.contains("auth") && log.contains("nobody"), "{log}");
+    expect(&mut wire, &["ACL", "LOG", "RESET"], "OK");
+    log = ask(&mut wire, &["ACL", "LOG"]);
+    assert!(!log.contains("nobody"), "{log}");
+    expect(&mut wire, &["RESET"], "RESET");
+    expect(&mut wire, &["GET", "a"], "NOAUTH");
+}
+
+#[test]
+fn a_client_that_has_to_log_in_sends_little_and_may_then_send_much() {
+    let server = Setup::memory().and(&["--requirepass", "p"]).start();
+    for (bytes, error) in [
+        (&b"*11\r\n"[..], "unauthenticated multibulk length"),
+        (b"*1\r\n$16385\r\n", "unauthenticated bulk length"),
+    ] {
+        let mut wire = server.connect();
+        wire.send(bytes);
+        assert!(legible(&wire.reply()).contains(error));
+        assert!(wire.until_closed().is_empty());
+    }
+    let mut wire = server.connect();
+    let large = vec![b'x'; 100_000];
+    wire.send(
+        &[request(&[b"AUTH", b"p"]), request(&[b"SET", b"k", &large]), request(&[b"STRLEN", b"k"])].concat(),
+    );
+    assert!(legible(&wire.reply()).contains("OK"));
+    assert!(legible(&wire.reply()).contains("OK"));
+    assert!(legible(&wire.reply()).contains("100000"));
+}
+
+#[test]
+fn rules_hold_on_every_worker_from_the_reply_on() {
+    let server = Setup::memory().start();
+    let mut admin = server.connect();
+    let mut alice: Vec<Wire> = (0..4).map(|_| server.connect()).collect();
+    expect(&mut admin, &["ACL", "SETUSER", "alice", "on", ">pw", "+@read", "+set", "~a:*", "%R~b:*"], "OK");
+    for wire in &mut alice {
+        expect(wire, &["AUTH", "alice", "pw"], "OK");
+        expect(wire, &["SET", "a:1", "x"], "OK");
+        expect(wire, &["SET", "b:1", "x"], "NOPERM No permissions to access a key");
+        expect(wire, &["GET", "b:1"], "nil");
+        expect(wire, &["MGET", "a:1", "b:1", "c:1"], "NOPERM No permissions to access a key");
+        expect(wire, &["SET", "a:1", "y", "GET"], "x");
+        expect(wire, &["DEL", "a:1"], "NOPERM User alice has no permissions to run the 'del' command");
+        expect(wire, &["CLIENT", "LIST"], "NOPERM");
+        expect(wire, &["SET", "a:1", "x"], "OK");
+    }
+    expect(&mut admin, &["ACL", "SETUSER", "alice", "+del", "-set"], "OK");
+    for wire in &mut alice {
+        expect(wire, &["SET", "a:1", "x"], "NOPERM");
+        expect(wire, &["DEL", "a:1"], ":");
+    }
+    let log = ask(&mut admin, &["ACL", "LOG", "100"]);
+    assert!(log.contains("b:1") && log.contains("alice") && log.contains("command"), "{log}");
+    expect(&mut admin, &["CLIENT", "LIST"], "user=alice");
+    expect(&mut admin, &["ACL", "DELUSER", "alice"], ":1");
+    for wire in &mut alice {
+        assert!(wire.until_closed().is_empty());
+    }
+}
+
+#[test]
+fn users_go_to_the_file_and_come_back_from_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("users.acl");
+    std::fs::write(&file, "# ours\nuser default on nopass ~* &* +@all\n").unwrap();
+    let name = file.to_str().unwrap();
+    let server = Setup::memory().and(&["--aclfile", name]).start();
+    let mut wire = server.connect();
+    expect(&mut wire, &["ACL", "SETUSER", "bob", "on", ">pw", "+get", "~x", "(+set ~y)"], "OK");
+    expect(&mut wire, &["ACL", "SAVE"], "OK");
+    let listed = ask(&mut wire, &["ACL", "LIST"]);
+    drop(server);
+    let server = Setup::memory().and(&["--aclfile", name]).start();
+    let mut wire = server.connect();
+    assert_eq!(ask(&mut wire, &["ACL", "LIST"]), listed);
+    let mut bob = server.connect();
+    expect(&mut bob, &["AUTH", "bob", "pw"], "OK");
+    std::fs::write(&file, "user default on nopass ~* &* +@all\nuser bob on nonsense\nbob\n").unwrap();
+    let said = ask(&mut wire, &["ACL", "LOAD"]);
+    assert!(said.contains(":2:") && said.contains(":3:") && said.contains("no change"), "{said}");
+    assert_eq!(ask(&mut wire, &["ACL", "LIST"]), listed, "nothing is changed by a bad file");
+    std::fs::write(&file, "user default on nopass ~* &* +@all\n").unwrap();
+    expect(&mut wire, &["ACL", "LOAD"], "OK");
+    assert!(bob.until_closed().is_empty());
+    drop(server);
+    std::fs::write(&file, "user default on nonsense\n").unwrap();
+    let (code, said) = Setup::memory().and(&["--aclfile", name]).refusal(temp.path());
+    assert!(code == 64 && said.contains("users.acl:1"), "{code}: {said}");
+}
+
+#[test]
+fn an_address_that_others_reach_needs_a_password() {
+    let temp = tempfile::tempdir().unwrap();
+    let open = ["--port", "1", "--bind", "0.0.0.0"];
+    let (code, said) = Setup::memory().and(&open).refusal(temp.path());
+    assert!(code == 64 && said.contains("--requirepass"), "{code}: {said}");
+    let file = temp.path().join("users.acl");
+    std::fs::write(&file, "user default on nopass ~* &* +@all\n").unwrap();
+    let (code, said) =
+        Setup::memory().and(&open).and(&["--aclfile", file.to_str().unwrap()]).refusal(temp.path());
+    assert!(code == 64 && said.contains("without a password"), "{code}: {said}");
+}
+
+/// A `redis-server` on a socket; killed by its id when it is dropped.
+struct Redis(Child);
+
+impl Redis {
+    fn start(socket: &Path) -> Option<Self> {
+        let args = ["--port", "0", "--save", "", "--unixsocket", socket.to_str().unwrap()];
+        let spawned =
+            Command::new("redis-server").args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        match spawned {
+            Ok(child) => {
+                wait_for("redis-server to serve", || socket.exists().then_some(()));
+                Some(Self(child))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => panic!("redis-server: {error}"),
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to do.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Names of commands and subcommands.
+fn commands(wire: &mut Wire) -> BTreeSet<String> {
+    wire.send(&request(&[b"COMMAND", b"LIST"]));
+    legible(&wire.reply()).split(' ').map(str::to_owned).collect()
+}
+
+const RULES: &[&[&str]] = &[
+    &["+@all", "~*"],
+    &["+@all"],
+    &["+@read", "~k*"],
+    &["+@write", "%W~k*"],
+    &["+@all", "%R~k*"],
+    &["+@all", "%R~k*", "%W~other*"],
+    &["+@all", "-@dangerous", "~*"],
+    &["+@string", "-get", "~k"],
+    &["+@all", "-@write", "+set", "~k"],
+    &["+client", "-client|list", "~*"],
+    &["+client|id", "+config|get", "~*"],
+    &["+@admin", "~*"],
+    &["+@keyspace", "+@connection", "~k*"],
+    &["-@all", "(+@read ~k*)", "(+@write %W~k*)"],
+    &["+@fast", "-@connection", "~*"],
+    &["+@slow", "-@admin", "~*"],
+    &["+select|0", "+ping", "~*"],
+    &["allcommands", "nocommands", "+get", "allkeys", "resetkeys", "~k"],
+];
+
+#[test]
+fn every_command_is_allowed_and_denied_as_redis_does() {
+    let temp = tempfile::tempdir().unwrap();
+    let socket = temp.path().join("redis.sock");
+    let Some(_redis) = Redis::start(&socket) else {
+        eprintln!("redis-server is not installed: not compared");
+        return;
+    };
+    let server = Setup::memory().start();
+    let (mut ours, mut theirs) = (server.connect(), Wire::unix(&socket));
+    let both: Vec<String> = commands(&mut ours).intersection(&commands(&mut theirs)).cloned().collect();
+    assert!(both.len() > 60, "commands of both: {both:?}");
+    let mut compared = 0;
+    for (number, rules) in RULES.iter().enumerate() {
+        let user = format!("user{number}");
+        let words: Vec<&str> =
+            ["ACL", "SETUSER", &user, "on", "nopass"].iter().chain(*rules).copied().collect();
+        assert_eq!(ask(&mut ours, &words), ask(&mut theirs, &words), "{rules:?}");
+        // Redis 7.0 wants an argument more of them than 7.2.
+        for name in both.iter().filter(|name| !name.starts_with("command|getkeys")) {
+            let verdict = |wire: &mut Wire, args: &[&str]| {
+                let words: Vec<&str> = ["ACL", "DRYRUN", &user]
+                    .into_iter()
+                    .chain(name.split('|'))
+                    .chain(args.iter().copied())
+                    .collect();
+                let said = ask(wire, &words);
+                // Redis 7.0 says "This user", 7.2 names them.
+                said.replace(&format!("User {user}"), "This user")
+            };
+            for args in [&[][..], &["k"], &["k", "v"], &["other", "v"], &["k", "v", "GET"], &["k", "1", "2"]]
+            {
+                let (our, their) = (verdict(&mut ours, args), verdict(&mut theirs, args));
+                assert_eq!(our, their, "{rules:?} {name} {args:?}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 5_000, "{compared} verdicts compared");
+    for wrong in
+        ["+nosuch", "nosuch", "+get|x|y", "%X~k", "%~k", "#12", "<none", "+client|nosuch", "(+get", "~a b"]
+    {
+        let words = ["ACL", "SETUSER", "wrong", wrong];
+        assert_eq!(ask(&mut ours, &words), ask(&mut theirs, &words), "{wrong}");
+    }
+}
