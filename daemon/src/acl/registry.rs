@@ -141,7 +141,7 @@ impl Acl {
         name: &[u8],
         words: impl Iterator<Item = &'a [u8]>,
     ) -> Result<(), (Vec<u8>, RuleError)> {
-        let rules = rules::join_selectors(words).map_err(|word| (word, RuleError::Syntax))?;
+        let rules = rules::join_selectors(words).map_err(|word| (word, RuleError::Unmatched))?;
         let mut users = self.users();
         let mut user = users.get(name).map_or_else(User::default, |handle| (*handle.read().0).clone());
         for rule in rules {

@@ -4,7 +4,7 @@
 use super::password::PasswordHash;
 use super::selector::{CommandSet, KeyAccess, Selector};
 use super::user::User;
-use crate::commands::{COMMANDS, Categories, Command, lookup_command, lookup_full_name, lookup_subcommand};
+use crate::commands::{COMMANDS, Categories, Command, lookup_full_name};
 
 /// Why a rule is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,9 @@ pub enum RuleError {
         "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
     )]
     BadHash,
+    /// A selector that is never closed.
+    #[error("Unmatched parenthesis in acl selector")]
+    Unmatched,
     /// A first argument after a subcommand.
     #[error("Allowing first-arg of a subcommand is not supported")]
     FirstArgumentOfSubcommand,
@@ -232,13 +235,11 @@ fn set(selector: &mut Selector, command: &Command, yes: bool) {
 
 /// `+select|0`: a command that has no subcommands, with one first argument only.
 fn allow_first_argument(selector: &mut Selector, name: &[u8]) -> Result<(), RuleError> {
-    let bar = name.iter().position(|&byte| byte == b'|').ok_or(RuleError::Syntax)?;
+    let bar = name.iter().rposition(|&byte| byte == b'|').ok_or(RuleError::Syntax)?;
     let (container, argument) = (&name[..bar], &name[bar + 1..]);
-    let command = lookup_command(container).ok_or(RuleError::Unknown)?;
-    if argument.contains(&b'|') {
-        let inner = argument.split(|&byte| byte == b'|').next().unwrap_or_default();
-        let of_subcommand = lookup_subcommand(command, inner).is_some();
-        return Err(if of_subcommand { RuleError::FirstArgumentOfSubcommand } else { RuleError::Syntax });
+    let command = lookup_full_name(container).ok_or(RuleError::Unknown)?;
+    if command.is_subcommand() {
+        return Err(RuleError::FirstArgumentOfSubcommand);
     }
     if !command.subcommands().is_empty() {
         return Err(RuleError::Unknown);

@@ -9,7 +9,9 @@ use super::flags::Categories;
 use super::integer::count_i64;
 use super::lookup::{Refusal, lookup_command, lookup_subcommand};
 use super::table::COMMANDS;
-use crate::acl::{GENERATED_BITS_DEFAULT, GENERATED_BITS_MAX, Selector, User, generate, is_default};
+use crate::acl::{
+    GENERATED_BITS_DEFAULT, GENERATED_BITS_MAX, RuleError, Selector, User, generate, is_default,
+};
 
 const NO_FILE: &str = "ERR This Redis instance is not configured to use an ACL file. You may want to specify users via \
                        the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis \
@@ -132,6 +134,10 @@ pub(super) fn setuser(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     }
     match ctx.server.acl.set_user(name, args.tail(3).iter()) {
         Ok(()) => ctx.reply.ok(),
+        Err((rule, RuleError::Unmatched)) => {
+            let start = b"ERR Unmatched parenthesis in acl selector starting at '";
+            ctx.reply.error_parts(&[start, error_text::until_nul(&rule), b"'."]);
+        }
         Err((rule, why)) => {
             let why = why.to_string();
             ctx.reply.error_parts(&[
@@ -220,7 +226,7 @@ pub(super) fn dryrun(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
         ctx.reply.error_parts(&[b"ERR Command '", error_text::until_nul(asked.at(0)), b"' not found"]);
         return;
     };
-    if !command.check_arity(asked.len()) || !command.has_whole_steps(asked.len()) {
+    if !command.check_arity(asked.len()) {
         Refusal::WrongArity(command).write(asked, &mut ctx.reply);
         return;
     }

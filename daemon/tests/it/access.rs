@@ -252,9 +252,20 @@ fn every_command_is_allowed_and_denied_as_redis_does() {
         }
     }
     assert!(compared > 5_000, "{compared} verdicts compared");
-    for wrong in
-        ["+nosuch", "nosuch", "+get|x|y", "%X~k", "%~k", "#12", "<none", "+client|nosuch", "(+get", "~a b"]
-    {
+    for wrong in [
+        "+nosuch",
+        "nosuch",
+        "+get|x|y",
+        "%X~k",
+        "%~k",
+        "#12",
+        "<none",
+        "+client|nosuch",
+        "+client|list|x",
+        "+get|",
+        "(+get",
+        "~a b",
+    ] {
         let words = ["ACL", "SETUSER", "wrong", wrong];
         assert_eq!(ask(&mut ours, &words), ask(&mut theirs, &words), "{wrong}");
     }
