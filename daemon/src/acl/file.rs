@@ -52,7 +52,7 @@ fn parse(path: &str, text: &[u8]) -> Result<BTreeMap<Vec<u8>, User>, String> {
 
 fn parse_line(line: &[u8], users: &mut BTreeMap<Vec<u8>, User>) -> Result<(), String> {
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
-    if !words.next().is_some_and(|word| word == b"user") {
+    if words.next().is_none_or(|word| word != b"user") {
         return Err("line should start with user keyword".into());
     }
     let name = words.next().ok_or("a user needs a name")?;

@@ -137,7 +137,7 @@ fn memory_needs_no_log_and_disk_does() {
 
 #[test]
 fn what_cannot_be_served_is_refused_with_what_to_do() {
-    refused(&["--port", "6379", "--bind", "0.0.0.0"], &["0.0.0.0", "loopback", "tunnel"]);
+    refused(&["--port", "6379", "--bind", "0.0.0.0"], &["0.0.0.0", "loopback", "--requirepass"]);
     refused(&["--bind", "10.0.0.1"], &["loopback"]);
     refused(&["--bind", "example.org"], &["no IP address"]);
     refused(&["--bind", " "], &["--port 0"]);
