@@ -9,8 +9,8 @@ use super::docs::{
 };
 use super::flags::{Categories, Flags};
 use super::{
-    acl, client, compact, config, connection, describe, expire, info, keyspace, multi, number, save, scan, set,
-    shutdown, string, wal,
+    acl, client, compact, config, connection, describe, expire, info, keyspace, multi, number, save, scan,
+    set, shutdown, string, wal,
 };
 
 type F = Flags;
