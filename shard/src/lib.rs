@@ -22,6 +22,10 @@ pub mod io;
 pub mod key;
 pub mod limits;
 pub mod log;
+#[cfg(feature = "sim")]
+pub mod planted;
+#[cfg(not(feature = "sim"))]
+mod planted;
 pub mod record;
 pub mod shard;
 pub mod shard_copy;

@@ -10,6 +10,7 @@ use crate::io::{BlockPool, Fatal, FileId, IoDone, IoRequest};
 use crate::limits::SHARD_MANIFEST_BYTES_MAX;
 use crate::log::copies::{CopiesLoad, CopiesWrite, Loaded};
 use crate::log::pending_write::RequestIds;
+use crate::planted::{self, PlantedBug};
 use crate::shard::Shard;
 use crate::shard_copy::LoadError;
 use crate::shard_manifest::ShardManifest;
@@ -208,7 +209,8 @@ impl<P: BlockPool + Clone> ShardOpen<P> {
             }
             Loaded::Contradiction => Err(ShardOpenError::Contradiction(file)),
             Loaded::Manifest { manifest, .. }
-                if manifest.uuid != self.uuid || manifest.shard != self.seal.shard =>
+                if (manifest.uuid != self.uuid || manifest.shard != self.seal.shard)
+                    && !planted::is(PlantedBug::ForeignShardManifest) =>
             {
                 Err(ShardOpenError::Foreign(file))
             }
@@ -256,7 +258,7 @@ pub fn check_reached<P: BlockPool>(
 ) -> Result<(), ShardOpenError> {
     let Some(snapshot) = &manifest.snapshot else { return Ok(()) };
     let behind = snapshot.log == log && last < snapshot.end_batch;
-    if shard.lsn() < snapshot.end || behind {
+    if (shard.lsn() < snapshot.end || behind) && !planted::is(PlantedBug::LogBehindAccepted) {
         return Err(ShardOpenError::LogBehind {
             shard: shard.id(),
             end: snapshot.end,

@@ -18,6 +18,7 @@ use crate::index::ExtentNumber;
 use crate::io::{BlockPool, IoRequest};
 use crate::limits::COPY_TABLES_PER_STEP;
 use crate::log::pending_write::RequestIds;
+use crate::planted::{self, PlantedBug};
 use crate::shard::{Shard, ShardFloor};
 use crate::shard_copy::{CopyPlace, CopyStep};
 use crate::snapshot::SnapshotWriter;
@@ -115,7 +116,9 @@ impl<P: BlockPool> Checkpoint<P> {
         match self.step {
             Step::Copy(place) => self.copy(shard, place, log, tools),
             Step::WriteExtents(limit) => {
-                if !shard.extents().is_written_below(limit) {
+                if !shard.extents().is_written_below(limit)
+                    && !planted::is(PlantedBug::PublishBeforeExtentsWritten)
+                {
                     return false;
                 }
                 self.step = Step::NameExtents(limit, 0);
@@ -123,7 +126,7 @@ impl<P: BlockPool> Checkpoint<P> {
             }
             Step::NameExtents(limit, position) => self.name_extents(shard.extents(), limit, position, tools),
             Step::SyncData(_) => {
-                if !tools.has_data {
+                if !tools.has_data || planted::is(PlantedBug::PublishBeforeDataSync) {
                     self.on_data_synced(tools.pool, tools.ids);
                     return true;
                 }
@@ -142,7 +145,7 @@ impl<P: BlockPool> Checkpoint<P> {
                 true
             }
             Step::AwaitLog(limit) => {
-                if log.durable < self.end.1 {
+                if log.durable < self.end.1 && !planted::is(PlantedBug::PublishBeforeLogDurable) {
                     return false;
                 }
                 self.step = Step::Publish(limit);
@@ -175,6 +178,9 @@ impl<P: BlockPool> Checkpoint<P> {
                 CopyStep::Empty(next) => place = next,
                 CopyStep::Done => {
                     self.end = (shard.lsn(), log.appended);
+                    if planted::is(PlantedBug::ReplayFromEnd) {
+                        self.start = shard.copy_start();
+                    }
                     let limit = shard.extents_mut().seal_all(tools.pool);
                     self.step = Step::WriteExtents(limit);
                     return true;

@@ -10,6 +10,7 @@ use crate::io::{BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest, Reques
 use crate::limits::EXTENT_NUMBERS_AHEAD;
 use crate::log::copies::CopiesWrite;
 use crate::log::pending_write::RequestIds;
+use crate::planted::{self, PlantedBug};
 use crate::shard::{Shard, ShardFloor};
 use crate::shard_manifest::{PublishedSnapshot, ShardManifest};
 use crate::snapshot::{SnapshotIdentity, SnapshotWriter};
@@ -233,6 +234,7 @@ impl<P: BlockPool> ShardFiles<P> {
             && self.manifest_write.is_none()
         {
             let (bytes, crc) = checkpoint.writer.summary();
+            let begun = Published { floor: checkpoint.start.clone(), batch: checkpoint.start_batch };
             let snapshot = PublishedSnapshot {
                 number: checkpoint.number,
                 bytes,
@@ -248,6 +250,17 @@ impl<P: BlockPool> ShardFiles<P> {
             manifest.extent_limit = manifest.extent_limit.max(next.saturating_add(EXTENT_NUMBERS_AHEAD));
             manifest.snapshot = Some(snapshot);
             self.publishing_ms = now.0;
+            if planted::is(PlantedBug::FloorBeforeBothCopies) {
+                self.published = Some(begun);
+            }
+            if planted::is(PlantedBug::RemoveSnapshotTooSoon)
+                && let Some(old) = &self.manifest.snapshot
+            {
+                let file = FileId::ShardSnapshot { shard: self.seal.shard, number: old.number };
+                let id = self.ids.next();
+                self.removal = Some((id, file));
+                self.requests.push_back(IoRequest { id, operation: IoOperation::DeleteFile { file } });
+            }
             self.write_manifest(manifest, Writing::Snapshot(limit), pool);
         }
         more
@@ -377,7 +390,9 @@ impl<P: BlockPool> ShardFiles<P> {
             // Condition 7.
             shard.extents_mut().on_published(limit);
             self.published = Some(Published { floor: checkpoint.start, batch: checkpoint.start_batch });
-            if let Some(old) = before.snapshot {
+            if let Some(old) = before.snapshot
+                && !planted::is(PlantedBug::RemoveSnapshotTooSoon)
+            {
                 let file = FileId::ShardSnapshot { shard: self.seal.shard, number: old.number };
                 let id = self.ids.next();
                 self.removal = Some((id, file));

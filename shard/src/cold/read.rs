@@ -3,6 +3,7 @@
 use crate::extent::{ColdPlace, ExtentSeal};
 use crate::index::Location;
 use crate::io::IoError;
+use crate::planted::{self, PlantedBug};
 use crate::record::{Head, Record, mix_checksum};
 use crate::types::ShardId;
 
@@ -68,5 +69,9 @@ pub(super) fn verify(
     mix_checksum(record, mask);
     let whole = matches!(Record::decode(record, 0), Ok((found, _)) if found.shard == seal.shard);
     mix_checksum(record, mask);
-    if whole { Ok(record) } else { Err(failed(ColdReadProblem::Damaged)) }
+    if whole || planted::is(PlantedBug::ColdReadUnverified) {
+        Ok(record)
+    } else {
+        Err(failed(ColdReadProblem::Damaged))
+    }
 }

@@ -11,6 +11,7 @@ use crate::io::{
     BLOCK_BYTES, BlockPool, FileId, IoBuffer, IoDone, IoError, IoOperation, IoRequest, RequestId,
 };
 use crate::limits::{COLD_READS_IN_FLIGHT_MAX, COLD_TICKETS_MAX};
+use crate::planted::{self, PlantedBug};
 use crate::shard::Shard;
 use crate::types::{Db, Slot};
 
@@ -282,7 +283,8 @@ impl<P: BlockPool> ColdReads<P> {
         self.figures.read_bytes += done.result.unwrap_or(0) as u64;
         let (position, location) = of;
         // A record that has moved or died meanwhile is not asked for any more: its place may hold something else.
-        let moved = shards[position].cold_record(location, read.class) != Some(read.place);
+        let moved = shards[position].cold_record(location, read.class) != Some(read.place)
+            && !planted::is(PlantedBug::StaleColdRead);
         let verified = if moved {
             None
         } else {
@@ -338,7 +340,7 @@ impl<P: BlockPool> ColdReads<P> {
         let whole = len - len % BLOCK_BYTES;
         read.got.extend_from_slice(&buffer.as_ref()[..whole]);
         let left = read.place.len - read.got.len();
-        if whole == 0 || left == 0 {
+        if whole == 0 || left == 0 || planted::is(PlantedBug::ShortColdReadAccepted) {
             return Err(buffer);
         }
         let id = RequestId(self.next_id);
@@ -375,6 +377,9 @@ impl<P: BlockPool> ColdReads<P> {
             let token = ticket.token;
             for ((position, location), record) in std::mem::take(&mut ticket.held) {
                 shards[position].remember(location, &record);
+            }
+            if planted::is(PlantedBug::StaleColdRead) {
+                return Some((number, token, Ok(())));
             }
             self.gather(number, shards, &position_of);
             if self.ready.back() == Some(&number) {

@@ -8,6 +8,7 @@ use crate::index::{Entry, ExtentNumber, Location};
 use crate::io::BlockPool;
 use crate::key::{Key, KeyHasher};
 use crate::limits::EXTENT_BYTES;
+use crate::planted::{self, PlantedBug};
 use crate::record::{Head, Record, mix_checksum};
 use crate::shard::Shard;
 use crate::types::{Db, Slot, UnixMs};
@@ -287,7 +288,7 @@ impl<P: BlockPool> Shard<P> {
         let Some(entry) = entry else { return passed };
         let record = &rest[..len];
         let verified = || Record::decode(record, extents.mask(location)).is_ok();
-        if walk.read.is_some() && !verified() {
+        if walk.read.is_some() && !verified() && !planted::is(PlantedBug::CompactUnverified) {
             return Passed::Damaged;
         }
         let expired = head.deadline.is_some_and(|deadline| deadline <= how.now);
@@ -299,7 +300,9 @@ impl<P: BlockPool> Shard<P> {
         departures.scratch.clear();
         departures.scratch.extend_from_slice(record);
         let to = move_record(extents, entry, location, &departures.scratch, pool);
-        entry.move_to(to, len);
+        if !planted::is(PlantedBug::MoveKeepsOldLocation) {
+            entry.move_to(to, len);
+        }
         walk.moved_bytes += len as u64;
         passed
     }
@@ -385,7 +388,7 @@ fn move_record<P: BlockPool>(
     let (to, bytes) = extents.allocate(Stream::Survivors, record.len(), pool);
     bytes.copy_from_slice(record);
     let mask = extents.mask(from) ^ extents.mask(to);
-    if mask != 0 {
+    if mask != 0 && !planted::is(PlantedBug::MoveKeepsOldChecksum) {
         mix_checksum(extents.bytes_at_mut(to, record.len()), mask);
     }
     extents.release(from, entry.length_class());

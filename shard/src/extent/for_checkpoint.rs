@@ -3,6 +3,7 @@
 use crate::index::ExtentNumber;
 use crate::io::{BLOCK_BYTES, BlockPool};
 use crate::limits::EXTENT_BYTES;
+use crate::planted::{self, PlantedBug};
 
 use super::extent::{Disk, Extent};
 use super::{Extents, Stream};
@@ -37,11 +38,13 @@ impl<P: BlockPool> Extents<P> {
             self.seal(run);
         }
         self.seal_open(Stream::Fresh);
-        self.seal_open(Stream::Survivors);
+        if !planted::is(PlantedBug::SurvivorsNotSealed) {
+            self.seal_open(Stream::Survivors);
+        }
         // What is written here from now on is later than the copy, and may not be durable when it is published.
         for number in std::mem::take(&mut self.dirty) {
             if self.table.find(number).is_some_and(|extent| extent.disk == Disk::Dirty) {
-                if self.is_writable_extent(number) {
+                if self.is_writable_extent(number) && !planted::is(PlantedBug::SealedStillWritten) {
                     self.freeze(number, pool);
                 }
                 self.dirty.push_back(number);
@@ -56,13 +59,15 @@ impl<P: BlockPool> Extents<P> {
         self.table
             .iter()
             .take_while(|(number, _)| *number < limit)
-            .all(|(_, extent)| extent.disk == Disk::Written)
+            .all(|(_, extent)| extent.disk == Disk::Written || is_left_out(extent.disk))
     }
 
     /// The extents below `limit`, as they lie on disk, once all of them are written.
     pub fn on_disk_below(&self, limit: ExtentNumber) -> impl Iterator<Item = ExtentOnDisk> {
-        self.table.iter().take_while(move |(number, _)| *number < limit).map(|(number, extent)| {
-            assert_eq!(extent.disk, Disk::Written, "a snapshot names what is written");
+        let below = self.table.iter().take_while(move |(number, _)| *number < limit);
+        below.filter(|(_, extent)| !is_left_out(extent.disk)).map(|(number, extent)| {
+            let early = planted::is(PlantedBug::PublishBeforeExtentsWritten);
+            assert!(extent.disk == Disk::Written || early, "a snapshot names what is written");
             ExtentOnDisk {
                 number,
                 place: extent.place,
@@ -80,7 +85,8 @@ impl<P: BlockPool> Extents<P> {
         let begun = self.checkpoints_begun;
         for number in std::mem::take(&mut self.emptied) {
             let extent = self.table.get(number);
-            let before = extent.emptied.is_some_and(|emptied| emptied < begun);
+            let before = extent.emptied.is_some_and(|emptied| emptied < begun)
+                || planted::is(PlantedBug::ReuseEmptiedDuringCopy);
             let never_named = number >= limit && extent.disk == Disk::Dirty;
             if before || never_named {
                 // A write that is still under way ends before its place is used again: the next checkpoint frees it.
@@ -125,5 +131,14 @@ impl<P: BlockPool> Extents<P> {
     #[must_use]
     pub fn place_end(&self) -> u32 {
         self.places.end()
+    }
+}
+
+/// What the planted mistakes overlook: an extent that has no place yet.
+fn is_left_out(disk: Disk) -> bool {
+    match disk {
+        Disk::None => planted::is(PlantedBug::SurvivorsNotSealed),
+        Disk::Dirty => planted::is(PlantedBug::PublishBeforeExtentsWritten),
+        Disk::Writing | Disk::Written => false,
     }
 }

@@ -25,6 +25,7 @@ use std::collections::VecDeque;
 use crate::index::{ExtentNumber, LengthClass, Location};
 use crate::io::{BLOCK_BYTES, BlockPool};
 use crate::limits::EXTENT_BYTES;
+use crate::planted::{self, PlantedBug};
 
 pub use compact::{Fill, Weight};
 use extent::{Disk, Extent, Memory, touched_bytes};
@@ -294,7 +295,9 @@ impl<P: BlockPool> Extents<P> {
                 Some(number) if self.table.get(number).used_bytes as usize + len <= self.fill_bytes => number,
                 _ => {
                     self.seal_open(stream);
-                    let number = self.add(pool.take(EXTENT_BYTES));
+                    // As large as what will be in it: an extent, but in tests of small stores.
+                    let bytes = self.fill_bytes.max(self.head_bytes() + len);
+                    let number = self.add(pool.take(bytes.next_multiple_of(BLOCK_BYTES)));
                     self.open[stream as usize] = Some(number);
                     number
                 }
@@ -420,7 +423,10 @@ impl<P: BlockPool> Extents<P> {
     #[cold]
     fn on_emptied(&mut self, number: ExtentNumber) {
         let unwritten = matches!(self.table.get(number).disk, Disk::None | Disk::Dirty);
-        if self.seal.is_none() || (unwritten && !self.checkpoint_runs) {
+        let at_once = planted::is(PlantedBug::ReuseEmptiedAtOnce)
+            && self.table.get(number).disk == Disk::Written
+            || planted::is(PlantedBug::ForgetUnwrittenDuringCopy) && unwritten;
+        if self.seal.is_none() || (unwritten && !self.checkpoint_runs) || at_once {
             self.forget(number);
         } else {
             self.note_emptied(number);

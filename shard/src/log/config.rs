@@ -4,7 +4,6 @@ use crate::io::BLOCK_BYTES;
 use crate::limits::{
     LOG_BATCH_BYTES_LIMIT, LOG_IN_FLIGHT_LIMIT, LOG_SEGMENT_BYTES_MAX, LOG_SEGMENT_BYTES_MIN,
 };
-use crate::log::planted::PlantedBug;
 use crate::log::segment::SEGMENT_HEADER_BYTES;
 use crate::types::{LogId, ShardId};
 
@@ -84,9 +83,6 @@ pub struct LogConfig {
     pub read_bytes: usize,
     /// Reads that recovery keeps in flight.
     pub read_depth: usize,
-    /// The mistake to make, if any.
-    #[cfg(feature = "sim")]
-    pub planted: Option<PlantedBug>,
 }
 
 impl Default for LogConfig {
@@ -101,26 +97,11 @@ impl Default for LogConfig {
             zero_bytes: 1 << 20,
             read_bytes: 1 << 20,
             read_depth: 4,
-            #[cfg(feature = "sim")]
-            planted: None,
         }
     }
 }
 
 impl LogConfig {
-    /// Whether to make this mistake: never, but in the simulator.
-    #[cfg(feature = "sim")]
-    pub(crate) fn planted(&self, bug: PlantedBug) -> bool {
-        self.planted == Some(bug)
-    }
-
-    /// Whether to make this mistake: never, but in the simulator.
-    #[cfg(not(feature = "sim"))]
-    #[expect(clippy::unused_self, reason = "the simulator's twin needs it")]
-    pub(crate) const fn planted(&self, _bug: PlantedBug) -> bool {
-        false
-    }
-
     /// # Panics
     /// When sizes are not in proportion: the caller checks options before they come here.
     pub(crate) fn check(&self) {

@@ -15,10 +15,10 @@ use crate::log::manifest::FloorEntry;
 use crate::log::manifest_writer::ManifestWriter;
 use crate::log::open_batch::OpenBatch;
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
-use crate::log::planted::PlantedBug;
 use crate::log::rotation::{ClosedSegment, CurrentSegment, Rotation};
 use crate::log::standby::Standby;
 use crate::log::{LogConfig, LogIdentity, LogStats, SyncMethod, SyncPolicy};
+use crate::planted::{self, PlantedBug};
 use crate::store_manifest::LogEnd;
 use crate::types::{BatchNumber, Term};
 
@@ -199,7 +199,7 @@ impl<P: BlockPool> Log<P> {
             what: "writing a log batch",
         };
         let mut request = write.request::<P>(buffer);
-        if self.config.planted(PlantedBug::SkipDsync)
+        if planted::is(PlantedBug::SkipDsync)
             && let IoOperation::Write { durable, .. } = &mut request.operation
         {
             *durable = false;
@@ -212,7 +212,7 @@ impl<P: BlockPool> Log<P> {
         self.stats.payload_bytes += u64::from(header.payload_len);
         self.stats.written_bytes += byte_len as u64;
         self.stats.batch_kib.note(byte_len as u64 >> 10);
-        if self.config.planted(PlantedBug::AcknowledgeEarly) {
+        if planted::is(PlantedBug::AcknowledgeEarly) {
             self.flights.force_durable(self.submitted);
         }
     }
@@ -278,9 +278,9 @@ impl<P: BlockPool> Log<P> {
     }
 
     fn on_batch_io(&mut self, number: BatchNumber, mut done: IoDone<P>) -> Result<(), Fatal> {
-        let Self { flights, ids, config, .. } = self;
+        let Self { flights, ids, .. } = self;
         let Some((_, write)) = flights.find(done.id) else { unreachable!("the caller found it") };
-        if config.planted(PlantedBug::IgnoreShortWrite) && matches!(done.result, Ok(len) if len > 0) {
+        if planted::is(PlantedBug::IgnoreShortWrite) && matches!(done.result, Ok(len) if len > 0) {
             done.result = Ok(write.range.len());
         }
         match write.advance(done, ids)? {
@@ -289,7 +289,7 @@ impl<P: BlockPool> Log<P> {
                 self.pool.reclaim(buffer);
                 let (now, stats) = (self.now_ns, &mut self.stats);
                 self.flights.on_written(number, |submitted| stats.flush.note(now.saturating_sub(submitted)));
-                if self.config.planted(PlantedBug::AcknowledgeOutOfOrder) {
+                if planted::is(PlantedBug::AcknowledgeOutOfOrder) {
                     self.flights.force_durable(number);
                 }
             }
@@ -299,13 +299,12 @@ impl<P: BlockPool> Log<P> {
 
     fn on_sync_io(&mut self, done: &IoDone<P>) -> Result<(), Fatal> {
         if let Err(error) = done.result {
-            let retried =
-                self.config.planted(PlantedBug::RetryFailedSync) && error.kind != IoErrorKind::NotFound;
+            let retried = planted::is(PlantedBug::RetryFailedSync) && error.kind != IoErrorKind::NotFound;
             if !retried {
                 return Err(Fatal { what: "syncing the log", file: self.file(), offset: 0, error });
             }
         }
-        let later = self.config.planted(PlantedBug::SyncCoversLaterWrites);
+        let later = planted::is(PlantedBug::SyncCoversLaterWrites);
         let oldest_ns = self.flights.on_synced(later);
         self.stats.flush.note(self.now_ns.saturating_sub(oldest_ns));
         Ok(())

@@ -17,7 +17,6 @@ pub mod manifest;
 mod manifest_writer;
 mod open_batch;
 pub(crate) mod pending_write;
-mod planted;
 pub mod recovery;
 mod rotation;
 pub mod segment;
@@ -27,7 +26,5 @@ mod watermarks;
 
 pub use config::{LogConfig, LogIdentity, SyncMethod, SyncPolicy};
 pub use group_commit::Log;
-#[cfg(feature = "sim")]
-pub use planted::PlantedBug;
 pub use standby::LogSpace;
 pub use stats::{FlushLatency, LogStats};

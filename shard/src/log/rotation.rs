@@ -11,10 +11,10 @@ use crate::log::group_commit::Log;
 use crate::log::manifest::{FloorEntry, FreeFile, LogManifest, SegmentEntry};
 use crate::log::manifest_writer::ManifestStep;
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
-use crate::log::planted::PlantedBug;
 use crate::log::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::log::standby::Standby;
 use crate::log::{LogConfig, LogIdentity};
+use crate::planted::{self, PlantedBug};
 use crate::shard::ShardFloor;
 use crate::store_manifest::LogEnd;
 use crate::types::{BatchNumber, Term};
@@ -93,13 +93,12 @@ impl<P: BlockPool> Log<P> {
 
     pub(super) fn pump_rotation(&mut self) {
         let durable =
-            self.flights.durable() == self.submitted || self.config.planted(PlantedBug::HeaderBeforeBatches);
+            self.flights.durable() == self.submitted || planted::is(PlantedBug::HeaderBeforeBatches);
         if !matches!(self.rotation, Rotation::Waiting) || !durable {
             return;
         }
         let usable = |standby: &Standby<P>| {
-            standby.is_ready()
-                || (self.config.planted(PlantedBug::UseBeforeManifest) && standby.is_prepared())
+            standby.is_ready() || (planted::is(PlantedBug::UseBeforeManifest) && standby.is_prepared())
         };
         let Some(next) = self.standby.as_ref().filter(|standby| usable(standby)).map(Standby::entry) else {
             return;
@@ -202,7 +201,7 @@ impl<P: BlockPool> Log<P> {
             return;
         }
         let durable = self.flights.durable();
-        let too_soon = self.config.planted(PlantedBug::RecycleTooSoon);
+        let too_soon = planted::is(PlantedBug::RecycleTooSoon);
         let is_due = |entry: &FloorEntry| entry.batch <= durable || too_soon;
         let due = self.floors.iter().any(is_due);
         let prepared = self.standby.as_ref().filter(|standby| standby.is_prepared()).map(Standby::entry);
@@ -241,10 +240,10 @@ impl<P: BlockPool> Log<P> {
     /// Takes the segments that no shard needs out of the manifest and makes their files free.
     fn drop_obsolete(&self, next: &mut LogManifest) {
         let mut obsolete = next.obsolete_through();
-        if self.config.planted(PlantedBug::RecycleByHighestFloor) {
+        if planted::is(PlantedBug::RecycleByHighestFloor) {
             obsolete = next.floors.iter().map(|entry| entry.batch).max().unwrap_or(obsolete);
         }
-        if self.config.planted(PlantedBug::RecycleBatchAtFloor) {
+        if planted::is(PlantedBug::RecycleBatchAtFloor) {
             obsolete = obsolete.next();
         }
         for closed in &self.closed {

@@ -2,6 +2,7 @@
 
 use crate::cold::{Admission, ColdFigures, ColdReadError, Need};
 use crate::io::{BlockPool, IoRequest};
+use crate::planted::{self, PlantedBug};
 use crate::shard_set::ShardSet;
 use crate::types::Slot;
 
@@ -20,7 +21,7 @@ impl<P: BlockPool> ShardSet<P> {
         let Self { shards, by_slot, cold, .. } = self;
         let position_of = |slot: Slot| usize::from(by_slot[usize::from(slot.0)]);
         let waits = needs.clone().any(|need| {
-            let mut lacks = cold.is_queued(&need);
+            let mut lacks = cold.is_queued(&need) && !planted::is(PlantedBug::ColdQueueOvertaken);
             match need {
                 Need::Key { db, slot, hash } => {
                     shards[position_of(slot)].for_cold(db, slot, hash, |_, _, _| lacks = true);

@@ -9,12 +9,14 @@ use crate::io::{
 use crate::key::KeyHasher;
 use crate::log::recovery::{LogRecovery, RecoveryEvent, RecoveryMode, RecoveryStart, RefuseToStart};
 use crate::log::{Log, LogConfig};
+use crate::planted::{self, PlantedBug};
 use crate::record::Record;
 use crate::shard::Shard;
 use crate::shard_manifest::ShardManifest;
 use crate::shard_open::{ShardManifestWrite, ShardOpen, ShardOpenError, check_reached};
 use crate::shard_set::{ShardSet, StorageConfig, first_request_id};
 use crate::sim::disk::SimDisk;
+use crate::sim::refusals;
 use crate::sim::report::SimReport;
 use crate::snapshot::SnapshotError;
 use crate::store_files::{StoreManifestError, StoreManifestFound, StoreManifestLoad, StoreManifestWrite};
@@ -68,6 +70,8 @@ pub struct Boot<'a> {
     pub storage: StorageConfig,
     /// Salt of the extents that this run makes.
     pub salt: u32,
+    /// Bytes at which extents are sealed.
+    pub extent_fill_bytes: usize,
 }
 
 type ShardOf = Shard<HeapPool>;
@@ -159,6 +163,7 @@ impl Boot<'_> {
         for shard in &mut shards {
             let seal = manifest.extent_seal(shard.id());
             shard.keep_on_disk(seal, self.salt);
+            shard.extents_mut().set_fill_bytes(self.extent_fill_bytes);
             let mut open = ShardOpen::new(manifest.uuid, seal, !manifest.shard_manifests, HeapPool);
             let opened = loop {
                 let done = self.step(|| open.next_io())?;
@@ -180,6 +185,7 @@ impl Boot<'_> {
             }
             if shard.extents().last_byte_on_disk()
                 > self.disk.file_len(FileId::ShardData { shard: shard.id() })
+                && !planted::is(PlantedBug::DataFileUnchecked)
             {
                 self.report.count("refused DataFileShort");
                 return Err(refused("a data file is missing or too short".into()));
@@ -241,7 +247,7 @@ impl Boot<'_> {
                 }
             };
             shard.replay_take(read, &mut bytes, result).map_err(|error| {
-                self.report.count("refused ReplayRead");
+                self.report.count(format!("refused {}", refusals::of_replay(error.problem)));
                 let by_error = !matches!(error.problem, ColdReadProblem::Damaged);
                 Down::Refused { why: error.to_string(), by_error }
             })?;

@@ -1,13 +1,16 @@
 //! One run: operations, turns, completions, crashes and starts, drawn from a seed, checked against the model.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::io::Fatal;
-use crate::log::{PlantedBug, SyncPolicy};
+use crate::log::SyncPolicy;
+use crate::planted::{self, PlantedBug};
 use crate::shard_set::ShardSet;
 use crate::sim::disk::{Files, SimDisk};
+use crate::sim::invariants::{order::KeyOrder, published, watermarks::Watermarks};
 use crate::sim::model::ShardModel;
 use crate::sim::options::Options;
+use crate::sim::plan::Plan;
 use crate::sim::report::SimReport;
 use crate::sim::rng::Rng;
 use crate::store_manifest::StoreManifest;
@@ -45,36 +48,31 @@ pub struct Driver {
     pub(super) now: UnixMs,
     pub(super) now_ns: u64,
     pub(super) value_counter: u64,
-    /// The ticket of the operation at hand, to be finished when it has run.
-    pub(super) ticket: Option<(usize, u32)>,
-    /// A write failed in the middle of an operation.
-    pub(super) must_abort: bool,
+    /// Operations that have arrived so far.
+    pub(super) arrived: u64,
+    /// Operations that wait for records on disk, by their number.
+    pub(super) parked: BTreeMap<u64, Plan>,
+    pub(super) order: KeyOrder,
+    pub(super) watermarks: Vec<Watermarks>,
+    pub(super) published: published::Seen,
     pub(super) report: SimReport,
 }
 
 /// Runs a seed's options to the end.
 ///
 /// # Errors
-/// What the store broke, with the command that replays it.
+/// What the store broke.
 pub fn run(options: &Options) -> (SimReport, Result<(), String>) {
+    planted::choose(options.planted);
     let mut driver = Driver::new(options.clone());
     let result = driver.run();
     driver.report.seeds = 1;
-    let planted = options.planted.map_or(String::new(), |bug| format!(" --planted {bug:?}"));
-    let result = result.map_err(|what| {
-        format!(
-            "sim --seeds {0}..{1} --operations {2}{planted}: {what}",
-            options.seed,
-            options.seed + 1,
-            options.operations
-        )
-    });
     (driver.report, result)
 }
 
 impl Driver {
     fn new(options: Options) -> Self {
-        let disk = SimDisk::new(options.seed, options.rates);
+        let disk = SimDisk::new(options.seed, options.rates, options.faults);
         let models = (0..options.shard_count).map(|_| ShardModel::default()).collect();
         Self {
             rng: Rng::new(options.seed),
@@ -90,8 +88,11 @@ impl Driver {
             now: UnixMs(1_700_000_000_000),
             now_ns: 1_000_000_000,
             value_counter: 0,
-            ticket: None,
-            must_abort: false,
+            arrived: 0,
+            parked: BTreeMap::new(),
+            order: KeyOrder::default(),
+            watermarks: Vec::new(),
+            published: published::Seen::new(),
             report: SimReport::default(),
             options,
         }
@@ -108,24 +109,32 @@ impl Driver {
 
     pub(super) fn round(&mut self) -> Result<(), String> {
         let rates = self.options.rates;
-        if self.rng.chance(rates.crash) {
+        if self.rng.odds(rates.crash) {
             return self.crash();
         }
-        if self.rng.chance(rates.shutdown) {
+        if self.rng.odds(rates.shutdown) {
             return self.shut_down();
         }
-        if rates.disk_full > 0 && self.rng.chance(rates.disk_full) {
+        if rates.disk_full > 0 && self.rng.odds(rates.disk_full) {
             self.disk.toggle_full(&mut self.report);
         }
+        self.disk.rot(&mut self.report);
+        self.disk.cut(&mut self.report);
         let pause = self.rng.pick(&[1, 5, 20, 150, 1200]);
         self.now = UnixMs(self.now.0 + pause);
         self.now_ns += pause * 1_000_000;
         for _ in 0..=self.rng.below(self.options.turn_max) {
             self.operation()?;
-            if std::mem::take(&mut self.must_abort) {
-                return self.abort();
-            }
         }
+        self.intervene();
+        if self.turn()?.is_err() {
+            return self.abort();
+        }
+        Ok(())
+    }
+
+    /// What an operator, or a client with a command over everything, does now and then.
+    fn intervene(&mut self) {
         if self.rng.chance(self.options.flush) {
             self.flush();
         }
@@ -147,14 +156,10 @@ impl Driver {
         if self.rng.chance(3) {
             self.change_policy();
         }
-        if self.turn().is_err() {
-            return self.abort();
-        }
-        Ok(())
     }
 
-    /// The end of a turn on every worker, then some completions.
-    pub(super) fn turn(&mut self) -> Result<(), Fatal> {
+    /// The end of a turn on every worker, then some completions. `Ok(Err)`: a write failed, the process must end.
+    pub(super) fn turn(&mut self) -> Result<Result<(), Fatal>, String> {
         let tick = self.rng.chance(300);
         for at in 0..self.workers.len() {
             if tick {
@@ -165,9 +170,28 @@ impl Driver {
         }
         self.submit_all();
         for _ in 0..self.rng.below(self.options.completions_max + 1) {
-            self.complete_one()?;
+            if let Err(fatal) = self.complete_one() {
+                return Ok(Err(fatal));
+            }
         }
+        // Sometimes those whose reads have come wait a turn longer, while others run and extents move.
+        if self.rng.chance(800) {
+            self.run_called()?;
+        }
+        self.take_damaged()?;
+        self.watch()?;
         self.deliver();
+        Ok(Ok(()))
+    }
+
+    /// Looks at what must be true all the time.
+    pub(super) fn watch(&mut self) -> Result<(), String> {
+        for (worker, watermarks) in self.workers.iter().zip(&mut self.watermarks) {
+            if let Some(log) = worker.log() {
+                watermarks.check(log)?;
+            }
+            published::check(worker, &mut self.published, &self.disk, &mut self.report)?;
+        }
         Ok(())
     }
 

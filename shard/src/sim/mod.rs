@@ -7,15 +7,22 @@
 //! after every crash that nothing acknowledged is lost, nothing is invented and nothing a reply revealed is undone,
 //! or that the store refuses for a reason. A seed replays a run exactly.
 
+pub mod bit_flips;
 pub mod boot;
 mod cold;
 pub mod damage;
 pub mod disk;
 pub mod driver;
-pub mod forgery;
+pub mod fault;
+mod file;
+mod forgery;
+mod invariants;
 pub mod model;
 mod operations;
 pub mod options;
+mod plan;
+pub mod refusals;
 pub mod report;
 pub mod rng;
 mod starts;
+mod truth;

@@ -39,10 +39,13 @@ struct Change {
     effects: Vec<(ModelKey, Option<ModelValue>)>,
 }
 
+/// Changes kept apart before the oldest are taken together.
+const CHANGES_MAX: usize = 4096;
+
 /// The map of one shard.
 #[derive(Clone, Debug, Default)]
 pub struct ShardModel {
-    /// As of the last start.
+    /// As of the last start, or later: what every start from now on must have.
     base: BTreeMap<ModelKey, ModelValue>,
     base_lsn: Lsn,
     changes: Vec<Change>,
@@ -89,6 +92,24 @@ impl ShardModel {
         if after > self.lsn {
             self.changes.push(Change { before: self.lsn, after, group, effects });
             self.lsn = after;
+            if self.changes.len() > CHANGES_MAX {
+                self.forget();
+            }
+        }
+    }
+
+    /// Takes the older half of the changes into the base, as far as they must survive: no start may go behind them.
+    fn forget(&mut self) {
+        let old = self.changes.iter().take(CHANGES_MAX / 2);
+        let old = old.take_while(|change| change.after <= self.durable).count();
+        for change in self.changes.drain(..old) {
+            self.base_lsn = change.after;
+            for (key, value) in change.effects {
+                match value {
+                    Some(value) => self.base.insert(key, value),
+                    None => self.base.remove(&key),
+                };
+            }
         }
     }
 

@@ -1,34 +1,19 @@
-//! What clients do in a run, each operation checked against the model as it happens.
+//! What operations do when they run, each checked against the model as it happens.
 
 use std::rc::Rc;
 
-use crate::log::{PlantedBug, SyncPolicy};
-use crate::sim::driver::{DB_COUNT, Driver, Reply};
+use crate::log::SyncPolicy;
+use crate::planted::PlantedBug;
+use crate::sim::driver::{Driver, Reply};
+use crate::sim::invariants::reads;
 use crate::sim::model::{ModelKey, ModelValue};
-use crate::types::{BatchNumber, Db, Lsn, ShardId, UnixMs};
+use crate::sim::plan::Plan;
+use crate::types::{BatchNumber, Db, Lsn, ShardId};
+
+/// A value longer than this is deleted instead of appended to.
+const APPEND_BYTES_MAX: usize = 100_000;
 
 impl Driver {
-    pub(super) fn any_key(&mut self) -> ModelKey {
-        let db = if self.rng.chance(800) { 0 } else { self.rng.below(DB_COUNT) };
-        let db = u8::try_from(db).unwrap_or(0);
-        (db, format!("key:{}", self.rng.below(self.options.key_count)).into_bytes())
-    }
-
-    pub(super) fn any_value(&mut self, deadline: Option<UnixMs>) -> ModelValue {
-        self.value_counter += 1;
-        let len = self.rng.pick(&self.options.value_bytes).max(1);
-        let len = usize::try_from(len + self.rng.below(len)).unwrap_or(1);
-        let stamp = self.value_counter.to_le_bytes();
-        let mut value = stamp.repeat(len.div_ceil(stamp.len()));
-        value.truncate(len);
-        ModelValue { value: Rc::new(value), deadline }
-    }
-
-    pub(super) fn any_deadline(&mut self) -> Option<UnixMs> {
-        let after = self.rng.pick(&[0, 0, 0, 5, 100, 3000]);
-        (after > 0).then(|| UnixMs(self.now.0 + after))
-    }
-
     /// The worker and the shard of a key.
     pub(super) fn place(&self, key: &ModelKey) -> (usize, ShardId) {
         let Some(manifest) = &self.manifest else { unreachable!("the store is up") };
@@ -38,29 +23,27 @@ impl Driver {
         (worker.unwrap_or(0), shard)
     }
 
-    pub(super) fn lsn_of(&self, worker: usize, shard: ShardId) -> Lsn {
+    fn lsn_of(&self, worker: usize, shard: ShardId) -> Lsn {
         let shards = self.workers[worker].shards();
         shards.iter().find(|of| of.id() == shard).map_or(Lsn::ZERO, |shard| shard.lsn())
     }
 
-    pub(super) fn operation(&mut self) -> Result<(), String> {
-        self.report.operations += 1;
-        match self.rng.below(100) {
-            0..45 => self.set()?,
-            45..70 => self.get()?,
-            70..78 => self.delete()?,
-            78..84 => self.expire()?,
-            84..92 => self.append()?,
-            92..98 => self.group()?,
-            _ => self.count_keys(),
-        }
-        if let Some((worker, ticket)) = self.ticket.take() {
-            self.workers[worker].finish(ticket);
+    /// Runs an operation: what it looks at is in memory.
+    pub(super) fn perform(&mut self, worker: usize, number: u64, plan: Plan) -> Result<(), String> {
+        self.order.check(number, &plan.keys())?;
+        match plan {
+            Plan::Set(key, value, time_to_live) => self.set(worker, key, value, time_to_live),
+            Plan::Get(key) => return self.get(worker, &key),
+            Plan::Delete(key) => return self.delete(worker, key),
+            Plan::Expire(key, time_to_live) => return self.expire(worker, key, time_to_live),
+            Plan::Append(key, gap, bytes) => return self.append(worker, key, gap, bytes),
+            Plan::Group(writes) => self.group(worker, writes),
+            Plan::CountKeys => self.count_keys(worker),
         }
         Ok(())
     }
 
-    pub(super) fn reply(&mut self, worker: usize, tells: Vec<(ShardId, Lsn)>) {
+    fn reply(&mut self, worker: usize, tells: Vec<(ShardId, Lsn)>) {
         let barrier = self.workers[worker].take_barrier();
         let in_force =
             self.workers[worker].log().is_some_and(|log| log.durable() >= self.strict_from[worker]);
@@ -68,29 +51,19 @@ impl Driver {
         self.replies[worker].push_back(Reply { barrier, tells, strict });
     }
 
-    pub(super) fn set(&mut self) -> Result<(), String> {
-        let key = self.any_key();
-        let deadline = self.any_deadline();
-        let value = self.any_value(deadline);
-        let (worker, shard) = self.place(&key);
-        if !self.bring(worker, &[&key])? {
-            return Ok(());
-        }
+    fn set(&mut self, worker: usize, key: ModelKey, value: Rc<Vec<u8>>, time_to_live: u64) {
+        let value = self.value(value, time_to_live);
+        let shard = self.place(&key).1;
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
-        set.put(Db(key.0), &full, &value.value, deadline);
+        set.put(Db(key.0), &full, &value.value, value.deadline);
         let after = self.lsn_of(worker, shard);
         self.models[usize::from(shard.0)].change(after, false, vec![(key, Some(value))]);
         self.reply(worker, vec![(shard, after)]);
-        Ok(())
     }
 
-    pub(super) fn get(&mut self) -> Result<(), String> {
-        let key = self.any_key();
-        let (worker, shard) = self.place(&key);
-        if !self.bring(worker, &[&key])? {
-            return Ok(());
-        }
+    fn get(&mut self, worker: usize, key: &ModelKey) -> Result<(), String> {
+        let shard = self.place(key).1;
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
         let found = set.lookup(Db(key.0), &full, self.now);
@@ -98,12 +71,10 @@ impl Driver {
             found.map(|found| ModelValue { value: Rc::new(found.value.to_vec()), deadline: found.deadline });
         let after = self.lsn_of(worker, shard);
         let model = &mut self.models[usize::from(shard.0)];
-        let expected = model.get(&key, self.now).cloned();
-        let tells = vec![(shard, model.changed(&key))];
+        let expected = model.get(key, self.now).cloned();
+        let tells = vec![(shard, model.changed(key))];
         model.pass(after);
-        if found != expected {
-            return Err(format!("a read of {key:?} found {}, not {}", brief(&found), brief(&expected)));
-        }
+        reads::check(key, &found, &expected)?;
         let ungated = if found.is_some() { PlantedBug::ReadNotGated } else { PlantedBug::MissNotGated };
         self.reply(worker, tells);
         if self.options.planted == Some(ungated)
@@ -115,13 +86,14 @@ impl Driver {
     }
 
     /// What a command that changes an existing key did: `effect` when it was there.
-    pub(super) fn changed(
+    fn changed(
         &mut self,
+        worker: usize,
         key: ModelKey,
         there: bool,
         effect: impl FnOnce(&ModelValue) -> Option<ModelValue>,
     ) -> Result<(), String> {
-        let (worker, shard) = self.place(&key);
+        let shard = self.place(&key).1;
         let after = self.lsn_of(worker, shard);
         let model = &mut self.models[usize::from(shard.0)];
         let before = model.get(&key, self.now).cloned();
@@ -144,44 +116,27 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) fn delete(&mut self) -> Result<(), String> {
-        let key = self.any_key();
-        let (worker, _) = self.place(&key);
-        if !self.bring(worker, &[&key])? {
-            return Ok(());
-        }
+    fn delete(&mut self, worker: usize, key: ModelKey) -> Result<(), String> {
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
         let there = set.delete(Db(key.0), &full, self.now);
-        self.changed(key, there, |_| None)
+        self.changed(worker, key, there, |_| None)
     }
 
-    pub(super) fn expire(&mut self) -> Result<(), String> {
-        let key = self.any_key();
-        let deadline = self.any_deadline();
-        let (worker, _) = self.place(&key);
-        if !self.bring(worker, &[&key])? {
-            return Ok(());
-        }
+    fn expire(&mut self, worker: usize, key: ModelKey, time_to_live: u64) -> Result<(), String> {
+        let deadline = self.deadline(time_to_live);
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
         let there = set.set_deadline(Db(key.0), &full, deadline, self.now);
-        self.changed(key, there, |before| Some(ModelValue { deadline, ..before.clone() }))
+        self.changed(worker, key, there, |before| Some(ModelValue { deadline, ..before.clone() }))
     }
 
-    pub(super) fn append(&mut self) -> Result<(), String> {
-        let key = self.any_key();
-        let (worker, shard) = self.place(&key);
+    fn append(&mut self, worker: usize, key: ModelKey, gap: usize, bytes: [u8; 8]) -> Result<(), String> {
+        let shard = self.place(&key).1;
         let before = self.models[usize::from(shard.0)].get(&key, self.now).cloned();
         let (len, deadline) = before.as_ref().map_or((0, None), |value| (value.value.len(), value.deadline));
-        if len > 100_000 {
-            return self.delete();
-        }
-        self.value_counter += 1;
-        let bytes = self.value_counter.to_le_bytes();
-        let gap = usize::try_from(self.rng.below(20)).unwrap_or(0);
-        if !self.bring(worker, &[&key])? {
-            return Ok(());
+        if len > APPEND_BYTES_MAX {
+            return self.delete(worker, key);
         }
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
@@ -200,37 +155,23 @@ impl Driver {
         Ok(())
     }
 
-    /// Several writes that count together per shard, on one worker.
-    pub(super) fn group(&mut self) -> Result<(), String> {
-        let (worker, _) = {
-            let key = self.any_key();
-            self.place(&key)
-        };
+    fn group(&mut self, worker: usize, writes: Vec<(ModelKey, Option<Rc<Vec<u8>>>)>) {
         let mut effects: Vec<(ShardId, ModelKey, Option<ModelValue>)> = Vec::new();
-        let mut keys: Vec<ModelKey> = Vec::new();
-        for _ in 0..2 + self.rng.below(6) {
-            let key = self.any_key();
-            if self.place(&key).0 == worker && !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
-        if !self.bring(worker, &keys.iter().collect::<Vec<_>>())? {
-            return Ok(());
-        }
         self.workers[worker].begin_group();
-        for key in keys {
-            let (_, shard) = self.place(&key);
-            let deletes = self.rng.chance(200);
-            let value = self.any_value(None);
+        for (key, value) in writes {
+            let shard = self.place(&key).1;
             let set = &mut self.workers[worker];
             let full = set.key(&key.1);
-            if deletes {
-                if set.delete(Db(key.0), &full, self.now) {
-                    effects.push((shard, key, None));
+            match value {
+                None => {
+                    if set.delete(Db(key.0), &full, self.now) {
+                        effects.push((shard, key, None));
+                    }
                 }
-            } else {
-                set.put(Db(key.0), &full, &value.value, None);
-                effects.push((shard, key, Some(value)));
+                Some(value) => {
+                    set.put(Db(key.0), &full, &value, None);
+                    effects.push((shard, key, Some(ModelValue { value, deadline: None })));
+                }
             }
         }
         self.workers[worker].end_group();
@@ -246,11 +187,9 @@ impl Driver {
             self.models[usize::from(shard.0)].change(after, true, own);
         }
         self.reply(worker, tells);
-        Ok(())
     }
 
-    pub(super) fn count_keys(&mut self) {
-        let worker = self.rng.position(self.workers.len());
+    fn count_keys(&mut self, worker: usize) {
         let set = &mut self.workers[worker];
         set.key_count(Db(0));
         let tells = set.shards().iter().map(|shard| (shard.id(), shard.lsn())).collect();

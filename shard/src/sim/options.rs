@@ -2,11 +2,13 @@
 //! of faults reaches states that a run with all of them never does).
 
 use crate::compaction::CompactionConfig;
-use crate::log::{LogConfig, PlantedBug, SyncMethod, SyncPolicy};
+use crate::log::{LogConfig, SyncMethod, SyncPolicy};
+use crate::planted::PlantedBug;
 use crate::shard_set::StorageConfig;
+use crate::sim::fault::FaultSet;
 use crate::sim::rng::Rng;
 
-/// Faults per 1000 chances; 0: never.
+/// Faults per 100,000 chances; 0: never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
     /// Per write: only part of it is written, and said so.
@@ -21,6 +23,10 @@ pub struct Rates {
     pub lost_write: u64,
     /// Per write: done somewhere else.
     pub misdirected_write: u64,
+    /// Per round: a bit of a snapshot or a data file rots.
+    pub rot: u64,
+    /// Per round: the end of a snapshot or a data file is gone.
+    pub cut: u64,
     /// Per round: the disk becomes full, or has room again.
     pub disk_full: u64,
     /// Per round: a crash.
@@ -44,6 +50,10 @@ pub struct Rates {
 pub struct Options {
     /// The seed they were drawn from.
     pub seed: u64,
+    /// Few crashes and faults, so that much happens between them.
+    pub is_calm: bool,
+    /// Kinds of faults that happen at all.
+    pub faults: FaultSet,
     /// Client operations of the run.
     pub operations: u64,
     /// How the logs work; the sizes are small so that everything happens often.
@@ -79,6 +89,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// Whether the run of a seed is a long one with few crashes: every eighth is.
+    #[must_use]
+    pub const fn is_calm(seed: u64) -> bool {
+        seed % 8 == 7
+    }
+
     /// The options of a seed.
     #[must_use]
     pub fn draw(seed: u64, operations: u64, planted: Option<PlantedBug>) -> Self {
@@ -100,28 +116,9 @@ impl Options {
             zero_bytes: rng.pick(&[16 << 10, 64 << 10]),
             read_bytes: rng.pick(&[16 << 10, 64 << 10]),
             read_depth: rng.pick(&[1, 3]),
-            planted,
             ..LogConfig::default()
         };
-        let mut some = |of: &[u64]| if rng.chance(500) { 0 } else { rng.pick(of) };
-        let rates = Rates {
-            short_write: some(&[5, 50]),
-            short_read: some(&[5, 50]),
-            write_error: some(&[1, 3]),
-            read_error: some(&[1, 3]),
-            lost_write: some(&[1, 3]),
-            misdirected_write: some(&[1, 3]),
-            disk_full: some(&[5]),
-            crash: 0,
-            power_loss: 0,
-            crash_in_boot: some(&[100, 500]),
-            damage: some(&[100, 300]),
-            fork: some(&[50, 100]),
-            shutdown: some(&[5, 10]),
-            other_workers: some(&[100, 300]),
-        };
-        let rates =
-            Rates { crash: rng.pick(&[2, 5, 20, 50]), power_loss: rng.pick(&[300, 700, 1000]), ..rates };
+        let rates = if Self::is_calm(seed) { draw_calm(&mut rng) } else { draw_rough(&mut rng) };
         let batch = batch_bytes_max as u64;
         let sizes: [&[u64]; 4] = [
             &[8, 100],
@@ -131,11 +128,13 @@ impl Options {
         ];
         Self {
             seed,
+            is_calm: Self::is_calm(seed),
+            faults: FaultSet::all(),
             operations,
             log,
             worker_count: rng.pick(&[1, 1, 2, 3]),
             shard_count: rng.pick(&[3, 4]),
-            key_count: rng.pick(&[4, 20, 60]),
+            key_count: rng.pick(&[4, 20, 20, 60, 60, 60, 60, 1500]),
             value_bytes: rng.pick(&sizes).to_vec(),
             rates,
             flush: rng.pick(&[2, 10, 30]),
@@ -157,5 +156,54 @@ impl Options {
             compact_all: rng.pick(&[0, 5, 30]),
             planted,
         }
+    }
+}
+
+/// One of these, or nothing: half of the runs do without.
+fn some(rng: &mut Rng, of: &[u64]) -> u64 {
+    if rng.chance(500) { 0 } else { rng.pick(of) }
+}
+
+/// Something happens all the time.
+fn draw_rough(rng: &mut Rng) -> Rates {
+    Rates {
+        short_write: some(rng, &[500, 5000]),
+        short_read: some(rng, &[500, 5000]),
+        write_error: some(rng, &[100, 300]),
+        read_error: some(rng, &[100, 300]),
+        lost_write: some(rng, &[100, 300]),
+        misdirected_write: some(rng, &[100, 300]),
+        rot: some(rng, &[500, 3000]),
+        cut: some(rng, &[200, 1000]),
+        disk_full: some(rng, &[500]),
+        crash: rng.pick(&[200, 500, 2000, 5000]),
+        power_loss: rng.pick(&[30_000, 70_000, 100_000]),
+        crash_in_boot: some(rng, &[10_000, 50_000]),
+        damage: some(rng, &[20_000, 50_000]),
+        fork: some(rng, &[5_000, 10_000]),
+        shutdown: some(rng, &[500, 1000]),
+        other_workers: some(rng, &[10_000, 30_000]),
+    }
+}
+
+/// Little happens but what storage does of its own accord.
+fn draw_calm(rng: &mut Rng) -> Rates {
+    Rates {
+        short_write: some(rng, &[100, 1000]),
+        short_read: some(rng, &[100, 1000]),
+        write_error: some(rng, &[1, 5]),
+        read_error: some(rng, &[5, 20]),
+        lost_write: some(rng, &[1, 5]),
+        misdirected_write: some(rng, &[1, 5]),
+        rot: some(rng, &[2, 10]),
+        cut: some(rng, &[1, 5]),
+        disk_full: some(rng, &[2]),
+        crash: rng.pick(&[5, 20, 60]),
+        power_loss: rng.pick(&[30_000, 70_000, 100_000]),
+        crash_in_boot: some(rng, &[10_000]),
+        damage: some(rng, &[20_000]),
+        fork: 0,
+        shutdown: some(rng, &[5, 10]),
+        other_workers: some(rng, &[10_000]),
     }
 }

@@ -37,6 +37,11 @@ impl Rng {
         self.below(1000) < per_mille
     }
 
+    /// True `per_100_000` times of 100,000.
+    pub fn odds(&mut self, per_100_000: u64) -> bool {
+        self.below(100_000) < per_100_000
+    }
+
     /// One of the given.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         of[self.position(of.len())]

@@ -1,24 +1,25 @@
 //! How a run ends and begins again: crashes, shutdowns, damage while the store is down, and the check of what comes up.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
+use std::collections::VecDeque;
 
 use crate::checkpoint::ShardFiles;
 use crate::cold::Need;
+use crate::io::FileId;
 use crate::log::Log;
-use crate::shard_set::{ScanCursor, ShardSet};
+use crate::shard_set::ShardSet;
 use crate::sim::boot::{Boot, Down, Up};
-use crate::sim::cold::{bring_needs, bring_scan};
-use crate::sim::damage::{damage, is_followed, loss_is_excusable, mix_up};
+use crate::sim::cold::bring_needs;
+use crate::sim::damage::{Damage, is_followed, loss_is_excusable};
 use crate::sim::disk::{Files, SimDisk};
-use crate::sim::driver::{DB_COUNT, Driver};
-use crate::sim::forgery::forge;
-use crate::sim::model::{ModelValue, ShardModel};
-use crate::sim::operations::brief;
+use crate::sim::driver::Driver;
+use crate::sim::fault::Fault;
+use crate::sim::forgery::log_manifest;
+use crate::sim::invariants::{content::CameUp, order::KeyOrder, watermarks::Watermarks};
+use crate::sim::model::ShardModel;
 use crate::sim::options::Options;
+use crate::sim::refusals;
 use crate::sim::report::SimReport;
-use crate::testing::HeapPool;
-use crate::types::{BatchNumber, Db, Lsn, UnixMs};
+use crate::types::{BatchNumber, Db, Lsn, ShardId, UnixMs};
 
 /// Starts in a row that may be cut short by a crash.
 const BOOT_CRASHES_MAX: u64 = 4;
@@ -43,12 +44,14 @@ impl Driver {
     pub(super) fn crash_disk(&mut self) -> bool {
         self.end_workers();
         self.report.crashes += 1;
-        let power = self.rng.chance(self.options.rates.power_loss);
+        let kinds = self.options.faults;
+        let power = !kinds.has(Fault::Kill)
+            || (kinds.has(Fault::PowerLoss) && self.rng.odds(self.options.rates.power_loss));
         if power {
-            self.report.count("power losses");
+            self.report.fault(Fault::PowerLoss);
             self.disk.lose_power(&mut self.report);
         } else {
-            self.report.count("process kills");
+            self.report.fault(Fault::Kill);
             self.disk.kill();
         }
         power
@@ -61,11 +64,16 @@ impl Driver {
             self.report.count_times("bytes moved by compaction", figures.moved_bytes);
         }
         self.replies.clear();
+        self.parked.clear();
+        self.order = KeyOrder::default();
     }
 
     /// A clean shutdown and a start. Something may still go wrong on the way.
     pub(super) fn shut_down(&mut self) -> Result<(), String> {
         self.disk.make_room();
+        if !self.drain()? {
+            return self.abort();
+        }
         for worker in &mut self.workers {
             worker.begin_close();
         }
@@ -88,6 +96,7 @@ impl Driver {
                 more |= worker.end_turn(self.now, self.now_ns);
             }
             self.submit_all();
+            self.watch()?;
             match self.complete_one() {
                 Ok(false) if more => {}
                 Ok(true) => self.deliver(),
@@ -126,16 +135,18 @@ impl Driver {
         self.disk.make_room();
         self.disk.may_stray = false;
         self.disk.quiet = false;
-        if self.manifest.is_some() && self.rng.chance(self.options.rates.other_workers) {
+        if self.manifest.is_some() && self.rng.odds(self.options.rates.other_workers) {
             self.worker_count = u16::try_from(1 + self.rng.below(3)).unwrap_or(1);
         }
         let mut crashes = 0;
         loop {
             self.judge_damage(power)?;
-            if self.manifest.is_some() && self.rng.chance(self.options.rates.fork) {
+            if self.manifest.is_some() && self.rng.odds(self.options.rates.fork) {
                 self.run_fork();
             }
-            let crash = crashes < BOOT_CRASHES_MAX && self.rng.chance(self.options.rates.crash_in_boot);
+            let crash = crashes < BOOT_CRASHES_MAX
+                && self.options.faults.has(Fault::CrashInBoot)
+                && self.rng.odds(self.options.rates.crash_in_boot);
             let crash_after = crash.then(|| self.rng.below(60));
             match Self::boot(
                 &self.options,
@@ -151,7 +162,7 @@ impl Driver {
                 }
                 Err(Down::Crashed) => {
                     crashes += 1;
-                    self.report.count("crashes during a start");
+                    self.report.fault(Fault::CrashInBoot);
                     power |= self.crash_disk();
                 }
                 Err(Down::Refused { by_error: true, .. }) => {
@@ -179,7 +190,20 @@ impl Driver {
     ) -> Result<Up, Down> {
         let (config, shard_count, storage) = (options.log, options.shard_count, options.storage);
         let salt = disk.draw_salt();
-        Boot { disk, report, config, crash_after, worker_count, shard_count, now, storage, salt }.run()
+        let extent_fill_bytes = options.extent_fill_bytes;
+        Boot {
+            disk,
+            report,
+            config,
+            crash_after,
+            worker_count,
+            shard_count,
+            now,
+            storage,
+            salt,
+            extent_fill_bytes,
+        }
+        .run()
     }
 
     /// What a shard may not be behind.
@@ -193,13 +217,18 @@ impl Driver {
         for (owner, worker) in up.workers.iter_mut().enumerate() {
             let Self { disk, report, models, now, .. } = self;
             let floor = |model: &ShardModel| Self::floor(model, power);
-            check((worker, owner), models, *now, (disk, report), floor)?;
+            let unreadable = CameUp { worker, owner, now: *now, disk, report }.check(models, floor)?;
+            if let Some(error) = unreadable.first() {
+                return Err(format!("after a start without damage: {error}"));
+            }
             if let Some(log) = worker.log_mut() {
                 log.set_policy(self.policy);
             }
         }
         self.replies = up.workers.iter().map(|_| VecDeque::new()).collect();
         self.strict_from = vec![BatchNumber::ZERO; up.workers.len()];
+        self.watermarks = vec![Watermarks::default(); up.workers.len()];
+        self.published.clear();
         self.workers = up.workers;
         for worker in &mut self.workers {
             worker.set_extent_fill_bytes(self.options.extent_fill_bytes);
@@ -217,25 +246,38 @@ impl Driver {
         if !self.disk.truth.is_empty() {
             let should = self.disk.true_files();
             let is = std::mem::take(&mut self.disk.files);
+            let files: Vec<String> =
+                self.disk.truth.keys().map(|(file, block)| format!("{file} block {block}")).collect();
+            let files = files.join(", ");
             self.disk.truth.clear();
             let excusable = loss_is_excusable(&should, &is, Boot::checksum_seed());
-            self.judge(is, excusable, power, "stray write")?;
             self.disk.files = should;
-        } else if self.rng.chance(self.options.rates.damage) {
+            self.judge(is, excusable, power, "stray write")
+                .map_err(|broken| format!("{broken} ({files})"))?;
+        } else if self.rng.odds(self.options.rates.damage) {
             let mut is = self.disk.files.clone();
-            if self.rng.chance(200) {
-                let forged = forge(&mut is, Boot::checksum_seed(), &mut self.rng, &mut self.report);
-                return forged.map_or(Ok(()), |()| self.judge_forgery(is));
+            let Self { rng, report, .. } = self;
+            let (kinds, seed) = (self.options.faults, Boot::checksum_seed());
+            let forges = rng.chance(300);
+            let mut damage = Damage { files: &mut is, kinds, seed, rng, report };
+            if forges {
+                return damage.forge().map_or(Ok(()), |()| self.judge_forgery(is));
             }
-            let fork = if self.rng.chance(500) { self.fork.as_ref() } else { None };
-            let mixed_up = fork.and_then(|fork| mix_up(&mut is, fork, &mut self.rng, &mut self.report));
-            if let Some(file) = mixed_up {
-                // Where a copy's last segment goes on, nothing tells it from ours.
-                let excusable = !is_followed(&is, file);
-                self.judge(is, excusable, power, "mix-up")?;
-            } else if damage(&mut is, &mut self.rng, &mut self.report).is_some() {
+            let fork = if damage.rng.chance(500) { self.fork.as_ref() } else { None };
+            if let Some(file) = fork.and_then(|fork| damage.mix_up(fork)) {
+                let excusable = match file {
+                    // Where a copy's last segment goes on, nothing tells it from ours.
+                    FileId::Segment { .. } => !is_followed(&is, file),
+                    // Nor a manifest that is newer than ours, or the only intact one because a crash tore the other.
+                    FileId::LogManifest { log, .. } => {
+                        log_manifest(&is, log) != log_manifest(&self.disk.files, log)
+                    }
+                    _ => false,
+                };
+                self.judge(is, excusable, power, "mix-up").map_err(|broken| format!("{broken} ({file})"))?;
+            } else if let Some(file) = damage.any() {
                 let excusable = loss_is_excusable(&self.disk.files, &is, Boot::checksum_seed());
-                self.judge(is, excusable, power, "damage")?;
+                self.judge(is, excusable, power, "damage").map_err(|broken| format!("{broken} ({file})"))?;
             }
         }
         Ok(())
@@ -263,6 +305,7 @@ impl Driver {
         else {
             return;
         };
+        let mut checkpoints = self.rng.below(3);
         for _ in 0..self.rng.below(100) {
             let name = format!("key:{}", self.rng.below(self.options.key_count));
             let value = self.rng.draw().to_le_bytes();
@@ -275,14 +318,23 @@ impl Driver {
                     }
                     worker.put(Db(0), &key, &value, None);
                 }
-                worker.end_turn(self.now, self.now_ns);
+                if checkpoints > 0 && self.rng.chance(50) {
+                    checkpoints -= 1;
+                    worker.checkpoint();
+                }
                 loop {
+                    let more = worker.end_turn(self.now, self.now_ns);
                     while let Some(request) = worker.next_io() {
                         disk.submit(owner, request);
                     }
-                    let Some((_, done)) = disk.complete_one(&mut self.report) else { break };
-                    if worker.on_io(done).is_err() {
-                        return;
+                    match disk.complete_one(&mut self.report) {
+                        Some((_, done)) => {
+                            if worker.on_io(done).is_err() {
+                                return;
+                            }
+                        }
+                        None if more => {}
+                        None => break,
                     }
                 }
             }
@@ -298,6 +350,17 @@ impl Driver {
         power: bool,
         what: &str,
     ) -> Result<(), String> {
+        let damaged: Vec<ShardId> = is
+            .iter()
+            .filter_map(|(name, file)| match name {
+                FileId::ShardData { shard } => Some((*shard, file, self.disk.files.get(name))),
+                _ => None,
+            })
+            .filter(|(_, file, should)| {
+                should.is_none_or(|should| !file.is_same(should, 0..file.len().max(should.len())))
+            })
+            .map(|(shard, ..)| shard)
+            .collect();
         let mut disk = self.disk.with_files(is, self.rng.draw());
         let workers = self.worker_count;
         match Self::boot(&self.options, workers, self.now, None, &mut disk, &mut self.report) {
@@ -307,16 +370,27 @@ impl Driver {
                     let floor = |model: &ShardModel| {
                         if excusable { model.base_lsn() } else { Self::floor(model, power) }
                     };
-                    match check((worker, owner), &mut models, self.now, (&mut disk, &mut self.report), floor)
-                    {
-                        Err(broken) if broken.starts_with(UNREADABLE) => {
-                            self.report.count(format!("{what}: noticed when read"));
-                        }
+                    let Self { report, now, .. } = self;
+                    let mut came_up = CameUp { worker, owner, now: *now, disk: &mut disk, report };
+                    match came_up.check(&mut models, floor) {
                         Err(_) if excusable => {
-                            self.report.count(format!("{what}: of the unproved end, lost"))
+                            report.count(format!("{what}: of the unproved end, lost"));
                         }
                         Err(broken) => return Err(format!("{what} went unnoticed: {broken}")),
-                        Ok(()) => self.report.count(format!("{what}: nothing lost")),
+                        Ok(unreadable) if unreadable.is_empty() => {
+                            report.count(format!("{what}: nothing lost"));
+                        }
+                        Ok(unreadable) => {
+                            for error in unreadable {
+                                report.count(refusals::of_cold_read(error.problem));
+                                if !damaged.contains(&error.shard) {
+                                    return Err(format!(
+                                        "{what}: of a shard whose data file is whole: {error}"
+                                    ));
+                                }
+                            }
+                            report.count(format!("{what}: noticed when read"));
+                        }
                     }
                 }
             }
@@ -325,55 +399,4 @@ impl Driver {
         }
         Ok(())
     }
-}
-
-/// What a check says first when a record cannot be read back.
-const UNREADABLE: &str = "unreadable";
-
-/// Compares the shards of a worker that has just come up with their models, which take it as their new beginning.
-fn check(
-    (worker, owner): (&mut ShardSet<HeapPool>, usize),
-    models: &mut [ShardModel],
-    now: UnixMs,
-    (disk, report): (&mut SimDisk, &mut SimReport),
-    floor: impl Fn(&ShardModel) -> Lsn,
-) -> Result<(), String> {
-    let mut expected = BTreeMap::new();
-    for shard in worker.shards() {
-        let (id, lsn) = (shard.id(), shard.lsn());
-        let model = &mut models[usize::from(id.0)];
-        let floor = floor(model);
-        model.come_back(lsn, floor).map_err(|broken| format!("shard {id}: {broken}"))?;
-        expected.extend(model.live(now));
-    }
-    let Some(first) = worker.shards().first().map(|shard| shard.slots().0) else { return Ok(()) };
-    let mut found = BTreeMap::new();
-    for db in 0..DB_COUNT {
-        let db = u8::try_from(db).unwrap_or(0);
-        let mut cursor = ScanCursor::at_slot(first.0);
-        while let Some(slot) = cursor.slot()
-            && worker.owns(slot)
-        {
-            bring_scan(worker, owner, disk, report, (Db(db), cursor, 1000))
-                .map_err(|error| format!("{UNREADABLE}: {error}"))?;
-            cursor = worker.scan(Db(db), cursor, 1000, now, &mut |key, seen| {
-                let value = ModelValue { value: Rc::new(seen.value.to_vec()), deadline: seen.deadline };
-                found.insert((db, key.to_vec()), value);
-            });
-            if cursor == ScanCursor(0) {
-                break;
-            }
-        }
-    }
-    for (key, value) in &expected {
-        let seen = found.remove(key);
-        if seen.as_ref() != Some(value) {
-            return Err(format!("{key:?} has {}, not {}", brief(&seen), brief(&Some(value.clone()))));
-        }
-    }
-    if let Some((key, value)) = found.pop_first() {
-        return Err(format!("{key:?} has {}, and should not be there", brief(&Some(value))));
-    }
-    let _ = worker.take_barrier();
-    Ok(())
 }

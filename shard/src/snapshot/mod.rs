@@ -10,5 +10,10 @@ mod reader;
 mod writer;
 
 pub use chunk::SnapshotIdentity;
+#[cfg(feature = "sim")]
+pub(crate) use chunk::reseal;
 pub use reader::{SnapshotError, SnapshotEvent, SnapshotReader};
 pub use writer::SnapshotWriter;
+
+#[cfg(test)]
+mod tests;

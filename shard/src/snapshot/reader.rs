@@ -15,6 +15,7 @@ use crate::io::{
     BLOCK_BYTES, BlockPool, FileId, IoBuffer, IoDone, IoError, IoErrorKind, IoOperation, IoRequest,
 };
 use crate::log::pending_write::RequestIds;
+use crate::planted::{self, PlantedBug};
 use crate::shard_manifest::PublishedSnapshot;
 use crate::types::{KeyspaceId, Slot};
 
@@ -160,7 +161,8 @@ impl<P: BlockPool> SnapshotReader<P> {
             return;
         }
         let len = usize::try_from(left.min(READ_BYTES as u64)).unwrap_or(READ_BYTES);
-        let buffer = buffer.unwrap_or_else(|| self.pool.take(READ_BYTES));
+        // The first read is the longest: its buffer serves all that follow.
+        let buffer = buffer.unwrap_or_else(|| self.pool.take(len));
         let operation = IoOperation::Read { file: self.file, offset: self.read_bytes, buffer, len };
         self.requests.push_back(IoRequest { id: self.ids.next(), operation });
     }
@@ -236,10 +238,10 @@ impl<P: BlockPool> SnapshotReader<P> {
                 }
                 ChunkKind::Footer => {
                     let is_last = offset + header.bytes as u64 == self.expected_bytes;
-                    if Footer::read(payload) != Some(self.counts)
-                        || header.crc != self.expected_crc
-                        || !is_last
-                    {
+                    let is_it = Footer::read(payload) == Some(self.counts)
+                        && header.crc == self.expected_crc
+                        && is_last;
+                    if !is_it && !planted::is(PlantedBug::SnapshotEndUnverified) {
                         return Err(damaged.into());
                     }
                     self.finished = true;

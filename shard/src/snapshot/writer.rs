@@ -13,6 +13,7 @@ use crate::extent::ExtentOnDisk;
 use crate::index::Entry;
 use crate::io::{BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest, RequestId};
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
+use crate::planted::{self, PlantedBug};
 use crate::types::{KeyspaceId, Slot};
 
 /// Chunks in flight above which the caller should feed no more.
@@ -200,6 +201,10 @@ impl<P: BlockPool> SnapshotWriter<P> {
         }
         if self.end == End::Closing && self.flights.is_empty() {
             let id = ids.next();
+            if planted::is(PlantedBug::PublishBeforeSnapshotSync) {
+                self.end = End::SyncingDirectory(id);
+                return Some(IoRequest { id, operation: IoOperation::SyncDirectory });
+            }
             self.end = End::SyncingFile(id);
             let operation = IoOperation::SyncFile { file: self.file, data_only: false };
             return Some(IoRequest { id, operation });
@@ -234,6 +239,10 @@ impl<P: BlockPool> SnapshotWriter<P> {
         }
         if self.end == End::SyncingFile(done.id) {
             done.result.map_err(|error| failed("syncing a snapshot", error))?;
+            if planted::is(PlantedBug::PublishBeforeSnapshotNamed) {
+                self.end = End::Finished;
+                return Ok(None);
+            }
             let id = ids.next();
             self.end = End::SyncingDirectory(id);
             return Ok(Some(IoRequest { id, operation: IoOperation::SyncDirectory }));

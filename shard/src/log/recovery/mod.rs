@@ -166,7 +166,7 @@ impl<P: BlockPool> LogRecovery<P> {
         let request = match self.requests.pop_front() {
             Some(request) => request,
             None => match &mut self.step {
-                Step::OpenSegments(open) => open.next_io(&self.config, &mut self.pool, &mut self.ids)?,
+                Step::OpenSegments(open) => open.next_io(&mut self.pool, &mut self.ids)?,
                 Step::Walk(walk) => walk.reader.next_read(&self.config, &mut self.pool, &mut self.ids)?,
                 Step::Tail(tail) => tail.reader.next_read(&self.config, &mut self.pool, &mut self.ids)?,
                 _ => return None,
@@ -201,7 +201,7 @@ impl<P: BlockPool> LogRecovery<P> {
                 None => self.open_segments(),
             },
             Step::OpenSegments(open) => {
-                open.on_io(done, config, pool)?;
+                open.on_io(done, pool)?;
                 if open.is_finished() {
                     self.on_segments_open()?;
                 }

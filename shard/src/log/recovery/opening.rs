@@ -14,7 +14,6 @@ use crate::log::group_commit::Resume;
 use crate::log::manifest::{LogManifest, SegmentEntry};
 use crate::log::manifest_writer::{ManifestStep, ManifestWriter};
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
-use crate::log::planted::PlantedBug;
 use crate::log::recovery::refuse::{Proof, RefuseToStart};
 use crate::log::recovery::report::{CutTail, RecoveryRule};
 use crate::log::recovery::walk::Replayed;
@@ -23,6 +22,7 @@ use crate::log::rotation::{ClosedSegment, CurrentSegment, choose_standby, segmen
 use crate::log::segment::SEGMENT_HEADER_BYTES;
 use crate::log::standby::Standby;
 use crate::log::{Log, LogConfig, LogIdentity};
+use crate::planted::{self, PlantedBug};
 use crate::store_manifest::LogEnd;
 use crate::types::{BatchNumber, Term};
 
@@ -138,7 +138,7 @@ impl<P: BlockPool> LogRecovery<P> {
             return Ok(());
         };
         let is_empty = end_offset == SEGMENT_HEADER_BYTES as u64;
-        let over_the_tail = self.config.planted(PlantedBug::AppendBehindTornTail);
+        let over_the_tail = planted::is(PlantedBug::AppendBehindTornTail);
         if (!behind && !is_unfinished && (is_empty || last_kind == BatchKind::Clean)) || over_the_tail {
             let rule = if is_empty {
                 RecoveryRule::ContinuedEmptyGeneration
@@ -156,8 +156,7 @@ impl<P: BlockPool> LogRecovery<P> {
             self.step = Step::Done(Some(Box::new(opened)));
             return Ok(());
         }
-        let new_term =
-            if self.config.planted(PlantedBug::KeepOldTerm) { header.term.0 } else { header.term.0 + 1 };
+        let new_term = if planted::is(PlantedBug::KeepOldTerm) { header.term.0 } else { header.term.0 + 1 };
         if let Some(ahead) = ahead {
             self.report.took(RecoveryRule::OpenedStandby);
             self.write_header(manifest, ahead, closed, end, Term(new_term));
@@ -169,7 +168,7 @@ impl<P: BlockPool> LogRecovery<P> {
     }
 
     fn note_end(&mut self, end: LogEnd, cut: CutTail, behind: bool) {
-        self.assembler.finish(&self.config);
+        self.assembler.finish();
         self.report.end = end.batch;
         self.report.cut = cut;
         for _ in 0..self.assembler.fragments_dropped {
@@ -246,7 +245,7 @@ impl<P: BlockPool> LogRecovery<P> {
     ) {
         let header = segment_header(&self.start.identity, entry, end, term);
         let (write, mut request) = write_header(&header, &mut self.pool, &mut self.ids);
-        if self.config.planted(PlantedBug::ServeBeforeHeader)
+        if planted::is(PlantedBug::ServeBeforeHeader)
             && let IoOperation::Write { durable, .. } = &mut request.operation
         {
             *durable = false;

@@ -5,8 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::log::LogConfig;
-use crate::log::planted::PlantedBug;
+use crate::planted::{self, PlantedBug};
 use crate::record::{Effect, FragmentPart, Head, Record};
 use crate::types::{Lsn, ShardId, Term};
 
@@ -51,7 +50,6 @@ impl RecordAssembler {
         head: &Head,
         bytes: &[u8],
         may_be_remains: bool,
-        config: &LogConfig,
     ) -> Result<Assembled, &'static str> {
         let record = Record::from_head(head, bytes).map_err(|_| "a field is out of range")?;
         // Nearly all records stand alone in shards where nothing is unfinished.
@@ -62,7 +60,7 @@ impl RecordAssembler {
         let unfinished = self.shards.entry(record.shard).or_default();
         if unfinished.cut_by(record.term) {
             let unfinished = std::mem::take(unfinished);
-            self.drop_unfinished(unfinished, config);
+            self.drop_unfinished(unfinished);
         }
         let unfinished = self.shards.entry(record.shard).or_default();
         let Effect::Fragment { part, bytes: piece } = record.effect else {
@@ -119,19 +117,19 @@ impl RecordAssembler {
     }
 
     /// The log has ended: what is unfinished is dropped.
-    pub(super) fn finish(&mut self, config: &LogConfig) {
+    pub(super) fn finish(&mut self) {
         for unfinished in std::mem::take(&mut self.shards).into_values() {
-            self.drop_unfinished(unfinished, config);
+            self.drop_unfinished(unfinished);
         }
     }
 
-    fn drop_unfinished(&mut self, unfinished: Unfinished, config: &LogConfig) {
+    fn drop_unfinished(&mut self, unfinished: Unfinished) {
         self.groups_dropped += u64::from(!unfinished.group.is_empty());
         self.fragments_dropped += u64::from(unfinished.fragments.is_some());
-        if config.planted(PlantedBug::ApplyIncompleteGroup) {
+        if planted::is(PlantedBug::ApplyIncompleteGroup) {
             self.ready.extend(unfinished.group);
         }
-        if config.planted(PlantedBug::SkipFragmentCompleteness)
+        if planted::is(PlantedBug::SkipFragmentCompleteness)
             && let Some((term, lsn, joined)) = unfinished.fragments
             && let Ok(head) = Head::decode(&joined)
             && let Some(key) = head.key(&joined)
@@ -180,7 +178,7 @@ mod tests {
     }
 
     fn push(assembler: &mut RecordAssembler, bytes: &[u8]) -> Result<Assembled, &'static str> {
-        assembler.push(&Head::decode(bytes).unwrap(), bytes, false, &LogConfig::default())
+        assembler.push(&Head::decode(bytes).unwrap(), bytes, false)
     }
 
     fn fragments(lsn: u64, term: u32) -> (Vec<u8>, [Vec<u8>; 3]) {
@@ -234,7 +232,7 @@ mod tests {
         push(&mut assembler, &first).unwrap();
         assert_eq!(push(&mut assembler, &encoded(6, 2, true, Effect::Delete)), Ok(Assembled::Taken));
         assert_eq!((assembler.groups_dropped, assembler.fragments_dropped), (1, 1));
-        assembler.finish(&LogConfig::default());
+        assembler.finish();
         assert_eq!((assembler.groups_dropped, assembler.fragments_dropped), (2, 1));
         assert_eq!(assembler.pop(), None);
     }
@@ -245,7 +243,7 @@ mod tests {
         let mut assembler = RecordAssembler::default();
         for piece in [&middle, &last] {
             let head = Head::decode(piece).unwrap();
-            assert_eq!(assembler.push(&head, piece, true, &LogConfig::default()), Ok(Assembled::Taken));
+            assert_eq!(assembler.push(&head, piece, true), Ok(Assembled::Taken));
             assert!(push(&mut assembler, piece).is_err());
         }
         assert_eq!(assembler.pop(), None);

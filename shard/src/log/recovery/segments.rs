@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use crate::io::{
     BLOCK_BYTES, BlockPool, FileId, IoBuffer, IoDone, IoErrorKind, IoOperation, IoRequest, RequestId,
 };
+use crate::log::LogIdentity;
 use crate::log::manifest::{FreeFile, LogManifest, SegmentEntry};
 use crate::log::pending_write::RequestIds;
-use crate::log::planted::PlantedBug;
 use crate::log::recovery::refuse::RefuseToStart;
 use crate::log::segment::{HeaderCopy, SEGMENT_HEADER_BYTES, SegmentHeader};
-use crate::log::{LogConfig, LogIdentity};
+use crate::planted::{self, PlantedBug};
 use crate::types::BatchNumber;
 
 /// Segments that are opened at the same time.
@@ -83,7 +83,6 @@ impl SegmentsOpen {
     /// The next I/O to perform.
     pub(super) fn next_io<P: BlockPool>(
         &mut self,
-        config: &LogConfig,
         pool: &mut P,
         ids: &mut RequestIds,
     ) -> Option<IoRequest<P>> {
@@ -101,28 +100,23 @@ impl SegmentsOpen {
         }
         let (id, at) = (ids.next(), self.next);
         self.next += 1;
-        if config.planted(PlantedBug::ReadWithoutSync) && at < self.segment_count {
+        if planted::is(PlantedBug::ReadWithoutSync) && at < self.segment_count {
             self.to_read.push_back(at);
-            return self.next_io(config, pool, ids);
+            return self.next_io(pool, ids);
         }
         self.in_flight.push((id, at, Stage::Sync));
         Some(IoRequest { id, operation: IoOperation::SyncFile { file: self.file(at), data_only: false } })
     }
 
     /// Takes a completion.
-    pub(super) fn on_io<P: BlockPool>(
-        &mut self,
-        done: IoDone<P>,
-        config: &LogConfig,
-        pool: &mut P,
-    ) -> Result<(), RefuseToStart> {
+    pub(super) fn on_io<P: BlockPool>(&mut self, done: IoDone<P>, pool: &mut P) -> Result<(), RefuseToStart> {
         let Some(position) = self.in_flight.iter().position(|(id, ..)| *id == done.id) else {
             unreachable!("a completion goes to its request")
         };
         let (_, at, stage) = self.in_flight.swap_remove(position);
         let (file, entry) = (self.file(at), self.entries[at]);
         if matches!(&done.result, Err(error) if error.kind == IoErrorKind::NotFound) {
-            if config.planted(PlantedBug::IgnoreMissingSegment) {
+            if planted::is(PlantedBug::IgnoreMissingSegment) {
                 self.found[at] = Some(HeaderFound::None);
                 return Ok(());
             }

@@ -8,7 +8,6 @@ use std::ops::Range;
 use crate::io::{BLOCK_BYTES, BlockPool, FileId};
 use crate::log::batch::{BATCH_HEADER_BYTES, BatchKind};
 use crate::log::manifest::SegmentEntry;
-use crate::log::planted::PlantedBug;
 use crate::log::recovery::judge::{Evidence, Next, Place, evidence, next_batch};
 use crate::log::recovery::reader::SegmentReader;
 use crate::log::recovery::records::Assembled;
@@ -17,6 +16,7 @@ use crate::log::recovery::report::{CutTail, RecoveryRule};
 use crate::log::recovery::segments::{HeaderFound, check_headers, split_used};
 use crate::log::recovery::{LogRecovery, Step};
 use crate::log::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::planted::{self, PlantedBug};
 use crate::record::Head;
 use crate::store_manifest::LogEnd;
 use crate::types::{BatchNumber, LogId};
@@ -101,7 +101,7 @@ impl<P: BlockPool> LogRecovery<P> {
                 self.report.took(RecoveryRule::HeaderCopyBad);
             }
         }
-        let tolerate = self.config.planted(PlantedBug::IgnoreMissingSegment);
+        let tolerate = planted::is(PlantedBug::IgnoreMissingSegment);
         let used = split_used(&found, |entry| segment(log, entry), tolerate)?;
         let Some(manifest) = &self.manifest else { unreachable!("loaded before its segments") };
         check_headers(&used, manifest.obsolete_through(), |entry| segment(log, entry))?;
@@ -206,7 +206,7 @@ impl<P: BlockPool> LogRecovery<P> {
             return Ok(None);
         }
         let may_be_remains = floor.is_some_and(|entry| batch == entry.batch);
-        match self.assembler.push(&head, record, may_be_remains, &self.config).map_err(malformed)? {
+        match self.assembler.push(&head, record, may_be_remains).map_err(malformed)? {
             Assembled::Whole => Ok(Some((head, range))),
             Assembled::Taken => Ok(None),
         }
@@ -227,13 +227,13 @@ impl<P: BlockPool> LogRecovery<P> {
 
     /// The next batch, or the end of the segment. False: more I/O is needed.
     fn advance_walk(&mut self) -> Result<bool, RefuseToStart> {
-        let Self { config, pool, .. } = self;
+        let Self { pool, .. } = self;
         let Step::Walk(walk) = &mut self.step else { unreachable!("the caller is at this step") };
         let following = walk.used.get(walk.at + 1).copied();
         if let Some((entry, header)) = following
             && header.previous_end() == walk.last.batch
         {
-            if header.previous_end_crc != walk.last.crc && !config.planted(PlantedBug::SkipChainCheck) {
+            if header.previous_end_crc != walk.last.crc && !planted::is(PlantedBug::SkipChainCheck) {
                 let file = segment(self.start.identity.log, &entry);
                 return Err(RefuseToStart::ChainBroken { file, generation: entry.generation });
             }
@@ -243,7 +243,7 @@ impl<P: BlockPool> LogRecovery<P> {
         }
         let (entry, _) = walk.used[walk.at];
         let place = walk.place(entry.generation);
-        let check_chain = !config.planted(PlantedBug::SkipChainCheck);
+        let check_chain = !planted::is(PlantedBug::SkipChainCheck);
         match next_batch(walk.reader.available(), place, walk.last, &self.start.identity, check_chain) {
             Next::NeedMore if place.remaining > 0 => return Ok(walk.reader.fill(pool)),
             Next::Valid(header, crc) => {
@@ -258,12 +258,12 @@ impl<P: BlockPool> LogRecovery<P> {
             Next::Invalid | Next::NeedMore => {}
         }
         if let Some((_, header)) = following {
-            if config.planted(PlantedBug::IgnoreMissingSegment) {
+            if planted::is(PlantedBug::IgnoreMissingSegment) {
                 let end = LogEnd { batch: header.previous_end(), crc: header.previous_end_crc };
                 walk.last = end;
                 return Ok(true);
             }
-            if !config.planted(PlantedBug::StopAtFirstInvalid) {
+            if !planted::is(PlantedBug::StopAtFirstInvalid) {
                 return Err(RefuseToStart::BatchesLost {
                     file: walk.reader.file(),
                     offset: walk.reader.offset(),
@@ -315,7 +315,7 @@ impl<P: BlockPool> LogRecovery<P> {
     /// One step behind the end. False: more I/O is needed.
     fn advance_tail(&mut self) -> Result<bool, RefuseToStart> {
         let identity = self.start.identity;
-        let Self { config, pool, .. } = self;
+        let Self { pool, .. } = self;
         let Step::Tail(tail) = &mut self.step else { unreachable!("the caller is at this step") };
         let reader = &mut tail.reader;
         let (file, offset, remaining) = (reader.file(), reader.offset(), reader.remaining());
@@ -333,7 +333,7 @@ impl<P: BlockPool> LogRecovery<P> {
             return Ok(true);
         }
         let mut step = BLOCK_BYTES;
-        let proves = !config.planted(PlantedBug::DropKnownDurableProof);
+        let proves = !planted::is(PlantedBug::DropKnownDurableProof);
         match evidence(reader.available(), place, missing, &identity) {
             Evidence::NeedMore => return Ok(reader.fill(pool)),
             Evidence::Zero => {}

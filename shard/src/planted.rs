@@ -1,0 +1,202 @@
+//! Deliberate mistakes that the simulator must catch, one at a time, all over the crate. Without feature `sim` none
+//! can be chosen and the compiler drops every place that asks.
+//!
+//! The mistake is chosen per thread, not passed along: the places that ask are deep in the machines, which carry
+//! nothing for it.
+
+/// A mistake to make.
+#[cfg_attr(not(feature = "sim"), expect(dead_code, unreachable_pub, reason = "chosen by the simulator only"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlantedBug {
+    /// The watermark passes a batch when it is submitted.
+    AcknowledgeEarly,
+    /// The watermark passes a batch although one before it is still in flight.
+    AcknowledgeOutOfOrder,
+    /// Batches are written without making them durable.
+    SkipDsync,
+    /// With `fdatasync`, a sync is taken to cover batches written after it was issued.
+    SyncCoversLaterWrites,
+    /// A short write counts as a whole one.
+    IgnoreShortWrite,
+    /// A failed write is written again and then acknowledged as if nothing had been lost.
+    RetryFailedSync,
+    /// The next generation's header is written while batches of the one before are in flight.
+    HeaderBeforeBatches,
+    /// A standby segment is used before the manifest that names it is durable.
+    UseBeforeManifest,
+    /// Segments are reused before the manifest that gives them up is durable.
+    RecycleTooSoon,
+    /// Segments count as obsolete up to the highest floor of a shard instead of the lowest.
+    RecycleByHighestFloor,
+    /// The batch at a floor counts as obsolete, though records after the floor may lie in it.
+    RecycleBatchAtFloor,
+    /// Recovery does not compare a batch's previous checksum.
+    SkipChainCheck,
+    /// Recovery does not look at what later batches prove.
+    DropKnownDurableProof,
+    /// Recovery takes the first invalid batch of any generation for the end of the log.
+    StopAtFirstInvalid,
+    /// After a torn tail the log goes on in the same generation, over the tail.
+    AppendBehindTornTail,
+    /// A segment that the manifest names and that is missing counts as empty.
+    IgnoreMissingSegment,
+    /// A record is handed out although its last fragment is missing.
+    SkipFragmentCompleteness,
+    /// The records of a group are handed out although the group is not closed.
+    ApplyIncompleteGroup,
+    /// Recovery starts a new generation under the old term.
+    KeepOldTerm,
+    /// Recovery reads segments without syncing them first.
+    ReadWithoutSync,
+    /// Recovery serves before the header of its new generation is durable.
+    ServeBeforeHeader,
+    /// The simulated server answers reads of values without waiting for them to be durable.
+    ReadNotGated,
+    /// The simulated server answers reads of absence without waiting for the delete to be durable.
+    MissNotGated,
+    /// The simulated server answers a change to the strict policy before what is appended is durable.
+    StrictPolicyNotGated,
+    /// A checkpoint goes on while extents that its copy points into are still on their way to disk.
+    PublishBeforeExtentsWritten,
+    /// A checkpoint is published although the data file was not synced.
+    PublishBeforeDataSync,
+    /// A checkpoint is published although its snapshot was not synced.
+    PublishBeforeSnapshotSync,
+    /// A checkpoint is published although the name of its snapshot was not synced.
+    PublishBeforeSnapshotNamed,
+    /// A checkpoint is published before the log is durable up to the end of the copy.
+    PublishBeforeLogDurable,
+    /// A checkpoint lets the replay begin where its copy ended, not where it began.
+    ReplayFromEnd,
+    /// The log is told of a checkpoint, and may reuse segments, when its manifest begins to be written.
+    FloorBeforeBothCopies,
+    /// The snapshot before is removed when the manifest that replaces it begins to be written.
+    RemoveSnapshotTooSoon,
+    /// The end of a copy seals the extent of fresh records only, not that of compaction's survivors.
+    SurvivorsNotSealed,
+    /// Records are still overwritten in extents that a snapshot counts on.
+    SealedStillWritten,
+    /// The place of an emptied extent is free at once, though the published snapshot points into it.
+    ReuseEmptiedAtOnce,
+    /// A checkpoint frees extents that were emptied after it had begun, though its copy may point into them.
+    ReuseEmptiedDuringCopy,
+    /// An extent that was never written is dropped when it is emptied, though a copy under way may point into it.
+    ForgetUnwrittenDuringCopy,
+    /// After a start, extents get numbers that a run before may have used, and the salt of that run.
+    ExtentIdentityReused,
+    /// Compaction moves a record and leaves its index entry where it was.
+    MoveKeepsOldLocation,
+    /// Compaction moves a record and leaves its checksum that of the old place.
+    MoveKeepsOldChecksum,
+    /// Compaction moves records that it has read from disk without verifying them.
+    CompactUnverified,
+    /// A record read from disk is not verified.
+    ColdReadUnverified,
+    /// Checksums of records on disk are not mixed with their place.
+    ColdReadWithoutIdentity,
+    /// A read that came back short counts as whole.
+    ShortColdReadAccepted,
+    /// A command runs when its read has come, although the record has moved meanwhile.
+    StaleColdRead,
+    /// A command does not queue behind those that wait for the same key.
+    ColdQueueOvertaken,
+    /// The read cache takes records at one offset of two extents for the same.
+    ReadCacheByOffset,
+    /// A record that cannot be read counts as absent.
+    ColdErrorIsAbsence,
+    /// Chunks of a snapshot are not verified.
+    SnapshotUnverified,
+    /// The end of a snapshot is not compared with the manifest.
+    SnapshotEndUnverified,
+    /// A start does not ask whether the log reaches what a snapshot promises.
+    LogBehindAccepted,
+    /// A start takes a manifest of another store's shard, or of another shard, for its own.
+    ForeignShardManifest,
+    /// A start does not ask whether the data file is as long as the snapshot needs.
+    DataFileUnchecked,
+}
+
+#[cfg(feature = "sim")]
+impl PlantedBug {
+    /// All of them.
+    pub const ALL: [Self; 53] = [
+        Self::AcknowledgeEarly,
+        Self::AcknowledgeOutOfOrder,
+        Self::SkipDsync,
+        Self::SyncCoversLaterWrites,
+        Self::IgnoreShortWrite,
+        Self::RetryFailedSync,
+        Self::HeaderBeforeBatches,
+        Self::UseBeforeManifest,
+        Self::RecycleTooSoon,
+        Self::RecycleByHighestFloor,
+        Self::RecycleBatchAtFloor,
+        Self::SkipChainCheck,
+        Self::DropKnownDurableProof,
+        Self::StopAtFirstInvalid,
+        Self::AppendBehindTornTail,
+        Self::IgnoreMissingSegment,
+        Self::SkipFragmentCompleteness,
+        Self::ApplyIncompleteGroup,
+        Self::KeepOldTerm,
+        Self::ReadWithoutSync,
+        Self::ServeBeforeHeader,
+        Self::ReadNotGated,
+        Self::MissNotGated,
+        Self::StrictPolicyNotGated,
+        Self::PublishBeforeExtentsWritten,
+        Self::PublishBeforeDataSync,
+        Self::PublishBeforeSnapshotSync,
+        Self::PublishBeforeSnapshotNamed,
+        Self::PublishBeforeLogDurable,
+        Self::ReplayFromEnd,
+        Self::FloorBeforeBothCopies,
+        Self::RemoveSnapshotTooSoon,
+        Self::SurvivorsNotSealed,
+        Self::SealedStillWritten,
+        Self::ReuseEmptiedAtOnce,
+        Self::ReuseEmptiedDuringCopy,
+        Self::ForgetUnwrittenDuringCopy,
+        Self::ExtentIdentityReused,
+        Self::MoveKeepsOldLocation,
+        Self::MoveKeepsOldChecksum,
+        Self::CompactUnverified,
+        Self::ColdReadUnverified,
+        Self::ColdReadWithoutIdentity,
+        Self::ShortColdReadAccepted,
+        Self::StaleColdRead,
+        Self::ColdQueueOvertaken,
+        Self::ReadCacheByOffset,
+        Self::ColdErrorIsAbsence,
+        Self::SnapshotUnverified,
+        Self::SnapshotEndUnverified,
+        Self::LogBehindAccepted,
+        Self::ForeignShardManifest,
+        Self::DataFileUnchecked,
+    ];
+}
+
+#[cfg(feature = "sim")]
+std::thread_local! {
+    static CHOSEN: std::cell::Cell<Option<PlantedBug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether to make this mistake: never, but in the simulator.
+#[cfg(feature = "sim")]
+#[inline]
+pub(crate) fn is(bug: PlantedBug) -> bool {
+    CHOSEN.get() == Some(bug)
+}
+
+/// Whether to make this mistake: never, but in the simulator.
+#[cfg(not(feature = "sim"))]
+#[inline]
+pub(crate) const fn is(_bug: PlantedBug) -> bool {
+    false
+}
+
+/// Chooses the mistake that this thread makes from now on, or none.
+#[cfg(feature = "sim")]
+pub fn choose(bug: Option<PlantedBug>) {
+    CHOSEN.set(bug);
+}
