@@ -34,6 +34,16 @@ pub const COLD_TICKETS_MAX: usize = 4096;
 /// Reads of records from disk that one worker has in flight at most: about where drives stop gaining.
 pub const COLD_READS_IN_FLIGHT_MAX: usize = 256;
 
+/// Buckets that the deadlines of one extent are kept in at most.
+pub const DEADLINE_BUCKETS_MAX: usize = 16;
+/// Extents that one step looks at because something in them has ended, at most.
+pub const EXPIRY_EVENTS_PER_STEP: usize = 64;
+/// Extents of one worker that are emptied at once because what is in them has ended, at most: each takes an extent's memory
+/// when it has to be read.
+pub const EXPIRY_VICTIMS_MAX: usize = 4;
+/// Records that are looked at in an extent for each key that a turn may expire.
+pub const EXPIRY_RECORDS_PER_KEY: usize = 4;
+
 /// Steps that compaction makes in one turn of a worker at most.
 pub const COMPACTION_STEPS_PER_TURN: usize = 4;
 
@@ -44,6 +54,8 @@ pub const EVICTION_STEPS_PER_TURN: usize = 8;
 
 /// Entries of the timing wheel above twice the keys with a deadline at which it is rebuilt: they are out of date.
 pub const WHEEL_SLACK: usize = 4096;
+/// Entries of the timing wheel that one step looks at to take out those of records that have left memory.
+pub const WHEEL_SIFT_PER_STEP: usize = 16;
 /// Index slots that one step of a wheel rebuild visits at most.
 pub const WHEEL_REBUILD_SLOTS_PER_STEP: usize = 4;
 

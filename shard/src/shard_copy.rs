@@ -97,7 +97,8 @@ impl<P: BlockPool> Shard<P> {
     /// # Errors
     /// [`LoadError::NoPlace`].
     pub fn load_extent(&mut self, extent: ExtentOnDisk) -> Result<(), LoadError> {
-        if self.extents_mut().adopt(extent) { Ok(()) } else { Err(LoadError::NoPlace(extent.number.0)) }
+        let number = extent.number.0;
+        if self.extents_mut().adopt(extent) { Ok(()) } else { Err(LoadError::NoPlace(number)) }
     }
 
     /// Takes over entries of one table of a snapshot. Those of a keyspace that no database

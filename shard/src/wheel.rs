@@ -123,6 +123,12 @@ impl Wheel {
         }
     }
 
+    /// Its time, rounded down to a tick.
+    #[must_use]
+    pub fn now(&self) -> UnixMs {
+        UnixMs(self.tick << TICK_SHIFT)
+    }
+
     /// Entries held, those out of date included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -152,6 +158,23 @@ impl Wheel {
             nth -= here;
         }
         None
+    }
+
+    /// Takes out an entry, none in particular, and the time it is due at.
+    pub fn take_any(&mut self) -> Option<(WheelEntry, UnixMs)> {
+        let level = self.level_lens.iter().position(|&here| here > 0)?;
+        let slot = self.levels[level].iter_mut().find(|slot| !slot.is_empty())?;
+        let (entry, ended) = slot.pop()?;
+        self.chunks -= usize::from(ended);
+        self.level_lens[level] -= 1;
+        self.len -= 1;
+        Some((entry, UnixMs(self.due(entry) << TICK_SHIFT)))
+    }
+
+    /// Puts in an entry that was taken out of another wheel, due at this time.
+    pub fn put_back(&mut self, entry: WheelEntry, due: UnixMs) {
+        // One tick earlier: the deadline that `insert` rounds up.
+        self.insert(entry.hash, entry.slot, entry.keyspace_low, UnixMs(due.0.saturating_sub(1)));
     }
 
     /// Whether nothing is held.
@@ -329,6 +352,24 @@ mod tests {
         while wheel.advance(UnixMs(30_000_000), 100, &mut due) {}
         assert_eq!((due.len(), wheel.len(), wheel.chunks), (1_000, 0, 0));
         assert!(wheel.draw(5).is_none());
+    }
+
+    #[test]
+    fn what_is_moved_from_wheel_to_wheel_keeps_its_time() {
+        let start = 1_700_000_000_123;
+        let mut old = Wheel::new(UnixMs(start));
+        for i in 0..2_000u32 {
+            old.insert(i, Slot(3), 1, UnixMs(start + u64::from(i) * 5_000));
+        }
+        let mut fresh = old.successor();
+        while let Some((entry, due)) = old.take_any() {
+            assert!(due.0 > start + u64::from(entry.hash) * 5_000, "not before its time");
+            fresh.put_back(entry, due);
+        }
+        assert_eq!((old.len(), old.chunks, fresh.len()), (0, 0, 2_000));
+        let mut due = Vec::new();
+        while fresh.advance(UnixMs(start + 999 * 5_000 + 300), 100, &mut due) {}
+        assert_eq!(due.len(), 1_000);
     }
 
     proptest! {

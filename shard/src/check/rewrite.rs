@@ -9,7 +9,7 @@ use crate::io::FileId;
 use crate::shard_manifest::{PublishedSnapshot, ShardManifest};
 use crate::snapshot::SnapshotIdentity;
 use crate::snapshot::chunk::{
-    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkKind, ENTRY_BYTES, EXTENT_BYTES, Footer, TABLE_HEAD_BYTES,
+    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkKind, ENTRY_BYTES, Footer, TABLE_HEAD_BYTES, extent_bytes,
     put_entry, put_extent, put_table_head, seal,
 };
 
@@ -69,7 +69,7 @@ pub fn rewrite_snapshot(
         out.push_table(table);
     }
     for extent in &content.extents {
-        put_extent(*extent, out.room(ChunkKind::Extents, EXTENT_BYTES));
+        put_extent(extent, out.room(ChunkKind::Extents, extent_bytes(extent)));
         out.counts.extents += 1;
     }
     let (bytes, crc) = out.finish();

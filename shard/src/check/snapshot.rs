@@ -8,8 +8,8 @@ use crate::io::{BLOCK_BYTES, FileId};
 use crate::limits::EXTENT_BYTES;
 use crate::shard_manifest::PublishedSnapshot;
 use crate::snapshot::chunk::{
-    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkError, ChunkKind, Footer, SnapshotIdentity, TablePiece, extents,
-    open,
+    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkError, ChunkKind, Footer, SnapshotIdentity, TablePiece, open,
+    split_extent,
 };
 use crate::types::{KeyspaceId, Slot};
 
@@ -90,7 +90,7 @@ pub(super) fn read_snapshot(
         let payload = &bytes[CHUNK_HEADER_BYTES..CHUNK_HEADER_BYTES + header.payload];
         let sound = match header.kind {
             ChunkKind::Entries => take_entries(payload, &mut content, &mut counts),
-            ChunkKind::Extents => take_extents(payload, &mut content, &mut counts),
+            ChunkKind::Extents => take_extents(header.format, payload, &mut content, &mut counts),
             ChunkKind::Footer => {
                 ended = true;
                 let is_last = offset + header.bytes as u64 == published.bytes;
@@ -132,10 +132,13 @@ fn take_entries(mut payload: &[u8], content: &mut Content, counts: &mut Footer) 
     true
 }
 
-fn take_extents(payload: &[u8], content: &mut Content, counts: &mut Footer) -> bool {
-    let Some(found) = extents(payload) else { return false };
-    counts.extents += found.len() as u64;
-    content.extents.extend(found);
+fn take_extents(format: u32, mut payload: &[u8], content: &mut Content, counts: &mut Footer) -> bool {
+    while !payload.is_empty() {
+        let Some((extent, rest)) = split_extent(format, payload) else { return false };
+        counts.extents += 1;
+        content.extents.push(extent);
+        payload = rest;
+    }
     true
 }
 

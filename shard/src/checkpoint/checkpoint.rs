@@ -206,7 +206,7 @@ impl<P: BlockPool> Checkpoint<P> {
                 self.step = Step::NameExtents(limit, position);
                 return false;
             }
-            self.writer.push_extent(extent, tools.pool, tools.ids);
+            self.writer.push_extent(&extent, tools.pool, tools.ids);
             position += 1;
         }
         let done = extents.on_disk_below(limit).nth(position).is_none();

@@ -10,6 +10,8 @@
 //! (`pacing.rs`). `victim.rs` chooses, `walk.rs` empties. A victim that is on disk only is read whole first
 //! (`read.rs`); one that cannot be read back whole is reported once and left as it is.
 
+#[cfg(test)]
+mod ended_tests;
 mod pacing;
 mod read;
 #[cfg(test)]
@@ -137,9 +139,9 @@ enum Step<P: BlockPool> {
     /// All extents are weighed, some at a time.
     Choose(Choice),
     /// The victim is wanted from disk, to go on at the offset.
-    Read { number: ExtentNumber, offset: u32 },
+    Read { number: ExtentNumber, offset: u32, rule: EvictRule },
     /// It is being read.
-    Reading { number: ExtentNumber, offset: u32 },
+    Reading { number: ExtentNumber, offset: u32, rule: EvictRule },
     /// Its records are walked over.
     Walk(Walk<P>),
 }
@@ -165,6 +167,8 @@ pub(crate) struct Compaction<P: BlockPool> {
     full: Option<Full>,
     /// No victim was found at this time: it takes a while until another look is worth it.
     rests_since: Option<UnixMs>,
+    /// The victim was chosen because something in it has ended.
+    is_ended_victim: bool,
     damaged: Vec<DamagedExtent>,
     figures: CompactionFigures,
 }
@@ -178,6 +182,7 @@ impl<P: BlockPool> Default for Compaction<P> {
             chosen: Vec::new(),
             full: None,
             rests_since: None,
+            is_ended_victim: false,
             damaged: Vec::new(),
             figures: CompactionFigures::default(),
         }
@@ -197,6 +202,16 @@ impl<P: BlockPool> Compaction<P> {
     /// Whether a victim is being emptied or read.
     pub(crate) fn has_victim(&self) -> bool {
         matches!(self.step, Step::Read { .. } | Step::Reading { .. } | Step::Walk(_))
+    }
+
+    /// Whether a victim is being emptied, or read, because something in it has ended.
+    pub(crate) fn empties_ended(&self) -> bool {
+        self.is_ended_victim && self.has_victim()
+    }
+
+    /// Whether it goes on when a read has ended.
+    pub(crate) fn is_reading(&self) -> bool {
+        matches!(self.step, Step::Read { .. } | Step::Reading { .. })
     }
 
     /// Whether no extent was worth emptying when it last looked.

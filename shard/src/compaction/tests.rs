@@ -17,17 +17,17 @@ use crate::shard_set::ShardSet;
 use crate::testing::HeapPool;
 use crate::types::{Db, SLOT_COUNT, Term};
 
-const NOW: UnixMs = UnixMs(1_700_000_000_000);
-const SEAL: ExtentSeal = ExtentSeal { store: 4711, shard: ShardId(0) };
-const SALT: u32 = 5;
+pub(super) const NOW: UnixMs = UnixMs(1_700_000_000_000);
+pub(super) const SEAL: ExtentSeal = ExtentSeal { store: 4711, shard: ShardId(0) };
+pub(super) const SALT: u32 = 5;
 
-fn shards(count: u16) -> Vec<Shard<HeapPool>> {
+pub(super) fn shards(count: u16) -> Vec<Shard<HeapPool>> {
     let width = SLOT_COUNT / count;
     (0..count).map(|id| Shard::new(ShardId(id), id * width..(id + 1) * width, Term(1), NOW)).collect()
 }
 
 /// A set whose extents are tiny and whose compaction begins at once.
-fn set(shards: Vec<Shard<HeapPool>>, fill_bytes: usize, fill_percent: u8) -> ShardSet<HeapPool> {
+pub(super) fn set(shards: Vec<Shard<HeapPool>>, fill_bytes: usize, fill_percent: u8) -> ShardSet<HeapPool> {
     let mut set = ShardSet::new(shards, KeyHasher::new([7; 16]), HeapPool, None);
     set.set_extent_fill_bytes(fill_bytes);
     set.set_compaction(CompactionConfig {
@@ -39,7 +39,7 @@ fn set(shards: Vec<Shard<HeapPool>>, fill_bytes: usize, fill_percent: u8) -> Sha
     set
 }
 
-fn put(set: &mut ShardSet<HeapPool>, name: &[u8], value: &[u8], deadline: Option<UnixMs>) {
+pub(super) fn put(set: &mut ShardSet<HeapPool>, name: &[u8], value: &[u8], deadline: Option<UnixMs>) {
     let key = set.key(name);
     set.put(Db(0), &key, value, deadline);
 }
@@ -211,7 +211,7 @@ fn a_step_looks_at_so_many_records_and_bytes_at_most() {
     let record_bytes = 75;
     loop {
         let before = shard.compaction.figures().moved_bytes;
-        let how = How { hasher: &hasher, now: NOW, bytes_max: 2_000 };
+        let how = How { hasher: &hasher, now: NOW, bytes_max: 2_000, records_max: 7 };
         match shard.compaction_step(how, &mut HeapPool, &mut departures) {
             Worked::Bytes(bytes) => {
                 assert!(bytes <= 4_096 && (bytes == 4_096 || bytes <= 7 * record_bytes), "{bytes}");
@@ -240,7 +240,7 @@ fn ended_keys_are_deleted_on_the_way_and_that_is_counted_as_a_change() {
     let before = set.shards()[0].lsn();
     set.compact_all();
     while set.shards[0].compaction.wants_full() {
-        set.compact_step(0, UnixMs(NOW.0 + 70_000));
+        set.compact_step(0, UnixMs(NOW.0 + 70_000), usize::MAX);
     }
     let gone = set.stats().expired;
     assert!(gone > 450, "{gone}");
@@ -252,21 +252,21 @@ fn ended_keys_are_deleted_on_the_way_and_that_is_counted_as_a_change() {
 // ---- on disk ------------------------------------------------------------------------------------------------------
 
 /// A shard on disk whose data file is a vector; nothing of it stays in memory but the open extents.
-struct OnDisk {
-    set: ShardSet<HeapPool>,
-    file: Vec<u8>,
+pub(super) struct OnDisk {
+    pub(super) set: ShardSet<HeapPool>,
+    pub(super) file: Vec<u8>,
     /// What a read at this offset comes to, if not all its bytes.
-    result: Option<(usize, Result<usize, IoError>)>,
+    pub(super) result: Option<(usize, Result<usize, IoError>)>,
 }
 
 impl OnDisk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut all = shards(1);
         all[0].keep_on_disk(SEAL, SALT);
         Self { set: set(all, EXTENT_BYTES, 75), file: Vec::new(), result: None }
     }
 
-    fn write_back(&mut self) {
+    pub(super) fn write_back(&mut self) {
         let extents = &mut self.set.shards[0].extents;
         while let Some(write) = extents.next_write(&mut HeapPool) {
             let offset = usize::try_from(write.offset).unwrap();
@@ -278,7 +278,7 @@ impl OnDisk {
     }
 
     /// Brings what a look-up of the key looks at into memory.
-    fn fetch(&mut self, name: &[u8]) {
+    pub(super) fn fetch(&mut self, name: &[u8]) {
         let key = self.set.key(name);
         let mut cold = Vec::new();
         self.set.shards[0].for_cold(Db(0), key.slot, key.hash, |at, _, place| cold.push((at, place)));
@@ -293,15 +293,19 @@ impl OnDisk {
         }
     }
 
-    fn get(&mut self, name: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn get(&mut self, name: &[u8]) -> Option<Vec<u8>> {
         self.fetch(name);
         get(&mut self.set, name, NOW).map(|(value, _)| value)
     }
 
     /// Turns until nothing more is to do, reads being performed and sealed extents written on the way.
     fn compact(&mut self) {
+        self.compact_at(NOW);
+    }
+
+    pub(super) fn compact_at(&mut self, now: UnixMs) {
         for _ in 0..100_000 {
-            let more = self.set.tick(NOW, 0, 10);
+            let more = self.set.tick(now, 0, 10);
             let mut read = false;
             while let Some(request) = self.set.next_io() {
                 let IoOperation::Read { file, offset, mut buffer, len } = request.operation else {
@@ -324,7 +328,7 @@ impl OnDisk {
         panic!("compaction comes to an end");
     }
 
-    fn checkpoint(&mut self) {
+    pub(super) fn checkpoint(&mut self) {
         self.set.shards[0].extents.begin_checkpoint();
         let limit = self.set.shards[0].extents.seal_all(&mut HeapPool);
         self.write_back();

@@ -3,7 +3,7 @@
 use super::walk::How;
 use super::{CompactionConfig, CompactionFigures, DamagedExtent, Pacing, Step, Worked};
 use crate::io::{BlockPool, FileId, IoDone, IoRequest, RequestId};
-use crate::limits::COMPACTION_STEPS_PER_TURN;
+use crate::limits::{COMPACTION_STEPS_PER_TURN, EXPIRY_RECORDS_PER_KEY, EXPIRY_VICTIMS_MAX};
 use crate::record::Effect;
 use crate::shard::Shard;
 use crate::shard_set::{COMPACTION_IDS, ShardSet};
@@ -34,13 +34,15 @@ impl<P: BlockPool> Shard<P> {
     fn compaction_debt(&mut self, now: UnixMs) -> Debt {
         let fill = self.extents.fill();
         let dead = self.extents.dead_sealed_bytes();
+        let is_dropping = self.is_dropping();
         let compaction = &mut self.compaction;
         let allowed = Pacing::allowed_dead(&compaction.config, fill);
         let is_written = compaction.pacing.note(self.extents.fresh_bytes(), dead, allowed);
         if compaction.rests_since.is_some_and(|since| now.0.abs_diff(since.0) >= REST_MS) {
             compaction.rests_since = None;
         }
-        let is_behind = dead > allowed && compaction.rests_since.is_none();
+        // While a dropped keyspace is taken apart, more is dead than is counted: victims are the cheaper afterwards.
+        let is_behind = dead > allowed && compaction.rests_since.is_none() && !is_dropping;
         let wants = match compaction.step {
             Step::Reading { .. } => false,
             Step::Idle => is_behind || compaction.wants_full(),
@@ -89,7 +91,8 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     /// The turn's part of compaction. Returns whether more is waiting.
-    pub(crate) fn compact_turn(&mut self, now: UnixMs) -> bool {
+    pub(crate) fn compact_turn(&mut self, now: UnixMs, keys_max: usize) -> bool {
+        let ended = self.expiry_turn(now, keys_max);
         let (mut more, mut is_written, mut steps) = (false, false, COMPACTION_STEPS_PER_TURN);
         let count = self.shards.len();
         let mut wanting = None;
@@ -105,7 +108,7 @@ impl<P: BlockPool> ShardSet<P> {
             let full = self.shards[position].compaction.wants_full();
             while steps > 0 && (full || self.shards[position].compaction.pacing.owed() >= GRAIN_BYTES) {
                 steps -= 1;
-                if !matches!(self.compact_step(position, now), Worked::Bytes(_)) {
+                if !matches!(self.compact_step(position, now, usize::MAX), Worked::Bytes(_)) {
                     break;
                 }
             }
@@ -113,18 +116,43 @@ impl<P: BlockPool> ShardSet<P> {
         if let Some(position) = wanting {
             // Nobody writes: what is left is done bit by bit.
             if !is_written && steps == COMPACTION_STEPS_PER_TURN {
-                more = matches!(self.compact_step(position, now), Worked::Bytes(_));
+                more = matches!(self.compact_step(position, now, usize::MAX), Worked::Bytes(_));
             }
             self.next_to_compact = (position + 1) % count;
+        }
+        more || ended
+    }
+
+    /// The turn's part of emptying extents in which much has ended: beside what is owed for writes, so many keys, so that
+    /// space and memory come back whether anything is written or not. Returns whether more is waiting.
+    fn expiry_turn(&mut self, now: UnixMs, keys_max: usize) -> bool {
+        let (mut more, count) = (false, self.shards.len());
+        let mut victims = self.shards.iter().filter(|shard| shard.compaction.empties_ended()).count();
+        let mut records = keys_max.saturating_mul(EXPIRY_RECORDS_PER_KEY);
+        for turn in 0..count {
+            let position = (self.next_to_compact + turn) % count;
+            let shard = &mut self.shards[position];
+            more |= shard.extents.note_time(now);
+            let (has_ripe, is_at_it) = (shard.extents.has_ripe(), shard.compaction.empties_ended());
+            more |= has_ripe || is_at_it;
+            let may_begin = has_ripe && !shard.is_dropping() && victims < EXPIRY_VICTIMS_MAX;
+            if records == 0 || shard.compaction.is_reading() || !(is_at_it || may_begin) {
+                continue;
+            }
+            let share = records.div_ceil(2);
+            records -= share;
+            self.compact_step(position, now, share);
+            victims += usize::from(!is_at_it);
         }
         more
     }
 
-    /// One step of one shard, and the deletes it leads to.
-    pub(crate) fn compact_step(&mut self, position: usize, now: UnixMs) -> Worked {
+    /// One step of one shard, of so many records at most, and the deletes it leads to.
+    pub(crate) fn compact_step(&mut self, position: usize, now: UnixMs, records_max: usize) -> Worked {
         let mut departures = std::mem::take(&mut self.departures);
-        let bytes_max = self.shards[position].compaction.config.step_bytes;
-        let how = How { hasher: &self.hasher, now, bytes_max };
+        let config = &self.shards[position].compaction.config;
+        let (bytes_max, records_max) = (config.step_bytes, config.step_records.min(records_max));
+        let how = How { hasher: &self.hasher, now, bytes_max, records_max };
         let worked = self.shards[position].compaction_step(how, &mut self.pool, &mut departures);
         let barrier = self.barrier;
         for departure in departures.list.drain(..) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Compaction, DamageKind, DamagedExtent, Full, Step, Worked, victim};
-use crate::extent::Stream;
+use crate::extent::{Deadlines, Stream};
 use crate::index::{Entry, ExtentNumber, Location};
 use crate::io::BlockPool;
 use crate::key::{Key, KeyHasher};
@@ -26,6 +26,9 @@ pub(crate) enum EvictRule {
     All,
     /// Those that were not used since they were last passed; a use is taken off the others.
     Unused,
+    /// None is, and none is moved: those that have ended go, the others stay where they are. For an extent of whose
+    /// deadlines nothing is known, and for a record larger than an extent.
+    EndedOnly,
     /// As `Unused`, but only every second one that stays loses a use: frequent use counts longer.
     Rare,
 }
@@ -40,11 +43,13 @@ pub(crate) struct Walk<P: BlockPool> {
     pub(super) rule: EvictRule,
     used_bytes: u32,
     moved_bytes: u64,
+    /// Deadlines of records that stay where they are.
+    learned: Deadlines,
 }
 
 impl<P: BlockPool> Walk<P> {
     pub(super) fn new(number: ExtentNumber, offset: u32, used_bytes: u32, rule: EvictRule) -> Self {
-        Self { number, offset, read: None, rule, used_bytes, moved_bytes: 0 }
+        Self { number, offset, read: None, rule, used_bytes, moved_bytes: 0, learned: Deadlines::default() }
     }
 }
 
@@ -96,6 +101,8 @@ pub(crate) struct How<'a> {
     pub(crate) now: UnixMs,
     /// Bytes to walk over at most, but for the record it ends in.
     pub(crate) bytes_max: usize,
+    /// Records to look at, at most.
+    pub(crate) records_max: usize,
 }
 
 impl<P: BlockPool> Shard<P> {
@@ -136,6 +143,18 @@ impl<P: BlockPool> Shard<P> {
         if self.extents.dirty_count() > super::read::DIRTY_EXTENTS_MAX {
             // What was moved is on its way to disk: no more until it is there.
             return Worked::Waits;
+        }
+        let had_ripe = self.extents.has_ripe();
+        while let Some((number, is_unknown)) = self.extents.next_ripe() {
+            if let Some(weight) = self.extents.weigh(number) {
+                let stays = is_unknown || weight.is_run;
+                self.begin_victim(number, if stays { EvictRule::EndedOnly } else { EvictRule::Keep });
+                self.compaction.is_ended_victim = true;
+                return Worked::Bytes(0);
+            }
+        }
+        if had_ripe {
+            return Worked::Bytes(0);
         }
         while let Some(number) = self.compaction.chosen.pop() {
             if self.extents.weigh(number).is_some_and(|weight| victim::is_worthwhile(&weight)) {
@@ -199,13 +218,14 @@ impl<P: BlockPool> Shard<P> {
         let weight = self.extents.weigh(number).expect("a victim may be emptied");
         assert!(!self.compaction.has_victim(), "one victim at a time");
         assert!(
-            rule == EvictRule::Keep || self.extents.identity().is_none(),
+            matches!(rule, EvictRule::Keep | EvictRule::EndedOnly) || self.extents.identity().is_none(),
             "what is on disk is not evicted"
         );
         self.compaction.pacing.note_victim(weight.fill);
+        self.compaction.is_ended_victim = false;
         let offset = self.extents.first_offset();
         self.compaction.step = if weight.is_cold {
-            Step::Read { number, offset }
+            Step::Read { number, offset, rule }
         } else {
             let used_bytes = self.extents.used_bytes(number).unwrap_or(0);
             Step::Walk(Walk::new(number, offset, used_bytes, rule))
@@ -215,7 +235,7 @@ impl<P: BlockPool> Shard<P> {
     /// Walks over some records of the victim. Returns how many bytes that were.
     fn walk(&mut self, mut walk: Walk<P>, how: How<'_>, pool: &mut P, departures: &mut Departures) -> u64 {
         let (mut walked, mut records) = (0u64, 0);
-        while walked < how.bytes_max as u64 && records < self.compaction.config.step_records {
+        while walked < how.bytes_max as u64 && records < how.records_max {
             let Some(used_bytes) = self.extents.used_bytes(walk.number) else {
                 self.finish_walk(walk, pool);
                 return walked;
@@ -235,7 +255,8 @@ impl<P: BlockPool> Shard<P> {
                     records += 1;
                 }
                 Passed::Absent => {
-                    self.compaction.step = Step::Read { number: walk.number, offset: walk.offset };
+                    self.compaction.step =
+                        Step::Read { number: walk.number, offset: walk.offset, rule: walk.rule };
                     return walked;
                 }
                 Passed::Damaged => {
@@ -263,14 +284,19 @@ impl<P: BlockPool> Shard<P> {
         let (Slot(first_slot), slot_count) = self.slots();
         let Self { extents, databases, .. } = self;
         let bytes = match &walk.read {
-            Some(buffer) => &buffer.as_ref()[..used_bytes as usize],
+            Some(buffer) => &buffer.as_ref()[..buffer.as_ref().len().min(used_bytes as usize)],
             None => match extents.bytes_of(walk.number) {
                 Some(bytes) => bytes,
                 None => return Passed::Absent,
             },
         };
         let rest = &bytes[walk.offset as usize..];
-        let Some((head, key)) = whole_head(rest) else {
+        let is_partial = bytes.len() < used_bytes as usize;
+        let Some((head, key)) = whole_head(rest, is_partial) else {
+            if is_partial && Head::decode(rest).is_ok() {
+                // Its key is longer than what was read: it goes when somebody asks for it.
+                return Passed::Record(used_bytes - walk.offset);
+            }
             assert!(walk.read.is_some(), "an extent in memory holds whole records, back to back");
             return Passed::Damaged;
         };
@@ -286,8 +312,9 @@ impl<P: BlockPool> Shard<P> {
         let table = slot.and_then(|slot| slot.table_mut(key.hash));
         let entry = table.and_then(|table| table.find_mut(key.hash, |entry| entry.location() == location));
         let Some(entry) = entry else { return passed };
-        let record = &rest[..len];
-        let verified = || Record::decode(record, extents.mask(location)).is_ok();
+        let record = &rest[..len.min(rest.len())];
+        // Of a run only the front was read: that the extent has ended is known from its deadlines too.
+        let verified = || is_partial || Record::decode(record, extents.mask(location)).is_ok();
         if walk.read.is_some() && !verified() && !planted::is(PlantedBug::CompactUnverified) {
             return Passed::Damaged;
         }
@@ -297,12 +324,19 @@ impl<P: BlockPool> Shard<P> {
             departures.add(db, &key, location, expired);
             return passed;
         }
+        if walk.rule == EvictRule::EndedOnly {
+            if let Some(deadline) = head.deadline {
+                extents.learn(&mut walk.learned, entry.length_class(), deadline);
+            }
+            return passed;
+        }
         departures.scratch.clear();
         departures.scratch.extend_from_slice(record);
         let to = move_record(extents, entry, location, &departures.scratch, pool);
         if !planted::is(PlantedBug::MoveKeepsOldLocation) {
             entry.move_to(to, len);
         }
+        extents.note_deadline(to.extent, entry.length_class(), head.deadline);
         walk.moved_bytes += len as u64;
         passed
     }
@@ -314,6 +348,8 @@ impl<P: BlockPool> Shard<P> {
         if self.extents.used_bytes(walk.number).is_none() {
             figures.extents += 1;
             figures.reclaimed_bytes += u64::from(walk.used_bytes).saturating_sub(walk.moved_bytes);
+        } else if walk.rule == EvictRule::EndedOnly {
+            self.extents.on_learned(walk.number, walk.learned);
         } else if walk.read.is_some() {
             // Dead records that are damaged led the walk past live ones.
             self.give_up(walk, DamageKind::Record, pool);
@@ -346,19 +382,19 @@ impl<P: BlockPool> Shard<P> {
     }
 }
 
-/// Head and key of a record that lies whole in `bytes`.
+/// Head and key of a record that lies whole in `bytes`, or the front of it.
 #[inline]
-fn whole_head(bytes: &[u8]) -> Option<(Head, &[u8])> {
+fn whole_head(bytes: &[u8], is_partial: bool) -> Option<(Head, &[u8])> {
     let head = Head::decode(bytes).ok()?;
     let key = head.key(bytes)?;
-    (head.record_len() <= bytes.len()).then_some((head, key))
+    (is_partial || head.record_len() <= bytes.len()).then_some((head, key))
 }
 
 /// Whether a live record goes. Takes a use off one that stays.
 #[inline]
 fn is_evicted(rule: EvictRule, entry: &mut Entry) -> bool {
     match rule {
-        EvictRule::Keep => false,
+        EvictRule::Keep | EvictRule::EndedOnly => false,
         EvictRule::All => true,
         EvictRule::Unused | EvictRule::Rare => {
             let uses = entry.uses();

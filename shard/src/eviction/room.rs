@@ -144,7 +144,7 @@ impl<P: BlockPool> ShardSet<P> {
     fn reclaim_step(&mut self, now: UnixMs) -> Option<u64> {
         let at = self.room.position;
         if self.shards[at].compaction.has_victim()
-            && let Worked::Bytes(bytes) = self.compact_step(at, now)
+            && let Worked::Bytes(bytes) = self.compact_step(at, now, usize::MAX)
         {
             return Some(bytes.max(1));
         }
@@ -171,7 +171,7 @@ impl<P: BlockPool> ShardSet<P> {
         let dead = shard.extents.dead_sealed_bytes();
         let worthwhile = dead * DEAD_PART > shard.extents.fill().held_bytes && !shard.compaction.rests();
         if (shard.compaction.has_victim() || worthwhile)
-            && let Worked::Bytes(bytes) = self.compact_step(position, now)
+            && let Worked::Bytes(bytes) = self.compact_step(position, now, usize::MAX)
         {
             return Some(bytes.max(1));
         }
@@ -200,7 +200,7 @@ impl<P: BlockPool> ShardSet<P> {
                 let width = u64::from(shard.extents.next_number().0 - first).max(1);
                 ExtentNumber(first + u32::try_from(room.draw() % width).unwrap_or(0))
             }
-            EvictRule::Unused | EvictRule::Rare | EvictRule::Keep => ExtentNumber(0),
+            EvictRule::Unused | EvictRule::Rare | EvictRule::Keep | EvictRule::EndedOnly => ExtentNumber(0),
         };
         let extents = &mut shard.extents;
         let number = extents.oldest_from(start).or_else(|| extents.oldest_from(ExtentNumber(0)))?;
@@ -210,7 +210,7 @@ impl<P: BlockPool> ShardSet<P> {
             return Some(1);
         }
         shard.begin_victim(number, rule);
-        match self.compact_step(position, now) {
+        match self.compact_step(position, now, usize::MAX) {
             Worked::Bytes(bytes) => Some(bytes.max(1)),
             Worked::Waits | Worked::Nothing => None,
         }

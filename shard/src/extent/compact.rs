@@ -10,7 +10,8 @@ use crate::limits::EXTENT_BYTES;
 pub struct Fill {
     /// All of them.
     pub held_bytes: u64,
-    /// Those of live records: an estimate, because a record's share is known by its length class only.
+    /// Those of live records that have not ended on disk: an estimate, because a record's share is known by its length
+    /// class only.
     pub live_bytes: u64,
 }
 
@@ -46,7 +47,7 @@ impl<P: BlockPool> Extents<P> {
     /// How full all extents together are, those that wait for a checkpoint left out.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        Fill::of(self.held_bytes, self.live_bytes, self.placed_bytes)
+        Fill::of(self.held_bytes, self.live_bytes - self.expiry.ended_bytes, self.placed_bytes)
     }
 
     /// Dead bytes in extents that take no more records: those that compaction can win back.
@@ -56,9 +57,10 @@ impl<P: BlockPool> Extents<P> {
         self.fill().dead_bytes().saturating_sub(open.sum())
     }
 
-    fn fill_of(&self, number: ExtentNumber) -> Fill {
+    pub(super) fn fill_of(&self, number: ExtentNumber) -> Fill {
         let extent = self.table.get(number);
-        Fill::of(extent.used_bytes.into(), extent.live_bytes.into(), extent.placed_bytes.into())
+        let lasting_bytes = extent.live_bytes - extent.ended_bytes;
+        Fill::of(extent.used_bytes.into(), lasting_bytes.into(), extent.placed_bytes.into())
     }
 
     /// What all fresh records ever placed counted as: how fast the shard is written to.

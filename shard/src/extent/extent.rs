@@ -1,5 +1,6 @@
 //! One extent: its bytes as far as they are in memory, and how far it has come on its way to disk.
 
+use super::deadlines::Deadlines;
 use crate::io::{BLOCK_BYTES, BlockPool};
 use crate::limits::EXTENT_BYTES;
 
@@ -39,6 +40,16 @@ pub(super) struct Extent<P: BlockPool> {
     /// First of its places in the data file; meaningful unless `disk` is `None` or `Dirty`.
     pub(super) place: u32,
     pub(super) disk: Disk,
+    /// Whether nobody knows when its records end: an older snapshot did not tell.
+    pub(super) is_unknown: bool,
+    /// When its records end; `None`: none of them does, as far as is known.
+    pub(super) deadlines: Option<Box<Deadlines>>,
+    /// Records with a deadline that were placed in it by this process.
+    pub(super) deadline_records: u32,
+    /// What ended until this second is counted.
+    pub(super) counted_s: u32,
+    /// What live records that have ended count as, an estimate.
+    pub(super) ended_bytes: u32,
     /// Checkpoints begun when its last live record went; `None` while it has one or may get one.
     pub(super) emptied: Option<u64>,
 }

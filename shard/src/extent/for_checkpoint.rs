@@ -6,10 +6,10 @@ use crate::limits::EXTENT_BYTES;
 use crate::planted::{self, PlantedBug};
 
 use super::extent::{Disk, Extent};
-use super::{Extents, Stream};
+use super::{Deadlines, Extents, Stream};
 
 /// An extent as a snapshot names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtentOnDisk {
     /// Its number.
     pub number: ExtentNumber,
@@ -21,6 +21,8 @@ pub struct ExtentOnDisk {
     pub used_bytes: u32,
     /// Its salt.
     pub salt: u32,
+    /// When its records end; `None`: nobody knows.
+    pub deadlines: Option<Deadlines>,
 }
 
 impl<P: BlockPool> Extents<P> {
@@ -74,6 +76,8 @@ impl<P: BlockPool> Extents<P> {
                 place_count: extent.place_count(),
                 used_bytes: extent.used_bytes,
                 salt: extent.salt,
+                deadlines: (!extent.is_unknown)
+                    .then(|| extent.deadlines.as_deref().cloned().unwrap_or_default()),
             }
         })
     }

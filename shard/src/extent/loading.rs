@@ -13,6 +13,7 @@ use super::{ExtentOnDisk, Extents, class_bytes};
 pub(super) struct Counted {
     live_bytes: u32,
     offset_max: u32,
+    has_deadlines: bool,
 }
 
 impl<P: BlockPool> Extents<P> {
@@ -43,17 +44,24 @@ impl<P: BlockPool> Extents<P> {
                     damaged: false,
                     place: extent.place,
                     disk: Disk::Written,
+                    is_unknown: extent.deadlines.is_none(),
+                    deadlines: extent.deadlines.filter(|known| !known.buckets().is_empty()).map(Box::new),
+                    deadline_records: 0,
+                    counted_s: 0,
+                    ended_bytes: 0,
                     emptied: None,
                 },
             );
+            self.count_ledger(extent.number);
         }
         fits
     }
 
     /// Counts a record that a snapshot's entry points at, before or after its extent is adopted.
-    pub fn count_live(&mut self, location: Location, class: LengthClass) {
+    pub fn count_live(&mut self, location: Location, class: LengthClass, has_deadline: bool) {
         let counted = self.loading.entry(location.extent.0).or_default();
         counted.live_bytes = counted.live_bytes.saturating_add(class_bytes(class));
+        counted.has_deadlines |= has_deadline;
         counted.offset_max = counted.offset_max.max(location.offset);
     }
 
@@ -63,7 +71,8 @@ impl<P: BlockPool> Extents<P> {
     /// # Errors
     /// A location at which there is no extent, though an entry points there.
     pub fn finish_loading(&mut self, limit: ExtentNumber) -> Result<(), Location> {
-        for (number, counted) in std::mem::take(&mut self.loading) {
+        let loading = std::mem::take(&mut self.loading);
+        for (&number, counted) in &loading {
             let extent = ExtentNumber(number);
             let inside = |extent: &Extent<P>| counted.offset_max < extent.used_bytes;
             if !self.table.find(extent).is_some_and(inside) {
@@ -79,6 +88,10 @@ impl<P: BlockPool> Extents<P> {
                 self.forget(number);
             } else {
                 self.guess_placed(number);
+                self.watch_adopted(
+                    number,
+                    loading.get(&number.0).is_some_and(|counted| counted.has_deadlines),
+                );
             }
         }
         let limit = if planted::is(PlantedBug::ExtentIdentityReused) { 0 } else { limit.0 };

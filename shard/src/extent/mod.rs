@@ -10,6 +10,8 @@
 //! them. `seal.rs`: what makes an extent on disk recognisable. `places.rs`: where in the file they lie.
 
 mod compact;
+mod deadlines;
+mod expiry;
 #[expect(clippy::module_inception, reason = "the file holds one extent, the folder all of them")]
 mod extent;
 mod for_checkpoint;
@@ -28,6 +30,8 @@ use crate::limits::EXTENT_BYTES;
 use crate::planted::{self, PlantedBug};
 
 pub use compact::{Fill, Weight};
+pub use deadlines::{DeadlineBucket, Deadlines};
+use expiry::Expiry;
 use extent::{Disk, Extent, Memory, touched_bytes};
 pub use for_checkpoint::ExtentOnDisk;
 use loading::Counted;
@@ -101,6 +105,7 @@ pub struct Extents<P: BlockPool> {
     fill_bytes: usize,
     /// Extents with live records that are on disk only.
     absent: usize,
+    expiry: Expiry,
 }
 
 impl<P: BlockPool> std::fmt::Debug for Extents<P> {
@@ -139,6 +144,7 @@ impl<P: BlockPool> Extents<P> {
             fresh_bytes: 0,
             fill_bytes: EXTENT_BYTES,
             absent: 0,
+            expiry: Expiry::default(),
         }
     }
 
@@ -195,6 +201,12 @@ impl<P: BlockPool> Extents<P> {
     #[must_use]
     pub fn contains(&self, number: ExtentNumber) -> bool {
         self.table.find(number).is_some()
+    }
+
+    /// Whether the bytes of an extent are in memory.
+    #[must_use]
+    pub fn is_in_memory(&self, number: ExtentNumber) -> bool {
+        !matches!(self.table.get(number).memory, Memory::Absent)
     }
 
     /// Salt of an extent.
@@ -355,6 +367,11 @@ impl<P: BlockPool> Extents<P> {
             damaged: false,
             place: 0,
             disk: Disk::None,
+            is_unknown: false,
+            deadlines: None,
+            deadline_records: 0,
+            counted_s: 0,
+            ended_bytes: 0,
             emptied: None,
         })
     }
@@ -403,6 +420,7 @@ impl<P: BlockPool> Extents<P> {
         buffer.as_mut()[used..used.next_multiple_of(BLOCK_BYTES)].fill(0);
         seal.write_header(number, extent.salt, extent.used_bytes, buffer.as_mut());
         extent.memory = Memory::Frozen(pool.freeze(buffer));
+        self.watch(number);
     }
 
     /// The record at `location` is dead. An extent in which nothing lives and that takes no more records is freed,
@@ -415,6 +433,12 @@ impl<P: BlockPool> Extents<P> {
         let extent = self.table.get_mut(number);
         assert!(extent.live_bytes >= bytes, "more released than was live");
         extent.live_bytes -= bytes;
+        if extent.ended_bytes > 0 {
+            // What goes from an extent in which something has ended is taken for that.
+            let ended = extent.ended_bytes.min(bytes);
+            extent.ended_bytes -= ended;
+            self.expiry.ended_bytes -= u64::from(ended);
+        }
         if extent.live_bytes == 0 && !self.open.contains(&Some(number)) && self.open_run != Some(number) {
             self.on_emptied(number);
         }
@@ -440,6 +464,8 @@ impl<P: BlockPool> Extents<P> {
         self.held_bytes -= u64::from(extent.used_bytes);
         self.placed_bytes -= u64::from(extent.placed_bytes);
         self.emptied.push(number);
+        self.forget_deadlines(number);
+        let extent = self.table.get(number);
         if matches!(extent.memory, Memory::Absent) {
             self.absent -= 1;
         } else if extent.disk == Disk::Written {
@@ -451,13 +477,18 @@ impl<P: BlockPool> Extents<P> {
         let extent = self.table.get_mut(number);
         self.memory_bytes -= extent.memory_bytes();
         extent.memory = Memory::Absent;
+        self.expiry.in_memory -= u64::from(extent.deadline_records);
     }
 
     /// Takes an extent out that no snapshot points into; its places are free again.
     fn forget(&mut self, number: ExtentNumber) {
+        self.forget_deadlines(number);
         let extent = self.table.remove(number);
         assert_eq!(extent.live_bytes, 0, "only what is dead is forgotten");
         self.memory_bytes -= extent.memory_bytes();
+        if !matches!(extent.memory, Memory::Absent) {
+            self.expiry.in_memory -= u64::from(extent.deadline_records);
+        }
         if extent.emptied.is_none() {
             self.held_bytes -= u64::from(extent.used_bytes);
             self.placed_bytes -= u64::from(extent.placed_bytes);

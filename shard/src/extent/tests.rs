@@ -146,6 +146,7 @@ fn what_a_snapshot_names_is_taken_over_and_the_dead_is_free() {
         place_count: place_count(used_bytes),
         used_bytes,
         salt: 1,
+        deadlines: None,
     };
     assert!(extents.adopt(on_disk(4, 1, 500_000)));
     assert!(extents.adopt(on_disk(9, 2, 3 << 20)));
@@ -153,7 +154,7 @@ fn what_a_snapshot_names_is_taken_over_and_the_dead_is_free() {
     assert!(!extents.adopt(on_disk(9, 5, 70)), "so has a number");
     assert!(!extents.adopt(on_disk(11, 6, 70)), "and none lies beyond the end");
     let at = Location { extent: ExtentNumber(9), offset: 64 };
-    extents.count_live(at, LengthClass::of(3 << 20));
+    extents.count_live(at, LengthClass::of(3 << 20), false);
     extents.finish_loading(ExtentNumber(100)).unwrap();
     assert_eq!((extents.count(), extents.free_places(), extents.next_number().0), (1, 3, 100));
     let (fresh, _) = extents.allocate(Stream::Fresh, 10, &mut HeapPool);
@@ -163,6 +164,6 @@ fn what_a_snapshot_names_is_taken_over_and_the_dead_is_free() {
     extents.adopt_file(1);
     assert!(extents.adopt(on_disk(4, 0, 500)));
     let beyond = Location { extent: ExtentNumber(4), offset: 500 };
-    extents.count_live(beyond, LengthClass(9));
+    extents.count_live(beyond, LengthClass(9), false);
     assert_eq!(extents.finish_loading(ExtentNumber(9)), Err(beyond));
 }

@@ -147,6 +147,16 @@ impl SlotIndex {
         one.into_iter().chain(many.into_iter().flat_map(|d| d.tables.iter().map(|leaf| &leaf.table)))
     }
 
+    /// As [`Self::tables`], to change them.
+    pub fn tables_mut(&mut self) -> impl Iterator<Item = &mut Table> {
+        let (one, many) = match self {
+            Self::Empty => (None, None),
+            Self::One(table) => (Some(table), None),
+            Self::Many(directory) => (None, Some(directory)),
+        };
+        one.into_iter().chain(many.into_iter().flat_map(|d| d.tables.iter_mut().map(|leaf| &mut leaf.table)))
+    }
+
     /// The table that holds `hash`, and the first hash after all that this table can hold (`None`: there is none).
     #[must_use]
     pub fn table_at(&self, hash: u32) -> Option<(&Table, Option<u32>)> {

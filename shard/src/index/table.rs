@@ -94,6 +94,11 @@ impl Table {
         self.entries.iter()
     }
 
+    /// All entries, in no order, to change them: their hash bits stay.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.iter_mut()
+    }
+
     /// Splits by one bit of the hash: entries with `bit` set go to the table returned.
     #[must_use]
     pub fn split(&mut self, bit: u32) -> Self {

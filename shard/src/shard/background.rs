@@ -3,7 +3,7 @@
 
 use crate::index::{Entry, SlotIndex, Table};
 use crate::io::BlockPool;
-use crate::limits::{DROP_TABLES_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SLACK};
+use crate::limits::{DROP_TABLES_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SIFT_PER_STEP, WHEEL_SLACK};
 use crate::types::{Db, Slot, UnixMs};
 use crate::wheel::{Wheel, WheelEntry};
 
@@ -12,8 +12,16 @@ use super::{Shard, head_in_memory, low_bits};
 #[derive(Debug)]
 pub(super) struct WheelRebuild {
     pub(super) old: Wheel,
-    db: usize,
-    slot: usize,
+    way: RebuildWay,
+}
+
+/// How the fresh wheel is filled.
+#[derive(Clone, Copy, Debug)]
+enum RebuildWay {
+    /// By a walk over the index, which leaves out what is out of date: the database and slot it has come to.
+    Walk { db: usize, slot: usize },
+    /// From the old wheel, entries of records that have left memory left out.
+    Sift,
 }
 
 impl<P: BlockPool> Shard<P> {
@@ -124,35 +132,71 @@ impl<P: BlockPool> Shard<P> {
         let Some(rebuild) = &mut self.rebuild else {
             let keys: u64 = self.databases.iter().map(|database| database.deadline_count).sum();
             let keys = usize::try_from(keys).unwrap_or(usize::MAX);
-            if self.wheel.len() <= keys.saturating_mul(2).saturating_add(WHEEL_SLACK) {
+            let is_over = |keys: usize| self.wheel.len() > keys.saturating_mul(2).saturating_add(WHEEL_SLACK);
+            let in_memory = usize::try_from(self.extents.deadlines_in_memory()).unwrap_or(usize::MAX);
+            let way = if is_over(keys) {
+                RebuildWay::Walk { db: 0, slot: 0 }
+            } else if self.extents.identity().is_some() && is_over(in_memory) {
+                RebuildWay::Sift
+            } else {
                 return false;
-            }
+            };
             let fresh = self.wheel.successor();
             let old = std::mem::replace(&mut self.wheel, fresh);
-            self.rebuild = Some(WheelRebuild { old, db: 0, slot: 0 });
+            self.rebuild = Some(WheelRebuild { old, way });
             return true;
         };
+        let RebuildWay::Walk { mut db, mut slot } = rebuild.way else { return self.sift_step() };
         for _ in 0..WHEEL_REBUILD_SLOTS_PER_STEP {
-            let Some(database) = self.databases.get(rebuild.db) else {
+            let Some(database) = self.databases.get_mut(db) else {
                 self.rebuild = None;
                 return false;
             };
-            let Some(slot) = database.slots.get(rebuild.slot) else {
-                (rebuild.db, rebuild.slot) = (rebuild.db + 1, 0);
+            let keyspace_low = low_bits(database.keyspace);
+            let Some(index) = database.slots.get_mut(slot) else {
+                (db, slot) = (db + 1, 0);
                 continue;
             };
-            for entry in slot.tables().flat_map(Table::iter) {
-                if !entry.in_wheel() {
-                    continue;
-                }
-                let Some(bytes) = self.extents.find(entry.location()) else { continue };
-                if let Some(deadline) = head_in_memory(bytes).deadline {
-                    let number = u16::try_from(rebuild.slot).unwrap_or(0);
-                    let slot = Slot(self.first_slot + number);
-                    self.wheel.insert(entry.hash(), slot, low_bits(database.keyspace), deadline);
+            let number = Slot(self.first_slot + u16::try_from(slot).unwrap_or(0));
+            for entry in index.tables_mut().flat_map(Table::iter_mut).filter(|entry| entry.in_wheel()) {
+                let bytes = self.extents.find(entry.location());
+                match bytes.and_then(|bytes| head_in_memory(bytes).deadline) {
+                    Some(deadline) => self.wheel.insert(entry.hash(), number, keyspace_low, deadline),
+                    // Gone from memory: its extent's deadlines stand for it.
+                    None => entry.set_in_wheel(false),
                 }
             }
-            rebuild.slot += 1;
+            slot += 1;
+        }
+        rebuild.way = RebuildWay::Walk { db, slot };
+        true
+    }
+
+    /// Moves some entries from the old wheel to the fresh one, but for those of records that have left memory.
+    fn sift_step(&mut self) -> bool {
+        let Self { databases, extents, wheel, rebuild, first_slot, .. } = self;
+        let Some(WheelRebuild { old, .. }) = rebuild else { return false };
+        for _ in 0..WHEEL_SIFT_PER_STEP {
+            let Some((due, at)) = old.take_any() else {
+                *rebuild = None;
+                return false;
+            };
+            let local = usize::from(due.slot.0 - *first_slot);
+            let mut stays = false;
+            for database in databases.iter_mut().filter(|one| low_bits(one.keyspace) == due.keyspace_low) {
+                let table = database.slots.get_mut(local).and_then(|slot| slot.table_mut(due.hash));
+                let Some(table) = table else { continue };
+                table.find_mut(due.hash, |entry| {
+                    stays |= entry.in_wheel() && extents.is_in_memory(entry.location().extent);
+                    false
+                });
+                while !stays && let Some(entry) = table.find_mut(due.hash, Entry::in_wheel) {
+                    entry.set_in_wheel(false);
+                }
+            }
+            if stays {
+                wheel.put_back(due, at);
+            }
         }
         true
     }

@@ -1,7 +1,7 @@
 //! Changing a shard: records placed and removed, keyspaces changed. `ShardSet` and `apply.rs` both end here.
 
 use crate::extent::Stream;
-use crate::index::{Entry, Location, SlotIndex};
+use crate::index::{Entry, LengthClass, Location, SlotIndex};
 use crate::io::BlockPool;
 use crate::key::Key;
 use crate::record::{self, Effect, KeyspaceChanges, Record};
@@ -61,6 +61,7 @@ impl<P: BlockPool> Shard<P> {
         if let (Some(entry), Some((old_len, old_deadline))) = (entry, old) {
             if old_len == len && extents.is_writable(entry.location()) {
                 location = entry.location();
+                extents.change_deadline(location.extent, LengthClass::of(len), old_deadline, deadline);
                 write(extents.bytes_at_mut(location, len));
             } else {
                 // The old bytes are released last: `write` may read from them no longer, but a run's memory is
@@ -70,6 +71,7 @@ impl<P: BlockPool> Shard<P> {
                 write(bytes);
                 extents.release(entry.location(), entry.length_class());
                 entry.move_to(location, len);
+                extents.note_deadline(location.extent, entry.length_class(), deadline);
             }
             database.deadline_count -= u64::from(entry.has_deadline());
             database.deadline_count += u64::from(deadline.is_some());
@@ -89,6 +91,7 @@ impl<P: BlockPool> Shard<P> {
                 wheel.insert(key.hash, key.slot, low_bits(database.keyspace), deadline);
                 entry.set_in_wheel(true);
                 entry.set_has_deadline(true);
+                extents.note_deadline(location.extent, entry.length_class(), Some(deadline));
                 database.deadline_count += 1;
             }
             *index_bytes = index_bytes.wrapping_add_signed(slot.insert(entry));

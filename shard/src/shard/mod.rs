@@ -103,7 +103,9 @@ impl<P: BlockPool> Shard<P> {
             self.extents.count() == 0 && seal.shard == self.id,
             "a shard has its home before its first record"
         );
+        let now = self.wheel.now();
         self.extents = Extents::new(Some(seal), salt);
+        self.extents.note_time(now);
     }
 
     /// Its number.
@@ -192,7 +194,13 @@ impl<P: BlockPool> Shard<P> {
     /// Bytes of memory that the shard takes: records, index, timing wheel.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
-        self.extents.allocated_bytes() + (self.index_bytes() + self.wheel_bytes()) as u64
+        self.extents.allocated_bytes() + self.unmovable_bytes()
+    }
+
+    /// Bytes of memory that the shard takes whatever leaves memory: index, timing wheel, deadlines of extents.
+    #[must_use]
+    pub fn unmovable_bytes(&self) -> u64 {
+        (self.index_bytes() + self.wheel_bytes() + self.extents.deadline_bytes()) as u64
     }
 
     // ---- for copies of the index, see shard_copy.rs -----------------------------------------------------------
@@ -227,7 +235,7 @@ impl<P: BlockPool> Shard<P> {
             *index_bytes += size_of_val(&*database.slots);
         }
         for mut entry in entries {
-            extents.count_live(entry.location(), entry.length_class());
+            extents.count_live(entry.location(), entry.length_class(), entry.has_deadline());
             // No wheel holds an entry for it yet.
             database.deadline_count += u64::from(entry.has_deadline());
             entry.set_in_wheel(false);

@@ -50,7 +50,7 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) begun_at: Vec<BatchNumber>,
     /// Log bytes written when the last checkpoint was asked for.
     pub(super) checkpoint_at: u64,
-    /// Index bytes as counted last.
+    /// What can not leave memory, as counted last.
     pub(super) index_bytes: u64,
     /// Sealed extents of each shard that may wait for a checkpoint.
     pub(super) dirty_max: usize,
@@ -244,7 +244,7 @@ impl<P: BlockPool> ShardSet<P> {
         let Self { shards, storage, .. } = self;
         let Some(storage) = storage else { return };
         let Some(limit) = storage.config.memory_bytes_max else { return };
-        storage.index_bytes = shards.iter().map(|shard| shard.index_bytes() as u64).sum();
+        storage.index_bytes = shards.iter().map(crate::shard::Shard::unmovable_bytes).sum();
         let room = limit.saturating_sub(storage.index_bytes);
         let used = |shards: &[crate::shard::Shard<P>]| -> u64 {
             shards.iter().map(|shard| shard.extents().allocated_bytes()).sum()

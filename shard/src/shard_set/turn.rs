@@ -82,7 +82,7 @@ impl<P: BlockPool> ShardSet<P> {
             more |= self.expire_step(position, now, budget);
             more |= self.shards[position].background_step();
         }
-        more |= self.compact_turn(now);
+        more |= self.compact_turn(now, budget.saturating_mul(self.shards.len()));
         more |= self.room_turn(now);
         more
     }

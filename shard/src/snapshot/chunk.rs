@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | 0 | 4 | magic | `OSNP` |
 //! | 4 | 4 | checksum | CRC-32 of bytes 8 to the end of the chunk, continued from the store's checksum seed |
-//! | 8 | 4 | format | 1 |
+//! | 8 | 4 | format | 2 (1: extents tell no deadlines) |
 //! | 12 | 4 | kind | 1 entries, 2 extents, 3 footer |
 //! | 16 | 4 | byte length | of the chunk |
 //! | 20 | 4 | payload length | bytes of items |
@@ -19,9 +19,10 @@
 //!
 //! Items of *entries*: a table, or a piece of one: keyspace 4, slot 2, reserved 2, count 4, then `count` entries of 12
 //! bytes: hash, extent number, and (offset | length class << 20 | flags << 28). Items of *extents*: number 4, first
-//! place 4, place count 4, used bytes 4, salt 4. The *footer*: entries 8, extents 8, chunks 8 (itself left out).
+//! place 4, place count 4, used bytes 4, salt 4, bucket count 4 (2^32 - 1: deadlines unknown), base second 4, and so many
+//! buckets of 8 bytes: end second 4, bytes 4; in format 1 only the first 20 bytes. The *footer*: entries 8, extents 8, chunks 8 (itself left out).
 
-use crate::extent::ExtentOnDisk;
+use crate::extent::{DeadlineBucket, Deadlines, ExtentOnDisk};
 use crate::index::{Entry, ExtentNumber};
 use crate::io::BLOCK_BYTES;
 use crate::log::fields::FieldReader;
@@ -36,11 +37,19 @@ pub(crate) const CHUNK_HEADER_BYTES: usize = 64;
 pub(crate) const TABLE_HEAD_BYTES: usize = 12;
 /// Bytes of an entry.
 pub(crate) const ENTRY_BYTES: usize = 12;
-/// Bytes of an extent.
-pub(crate) const EXTENT_BYTES: usize = 20;
+/// Bytes of an extent in format 1.
+const EXTENT_BYTES_1: usize = 20;
+/// Bytes of an extent without its buckets.
+const EXTENT_BYTES: usize = 28;
+/// Bytes of a bucket of deadlines.
+const BUCKET_BYTES: usize = 8;
+/// Bucket count of an extent of whose deadlines nothing is known.
+const UNKNOWN: u32 = u32::MAX;
 
 const MAGIC: [u8; 4] = *b"OSNP";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The oldest format that is read.
+const FORMAT_MIN: u32 = 1;
 
 /// Which snapshot of which shard of which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +104,7 @@ pub(crate) struct ChunkHeader {
     pub(crate) bytes: usize,
     pub(crate) payload: usize,
     pub(crate) crc: u32,
+    pub(crate) format: u32,
 }
 
 /// Why bytes are not the chunk that should be there.
@@ -162,8 +172,8 @@ pub(crate) fn open(
         && header[32..40] == offset.to_le_bytes()
         && u32_at(40) == previous;
     match ChunkKind::of(u32_at(12)) {
-        Some(kind) if own && u32_at(8) == FORMAT => {
-            Ok(ChunkHeader { kind, bytes: len, payload, crc: u32_at(4) })
+        Some(kind) if own && u32_at(8) >= FORMAT_MIN => {
+            Ok(ChunkHeader { kind, bytes: len, payload, crc: u32_at(4), format: u32_at(8) })
         }
         _ => Err(ChunkError::Damaged),
     }
@@ -215,10 +225,23 @@ pub(crate) fn put_entry(entry: Entry, out: &mut [u8]) {
     }
 }
 
+/// Bytes that an extent takes in a chunk.
+pub(crate) fn extent_bytes(extent: &ExtentOnDisk) -> usize {
+    let buckets = extent.deadlines.as_ref().map_or(0, |deadlines| deadlines.buckets().len());
+    EXTENT_BYTES + buckets * BUCKET_BYTES
+}
+
 /// Writes an extent.
-pub(crate) fn put_extent(extent: ExtentOnDisk, out: &mut [u8]) {
-    let words = [extent.number.0, extent.place, extent.place_count, extent.used_bytes, extent.salt];
-    for (word, out) in words.into_iter().zip(out.chunks_exact_mut(4)) {
+pub(crate) fn put_extent(extent: &ExtentOnDisk, out: &mut [u8]) {
+    assert_eq!(out.len(), extent_bytes(extent), "room for an extent");
+    let known = extent.deadlines.as_ref();
+    let count = known.map_or(UNKNOWN, |deadlines| len_u32(deadlines.buckets().len()));
+    let base_s = known.map_or(0, Deadlines::base_s);
+    let words =
+        [extent.number.0, extent.place, extent.place_count, extent.used_bytes, extent.salt, count, base_s];
+    let buckets = known.map_or(&[][..], Deadlines::buckets).iter();
+    let buckets = buckets.flat_map(|bucket| [bucket.end_s, bucket.bytes]);
+    for (word, out) in words.into_iter().chain(buckets).zip(out.chunks_exact_mut(4)) {
         out.copy_from_slice(&word.to_le_bytes());
     }
 }
@@ -254,21 +277,30 @@ impl<'a> TablePiece<'a> {
     }
 }
 
-/// The extents of a payload; `None` when it is not whole ones.
-pub(crate) fn extents(payload: &[u8]) -> Option<impl ExactSizeIterator<Item = ExtentOnDisk>> {
-    payload.len().is_multiple_of(EXTENT_BYTES).then(|| {
-        payload.chunks_exact(EXTENT_BYTES).map(|bytes| {
-            let word =
-                |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-            ExtentOnDisk {
-                number: ExtentNumber(word(0)),
-                place: word(4),
-                place_count: word(8),
-                used_bytes: word(12),
-                salt: word(16),
-            }
-        })
-    })
+/// The extent at the front of a payload of this format, and what follows it; `None` when that is no extent.
+pub(crate) fn split_extent(format: u32, payload: &[u8]) -> Option<(ExtentOnDisk, &[u8])> {
+    let mut fields = FieldReader::new(payload);
+    let mut extent = ExtentOnDisk {
+        number: ExtentNumber(fields.u32()?),
+        place: fields.u32()?,
+        place_count: fields.u32()?,
+        used_bytes: fields.u32()?,
+        salt: fields.u32()?,
+        deadlines: None,
+    };
+    if format == FORMAT_MIN {
+        return Some((extent, payload.get(EXTENT_BYTES_1..)?));
+    }
+    let (count, base_s) = (fields.u32()?, fields.u32()?);
+    if count == UNKNOWN {
+        return (base_s == 0).then_some((extent, payload.get(EXTENT_BYTES..)?));
+    }
+    let bytes = usize::try_from(count).ok()?.checked_mul(BUCKET_BYTES)?;
+    let rest = payload.get(EXTENT_BYTES.checked_add(bytes)?..)?;
+    let bucket = |_| Some(DeadlineBucket { end_s: fields.u32()?, bytes: fields.u32()? });
+    let buckets: Option<Vec<DeadlineBucket>> = (0..count).map(bucket).collect();
+    extent.deadlines = Some(Deadlines::from_parts(base_s, buckets?)?);
+    Some((extent, rest))
 }
 
 impl Footer {
@@ -304,7 +336,7 @@ mod tests {
         let (bytes, crc) = seal(&IDENTITY, ChunkKind::Entries, 24, 0x2000, 0x0d0c_0b0a, &mut chunk);
         assert_eq!(bytes, 4096);
         let mut expected =
-            b"OSNP\0\0\0\0\x01\0\0\0\x01\0\0\0\0\x10\0\0\x18\0\0\0\x02\0\0\0\x09\0\0\0".to_vec();
+            b"OSNP\0\0\0\0\x02\0\0\0\x01\0\0\0\0\x10\0\0\x18\0\0\0\x02\0\0\0\x09\0\0\0".to_vec();
         expected.extend([0, 0x20, 0, 0, 0, 0, 0, 0, 0x0a, 0x0b, 0x0c, 0x0d]);
         expected.resize(64, 0);
         expected.extend([6, 0, 0, 0, 7, 1, 0, 0, 1, 0, 0, 0]);
@@ -320,16 +352,41 @@ mod tests {
         assert_eq!((header.kind, header.bytes, header.payload), (ChunkKind::Entries, 4096, 24));
     }
 
+    fn extent(deadlines: Option<Deadlines>) -> ExtentOnDisk {
+        ExtentOnDisk {
+            number: ExtentNumber(0x0403_0201),
+            place: 5,
+            place_count: 1,
+            used_bytes: 0x1000,
+            salt: 9,
+            deadlines,
+        }
+    }
+
     #[test]
-    fn golden_bytes_of_an_extent_and_a_footer() {
-        let mut bytes = [0xee; EXTENT_BYTES];
-        let number = ExtentNumber(0x0403_0201);
-        put_extent(
-            ExtentOnDisk { number, place: 5, place_count: 2, used_bytes: 0x1234, salt: 0x0a0b_0c0d },
-            &mut bytes,
-        );
-        let expected = [1, 2, 3, 4, 5, 0, 0, 0, 2, 0, 0, 0, 0x34, 0x12, 0, 0, 0x0d, 0x0c, 0x0b, 0x0a];
+    fn golden_bytes_of_an_extent() {
+        let buckets =
+            vec![DeadlineBucket { end_s: 0x0a, bytes: 0x0b }, DeadlineBucket { end_s: 0x0c, bytes: 0x0d }];
+        let mut expected = vec![1, 2, 3, 4, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0x10, 0, 0, 9, 0, 0, 0];
+        let older = expected.clone();
+        let known = extent(Deadlines::from_parts(7, buckets));
+        expected.extend([2, 0, 0, 0, 7, 0, 0, 0, 10, 0, 0, 0, 11, 0, 0, 0, 12, 0, 0, 0, 13, 0, 0, 0]);
+        let mut bytes = vec![0; extent_bytes(&known)];
+        put_extent(&known, &mut bytes);
         assert_eq!(bytes, expected);
+        bytes.push(77);
+        assert_eq!(split_extent(2, &bytes), Some((known, &[77][..])));
+        assert!(split_extent(2, &bytes[..43]).is_none(), "cut short");
+        bytes[36..40].fill(0);
+        assert!(split_extent(2, &bytes).is_none(), "buckets out of order");
+        assert_eq!(split_extent(1, &older), Some((extent(None), &[][..])), "an older snapshot does not tell");
+        let mut bytes = vec![0; EXTENT_BYTES];
+        put_extent(&extent(None), &mut bytes);
+        assert_eq!(split_extent(2, &bytes), Some((extent(None), &[][..])), "what is unknown stays so");
+    }
+
+    #[test]
+    fn golden_bytes_of_a_footer() {
         let mut bytes = [0xee; Footer::BYTES];
         Footer { entries: 0x0102, extents: 3, chunks: 4 }.put(&mut bytes);
         assert_eq!(bytes, [2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]);

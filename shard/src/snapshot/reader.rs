@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::chunk::{
     CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkError, ChunkKind, Footer, SnapshotIdentity, TablePiece,
 };
-use super::chunk::{extents, open};
+use super::chunk::{open, split_extent};
 use crate::extent::ExtentOnDisk;
 use crate::index::Entry;
 use crate::io::{
@@ -231,9 +231,12 @@ impl<P: BlockPool> SnapshotReader<P> {
                     }
                 }
                 ChunkKind::Extents => {
-                    for extent in extents(payload).ok_or(damaged)? {
+                    let mut rest = payload;
+                    while !rest.is_empty() {
+                        let (extent, after) = split_extent(header.format, rest).ok_or(damaged)?;
                         self.counts.extents += 1;
                         visit(SnapshotEvent::Extent(extent))?;
+                        rest = after;
                     }
                 }
                 ChunkKind::Footer => {

@@ -88,7 +88,14 @@ fn entry(number: u32) -> Entry {
 
 fn extent(number: u32) -> ExtentOnDisk {
     let place = number;
-    ExtentOnDisk { number: ExtentNumber(number), place, place_count: 1, used_bytes: 1000, salt: 7 }
+    ExtentOnDisk {
+        number: ExtentNumber(number),
+        place,
+        place_count: 1,
+        used_bytes: 1000,
+        salt: 7,
+        deadlines: None,
+    }
 }
 
 /// Writes a snapshot; `outcome` is told how many requests came before. `None`: nothing more is asked for, and it is not
@@ -99,7 +106,7 @@ fn write(outcome: impl Fn(usize) -> Outcome) -> Result<(Disk, Option<PublishedSn
     let entries = (0..ENTRIES).map(entry);
     writer.push_table(KeyspaceId(1), Slot(3), ENTRIES as usize, entries, &mut pool, &mut ids);
     for number in 0..EXTENTS {
-        writer.push_extent(extent(number), &mut pool, &mut ids);
+        writer.push_extent(&extent(number), &mut pool, &mut ids);
     }
     writer.finish(&mut pool, &mut ids);
     let mut next = None;

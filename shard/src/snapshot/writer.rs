@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 
 use super::chunk::{
-    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkKind, ENTRY_BYTES, EXTENT_BYTES, Footer, SnapshotIdentity,
-    TABLE_HEAD_BYTES, put_entry, put_extent, put_table_head, seal,
+    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkKind, ENTRY_BYTES, Footer, SnapshotIdentity, TABLE_HEAD_BYTES,
+    extent_bytes, put_entry, put_extent, put_table_head, seal,
 };
 use crate::extent::ExtentOnDisk;
 use crate::index::Entry;
@@ -126,12 +126,13 @@ impl<P: BlockPool> SnapshotWriter<P> {
     }
 
     /// Adds an extent. Extents come after all tables.
-    pub(crate) fn push_extent(&mut self, extent: ExtentOnDisk, pool: &mut P, ids: &mut RequestIds) {
+    pub(crate) fn push_extent(&mut self, extent: &ExtentOnDisk, pool: &mut P, ids: &mut RequestIds) {
         self.counts.extents += 1;
-        let chunk = self.chunk(ChunkKind::Extents, EXTENT_BYTES, pool, ids);
+        let bytes = extent_bytes(extent);
+        let chunk = self.chunk(ChunkKind::Extents, bytes, pool, ids);
         let start = CHUNK_HEADER_BYTES + chunk.payload;
-        put_extent(extent, &mut chunk.buffer.as_mut()[start..start + EXTENT_BYTES]);
-        chunk.payload += EXTENT_BYTES;
+        put_extent(extent, &mut chunk.buffer.as_mut()[start..start + bytes]);
+        chunk.payload += bytes;
     }
 
     /// All is fed: the footer goes out, then everything is synced.
