@@ -26,6 +26,10 @@ pub fn perform(files: &mut Files, request: IoRequest<Pool>) -> IoDone<Pool> {
             let result = files.get(file).and_then(|file| read(file, &mut buffer.as_mut()[..len], offset));
             (result, IoBuffer::Owned(buffer))
         }
+        IoOperation::FreeSpace { file, offset, bytes } => {
+            let freed = files.get(file).and_then(|file| ring::punch_hole(file, offset, bytes));
+            (freed.map(|()| 0), IoBuffer::None)
+        }
         IoOperation::DeleteFile { file } => (files.delete(file).map(|()| 0), IoBuffer::None),
     };
     IoDone { id: request.id, result: result.map_err(|error| io_error(&error)), buffer }

@@ -74,6 +74,13 @@ impl RingIo {
                 }
                 Err(error) => Some((Err(error), IoBuffer::None)),
             },
+            IoOperation::FreeSpace { file, offset, bytes } => match self.file(file) {
+                Ok(file) => {
+                    ring.free_space(&file, offset, bytes, token);
+                    None
+                }
+                Err(error) => Some((Err(error), IoBuffer::None)),
+            },
             IoOperation::SyncDirectory => {
                 ring.sync_all(&self.directory, token);
                 None

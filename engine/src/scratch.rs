@@ -54,6 +54,8 @@ impl Scratch {
                 let result = self.read(files, file, &mut buffer.as_mut()[..len], offset);
                 (result, IoBuffer::Owned(buffer))
             }
+            // What the range holds is nobody's any more: it may as well stay.
+            IoOperation::FreeSpace { .. } => (Ok(0), IoBuffer::None),
             IoOperation::DeleteFile { file } => {
                 self.changed().insert(file, Changed { hides: true, removed: true, ..Changed::default() });
                 (Ok(0), IoBuffer::None)

@@ -61,6 +61,13 @@ impl Ring {
     pub fn sync_all(&mut self, file: &Fd, token: Token) -> OperationId {
         self.start(token, Operation::Sync { file: file.clone(), data_only: false })
     }
+
+    /// Gives the disk space of a range back, which then reads as zeros; the file keeps its length. Completes as
+    /// [`crate::Completion::Synced`], though nothing is durable then. Error: `EOPNOTSUPP` where the file system cannot.
+    pub fn free_space(&mut self, file: &Fd, offset: u64, bytes: u64, token: Token) -> OperationId {
+        assert!(bytes > 0, "a range has bytes");
+        self.start(token, Operation::FreeSpace { file: file.clone(), offset, bytes })
+    }
 }
 
 fn check_range(range: &Range<usize>, buffer_bytes: usize, offset: u64) {

@@ -57,6 +57,11 @@ pub(crate) enum Operation {
         file: Fd,
         data_only: bool,
     },
+    FreeSpace {
+        file: Fd,
+        offset: u64,
+        bytes: u64,
+    },
 }
 
 /// What of the ring shapes an entry.
@@ -120,6 +125,10 @@ impl Operation {
                 let flags = if *data_only { types::FsyncFlags::DATASYNC } else { types::FsyncFlags::empty() };
                 opcode::Fsync::new(target(file)).flags(flags).build()
             }
+            Self::FreeSpace { file, offset, bytes } => opcode::Fallocate::new(target(file), *bytes)
+                .offset(*offset)
+                .mode(libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE)
+                .build(),
         }
     }
 
@@ -130,7 +139,7 @@ impl Operation {
             | Self::Recv { socket }
             | Self::Send { socket, .. }
             | Self::Connect { socket, .. } => socket.is_cancelled(),
-            Self::Write { .. } | Self::Read { .. } | Self::Sync { .. } => false,
+            Self::Write { .. } | Self::Read { .. } | Self::Sync { .. } | Self::FreeSpace { .. } => false,
         }
     }
 
@@ -144,7 +153,9 @@ impl Operation {
             Self::Connect { .. } => Completion::Connected { token, result: byte_count(result).map(drop) },
             Self::Write { buffer, .. } => Completion::Wrote { token, buffer, result: byte_count(result) },
             Self::Read { buffer, .. } => Completion::Read { token, buffer, result: byte_count(result) },
-            Self::Sync { .. } => Completion::Synced { token, result: byte_count(result).map(drop) },
+            Self::Sync { .. } | Self::FreeSpace { .. } => {
+                Completion::Synced { token, result: byte_count(result).map(drop) }
+            }
             Self::Accept { .. } | Self::Recv { .. } => {
                 unreachable!("multishot operations are completed by `turn`")
             }

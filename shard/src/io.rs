@@ -222,6 +222,16 @@ pub enum IoOperation<P: BlockPool> {
         /// Bytes to read, at most the buffer's length, a multiple of [`BLOCK_BYTES`].
         len: usize,
     },
+    /// Give the disk space of a range back. What the range holds afterwards is unspecified, the file keeps its length.
+    /// Done: `Ok(0)`; an error changes nothing.
+    FreeSpace {
+        /// The file.
+        file: FileId,
+        /// Offset in the file, a multiple of [`BLOCK_BYTES`].
+        offset: u64,
+        /// Bytes, a multiple of [`BLOCK_BYTES`].
+        bytes: u64,
+    },
     /// Remove the file. Done: `Ok(0)`.
     DeleteFile {
         /// The file.
@@ -273,6 +283,8 @@ pub enum IoErrorKind {
     NotFound,
     /// ENOSPC, EDQUOT.
     NoSpace,
+    /// EOPNOTSUPP.
+    Unsupported,
     /// Anything else.
     Other,
 }
@@ -284,9 +296,11 @@ impl IoError {
         const ENOENT: i32 = 2;
         const ENOSPC: i32 = 28;
         const EDQUOT: i32 = 122;
+        const EOPNOTSUPP: i32 = 95;
         let kind = match code {
             ENOENT => IoErrorKind::NotFound,
             ENOSPC | EDQUOT => IoErrorKind::NoSpace,
+            EOPNOTSUPP => IoErrorKind::Unsupported,
             _ => IoErrorKind::Other,
         };
         Self { kind, code }
@@ -298,6 +312,7 @@ impl fmt::Display for IoError {
         match self.kind {
             IoErrorKind::NotFound => write!(f, "no such file (errno {})", self.code),
             IoErrorKind::NoSpace => write!(f, "no space left (errno {})", self.code),
+            IoErrorKind::Unsupported => write!(f, "not supported (errno {})", self.code),
             IoErrorKind::Other => write!(f, "errno {}", self.code),
         }
     }

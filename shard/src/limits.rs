@@ -18,6 +18,12 @@ pub const DROP_TABLES_PER_STEP: usize = 16;
 /// Empty slots that one SCAN call passes over at most.
 pub const SCAN_SLOTS_PER_CALL: usize = 4096;
 
+/// Free places of a data file that keep their disk space, beside a quarter of the used ones.
+pub const FREE_PLACES_KEPT: usize = 2;
+/// Places whose space one request gives back at most.
+pub const FREE_PLACES_PER_STEP: u32 = 64;
+/// A shard with fewer bytes in emptied extents is not given a checkpoint for their sake.
+pub const EMPTIED_BYTES_MIN: u64 = 4 << 20;
 /// Bytes of one write to a data file at most: larger ones hold up the log's writes on the same drive for longer.
 pub const DATA_WRITE_BYTES_MAX: usize = 256 << 10;
 /// Writes to one data file that fly at once at most.

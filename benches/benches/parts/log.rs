@@ -59,7 +59,9 @@ impl MemoryDisk {
             IoOperation::DeleteFile { file } => {
                 (self.files.remove(&file).map(|_| 0).ok_or_else(missing), IoBuffer::None)
             }
-            IoOperation::SyncFile { .. } | IoOperation::SyncDirectory => (Ok(0), IoBuffer::None),
+            IoOperation::SyncFile { .. } | IoOperation::SyncDirectory | IoOperation::FreeSpace { .. } => {
+                (Ok(0), IoBuffer::None)
+            }
         };
         IoDone { id: request.id, result, buffer }
     }

@@ -6,7 +6,7 @@ use super::checkpoint::{Checkpoint, LogState, Step, Tools};
 use super::data_file::DataFile;
 use crate::extent::ExtentSeal;
 use crate::index::ExtentNumber;
-use crate::io::{BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest, RequestId};
+use crate::io::{BlockPool, Fatal, FileId, IoDone, IoError, IoErrorKind, IoOperation, IoRequest, RequestId};
 use crate::limits::EXTENT_NUMBERS_AHEAD;
 use crate::log::copies::CopiesWrite;
 use crate::log::pending_write::RequestIds;
@@ -82,6 +82,10 @@ pub struct ShardFiles<P: BlockPool> {
     dirty_max: usize,
     /// The snapshot file that the newest one has replaced, being removed.
     removal: Option<(RequestId, FileId)>,
+    /// Space of the data file that is being given back.
+    freeing: Option<RequestId>,
+    /// The file system gives back no space of a part of a file.
+    cannot_free: bool,
     published: Option<Published>,
     requests: VecDeque<IoRequest<P>>,
     outstanding: usize,
@@ -109,6 +113,8 @@ impl<P: BlockPool> ShardFiles<P> {
             wanted: false,
             dirty_max: 0,
             removal: None,
+            freeing: None,
+            cannot_free: false,
             published: None,
             requests: VecDeque::new(),
             outstanding: 0,
@@ -295,6 +301,7 @@ impl<P: BlockPool> ShardFiles<P> {
         if self.data_file != DataFileState::There {
             return;
         }
+        self.free_space(shard);
         // A number above the limit could have been used by a run before: its extent must not reach the disk yet.
         while self.data.is_amid_extent()
             || shard.extents_mut().next_dirty().is_some_and(|number| {
@@ -304,6 +311,34 @@ impl<P: BlockPool> ShardFiles<P> {
             let Some(request) = self.data.next_write(shard.extents_mut(), pool, &mut self.ids) else { break };
             self.requests.push_back(request);
         }
+    }
+
+    /// Gives back space that is not likely to be used again soon. Nothing on disk counts on it: the places are free.
+    fn free_space(&mut self, shard: &mut Shard<P>) {
+        if self.freeing.is_some() || self.cannot_free {
+            return;
+        }
+        if let Some((offset, bytes)) = shard.extents_mut().next_free_space() {
+            let file = FileId::ShardData { shard: self.seal.shard };
+            let id = self.ids.next();
+            self.freeing = Some(id);
+            self.requests
+                .push_back(IoRequest { id, operation: IoOperation::FreeSpace { file, offset, bytes } });
+        }
+    }
+
+    fn on_space_freed(&mut self, result: Result<usize, IoError>, shard: &mut Shard<P>) -> Result<(), Fatal> {
+        self.freeing = None;
+        shard.extents_mut().on_space_freed(result.is_ok());
+        match result {
+            Err(error) if error.kind == IoErrorKind::Unsupported => self.cannot_free = true,
+            Err(error) => {
+                let file = FileId::ShardData { shard: self.seal.shard };
+                return Err(Fatal { what: "giving back space of a data file", file, offset: 0, error });
+            }
+            Ok(_) => {}
+        }
+        Ok(())
     }
 
     /// Whether a sealed extent is to be written now. Until a checkpoint wants them, some stay in memory only: records in
@@ -342,6 +377,8 @@ impl<P: BlockPool> ShardFiles<P> {
             let failed = |error| Fatal { what: "removing a snapshot", file, offset: 0, error };
             done.result.map_err(failed)?;
             self.removal = None;
+        } else if self.freeing == Some(done.id) {
+            self.on_space_freed(done.result, shard)?;
         } else if self.data_file == DataFileState::Creating(done.id) {
             let file = FileId::ShardData { shard: self.seal.shard };
             done.result.map_err(|error| Fatal { what: "creating a data file", file, offset: 0, error })?;

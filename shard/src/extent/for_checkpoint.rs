@@ -2,7 +2,7 @@
 
 use crate::index::ExtentNumber;
 use crate::io::{BLOCK_BYTES, BlockPool};
-use crate::limits::EXTENT_BYTES;
+use crate::limits::{EXTENT_BYTES, FREE_PLACES_KEPT, FREE_PLACES_PER_STEP};
 use crate::planted::{self, PlantedBug};
 
 use super::extent::{Disk, Extent};
@@ -112,9 +112,17 @@ impl<P: BlockPool> Extents<P> {
             * EXTENT_BYTES as u64
     }
 
-    /// Takes the free places at the end of the file out of it, all but `keep`. The file's new length, if it changed.
-    pub fn cut_tail(&mut self, keep: u32) -> Option<u64> {
-        self.places.cut_tail(keep).map(|end| u64::from(end) * EXTENT_BYTES as u64)
+    /// A range of the data file whose space is to be given back: offset and bytes. A quarter of what is used is kept, so that
+    /// space that is used again soon does not come and go. One at a time; see [`Self::on_space_freed`].
+    pub fn next_free_space(&mut self) -> Option<(u64, u64)> {
+        let keep = self.places.used_count() as usize / 4 + FREE_PLACES_KEPT;
+        let (first, count) = self.places.leave(keep, FREE_PLACES_PER_STEP)?;
+        Some((u64::from(first) * EXTENT_BYTES as u64, u64::from(count) * EXTENT_BYTES as u64))
+    }
+
+    /// The space has been given back, or could not be: then nothing is changed.
+    pub fn on_space_freed(&mut self, is_given_back: bool) {
+        self.places.on_left(is_given_back);
     }
 
     /// How long the data file has to be for what is written: the end of the last extent on disk.

@@ -172,10 +172,10 @@ impl<P: BlockPool> Extents<P> {
         self.cache.len()
     }
 
-    /// Bytes of the data file, free places included; 0 when storage is memory-only.
+    /// Bytes of disk space that the data file takes, free places with space included; 0 when storage is memory-only.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
-        u64::from(self.places.end()) * EXTENT_BYTES as u64
+        u64::from(self.places.spaced_count()) * EXTENT_BYTES as u64
     }
 
     /// Free places of the data file.

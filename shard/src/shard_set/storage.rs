@@ -3,7 +3,7 @@
 use super::ShardSet;
 use crate::checkpoint::{LogState, ShardFiles};
 use crate::io::BlockPool;
-use crate::limits::{DIRTY_EXTENTS_MAX, EXTENT_BYTES};
+use crate::limits::{DIRTY_EXTENTS_MAX, EMPTIED_BYTES_MIN, EXTENT_BYTES};
 use crate::types::{BatchNumber, UnixMs};
 
 /// When storage does things of its own accord.
@@ -192,7 +192,10 @@ impl<P: BlockPool> ShardSet<P> {
         let Some(storage) = storage else { return };
         if storage.closing == Closing::No {
             for (files, shard) in storage.files.iter_mut().zip(shards.iter()) {
-                if shard.extents().emptied_bytes() > storage.config.emptied_bytes_max && !files.is_busy() {
+                // A quarter of a small file is enough; a checkpoint writes the index, which is the smaller the less lives.
+                let quarter = (shard.extents().file_bytes() / 4).max(EMPTIED_BYTES_MIN);
+                let emptied_max = storage.config.emptied_bytes_max.min(quarter);
+                if shard.extents().emptied_bytes() > emptied_max && !files.is_busy() {
                     files.want_checkpoint();
                 }
             }

@@ -190,6 +190,10 @@ impl SimDisk {
                 let result = self.read(file, offset, &mut buffer[..len], report);
                 IoDone { id, result: result.map_err(IoError::from_errno), buffer: IoBuffer::Owned(buffer) }
             }
+            IoOperation::FreeSpace { file, offset, bytes } => {
+                self.free_space(file, offset, bytes);
+                plain(Ok(0))
+            }
             IoOperation::DeleteFile { file } => match self.files.remove(&file) {
                 Some(gone) => {
                     self.deleted.push((file, gone));
@@ -359,6 +363,21 @@ impl SimDisk {
         self.truth_of_files();
     }
 
+    /// What a range holds whose space was given back is nobody's any more: zeros, here.
+    fn free_space(&mut self, file: FileId, offset: u64, bytes: u64) {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let Some(target) = self.files.get_mut(&file) else { return };
+        let room = target.len().saturating_sub(offset).min(bytes);
+        let room = room - room % SECTOR_BYTES;
+        for block in offset / BLOCK_BYTES..(offset + room).div_ceil(BLOCK_BYTES) {
+            if let Some(truth) = self.truth.remove(&(file, block)) {
+                target.tamper(block * BLOCK_BYTES, &truth);
+            }
+        }
+        target.write(offset, &vec![0; room], Some(self.time));
+    }
+
     /// A request that was in flight at a crash: done with this chance, not durable.
     fn land(&mut self, pending: Pending, per_mille: u64) {
         if !self.rng.chance(per_mille) {
@@ -383,6 +402,7 @@ impl SimDisk {
                 }
             }
             IoOperation::CreateFile { file, .. } => self.create(file),
+            IoOperation::FreeSpace { file, offset, bytes } => self.free_space(file, offset, bytes),
             IoOperation::DeleteFile { file } => {
                 if let Some(gone) = self.files.remove(&file) {
                     self.deleted.push((file, gone));

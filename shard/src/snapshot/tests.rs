@@ -73,7 +73,7 @@ impl Disk {
                 buffer[..len].copy_from_slice(&rest[..len]);
                 ("read", len, IoBuffer::Owned(buffer))
             }
-            IoOperation::DeleteFile { .. } => {
+            IoOperation::DeleteFile { .. } | IoOperation::FreeSpace { .. } => {
                 unreachable!("a snapshot is not removed by who writes or reads it")
             }
         };
