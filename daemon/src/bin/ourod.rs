@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Gives memory back when much of it is freed: glibc's keeps what lies below the last block in use (decision 0006).
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     daemon::main_with(std::env::args_os()).into()
