@@ -48,7 +48,7 @@ pub const EXPIRY_EVENTS_PER_STEP: usize = 64;
 /// when it has to be read.
 pub const EXPIRY_VICTIMS_MAX: usize = 4;
 /// Records that are looked at in an extent for each key that a turn may expire.
-pub const EXPIRY_RECORDS_PER_KEY: usize = 4;
+pub const EXPIRY_RECORDS_PER_KEY: usize = 1;
 
 /// Steps that compaction makes in one turn of a worker at most.
 pub const COMPACTION_STEPS_PER_TURN: usize = 4;

@@ -28,6 +28,13 @@ impl Figures {
         counters.set(Counter::Evicted, shards.stats().evicted);
         counters.set(Counter::IndexBytes, sum(|shard| shard.index_bytes() as u64));
         counters.set(Counter::WheelBytes, sum(|shard| shard.wheel_bytes() as u64));
+        counters.set(Counter::DeadlineBytes, sum(|shard| shard.extents().deadline_bytes() as u64));
+        counters.set(Counter::CachedRecords, sum(|shard| shard.extents().cached_records() as u64));
+        counters.set(Counter::CachedBytes, sum(|shard| shard.extents().cache_bytes() as u64));
+        let cold = shards.cold_figures();
+        counters.set(Counter::DiskReads, cold.reads);
+        counters.set(Counter::DiskReadBytes, cold.read_bytes);
+        counters.set(Counter::DiskWaits, cold.parked);
         let compaction = shards.compaction_figures();
         counters.set(Counter::CompactionExtents, compaction.extents);
         counters.set(Counter::CompactionMovedBytes, compaction.moved_bytes);

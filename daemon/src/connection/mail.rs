@@ -14,7 +14,7 @@ use super::limits::{LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES};
 use super::message::{Address, Outcome, RemoteCommand, Replies, Requests, Task};
 use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
 use super::service::Service;
-use crate::commands::{Command, Execution};
+use crate::commands::{Command, Execution, Flags};
 use crate::server::Counter;
 
 /// Requests of one other worker.
@@ -140,7 +140,8 @@ impl Service {
                 self.log_is_full = true;
                 break;
             }
-            if worker.shards.is_waiting_room_full() {
+            let writes = matches!(request.task, Task::Run(command) if command.flags.contains(Flags::DENYOOM));
+            if worker.shards.is_waiting_room_full() || (writes && worker.shards.holds_writes()) {
                 self.log_is_full = true;
                 break;
             }

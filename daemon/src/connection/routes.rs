@@ -18,8 +18,8 @@ use super::plan::Planned;
 use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
 use super::service::Service;
 use crate::commands::{
-    Action, Command, CommandId, ConnectionContext, ConnectionHandler, Execution, KeyContext, KeyHandler,
-    Merge, error_text,
+    Action, Command, CommandId, ConnectionContext, ConnectionHandler, Execution, Flags, KeyContext,
+    KeyHandler, Merge, error_text,
 };
 
 /// What became of a request.
@@ -102,6 +102,10 @@ impl Core {
                 });
                 return (Flow::Continue, None);
             }
+        }
+        if worker.shards.holds_writes() && command.flags.contains(Flags::DENYOOM) {
+            // The drive is behind: what writes is not read any further, as with the log above.
+            return (Flow::Stall, None);
         }
         client.session.last_command = Some(command.id);
         let request = Request { me, command, args };

@@ -61,6 +61,18 @@ counters! {
     Hits => "keyspace_hits" total,
     /// Look-ups by reading commands that did not.
     Misses => "keyspace_misses" total,
+    /// Records read from disk for commands.
+    DiskReads => "disk_reads" total,
+    /// Bytes that those reads brought.
+    DiskReadBytes => "disk_read_bytes" total,
+    /// Commands that had to wait for records on disk.
+    DiskWaits => "disk_waits" total,
+    /// Records read from disk that are kept in memory.
+    CachedRecords => "cached_records" gauge,
+    /// Bytes of memory that they take.
+    CachedBytes => "cached_bytes" gauge,
+    /// Bytes of memory of what is known of the deadlines of records on disk.
+    DeadlineBytes => "deadline_bytes" gauge,
     /// Keys deleted because their time had come.
     Expired => "expired_keys" total,
     /// Keys deleted to make room.

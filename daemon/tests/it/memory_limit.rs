@@ -88,3 +88,28 @@ fn a_full_compaction_gives_memory_back() {
         assert_eq!(wire.answer(&["EXISTS", &format!("key:{key}")]), expected);
     }
 }
+
+/// What the process takes beside what `maxmemory` counts, in MiB: program, buffers of the ring and the log, a large request
+/// and its reply on their way.
+const BESIDE_MIB: u64 = 48;
+
+#[test]
+fn a_store_on_disk_stays_within_its_limit_while_it_is_filled_with_several_times_as_much() {
+    const LIMIT_MIB: u64 = 64;
+    let server = Setup::disk().workers(1).and(&["--maxmemory", "64mb"]).start();
+    let mut wire = server.connect();
+    let large = "x".repeat(3 << 20);
+    for key in 0..100 {
+        assert_eq!(wire.answer(&["SET", &format!("large:{key}"), &large]), "+OK");
+    }
+    assert_eq!(fill(&mut wire, 0..10_000), Ok(()));
+    for key in [0, 57, 99] {
+        assert_eq!(wire.answer(&["STRLEN", &format!("large:{key}")]), format!(":{}", large.len()));
+    }
+    wait_for("figures to be published", || {
+        let used = figure(&mut wire, "memory", "used_memory");
+        (figure(&mut wire, "stats", "disk_reads") > 0 && used <= LIMIT_MIB << 20).then_some(())
+    });
+    let peak = server.peak_mib();
+    assert!(peak <= LIMIT_MIB * 105 / 100 + BESIDE_MIB, "{peak} MiB at a limit of {LIMIT_MIB}");
+}

@@ -81,6 +81,8 @@ struct Ticket {
     reads: usize,
     /// Records that have come.
     held: Vec<(Wanted, Box<[u8]>)>,
+    /// Records that it has brought into memory.
+    brought: Vec<Wanted>,
     failed: Option<ColdReadError>,
 }
 
@@ -192,7 +194,8 @@ impl<P: BlockPool> ColdReads<P> {
             behind += usize::from(!queue.is_empty());
             queue.push_back(number);
         }
-        let ticket = Ticket { token, needs, behind, reads: 0, held: Vec::new(), failed: None };
+        let ticket =
+            Ticket { token, needs, behind, reads: 0, held: Vec::new(), brought: Vec::new(), failed: None };
         self.tickets[number as usize] = Some(ticket);
         self.figures.parked += 1;
         if behind == 0 {
@@ -375,7 +378,9 @@ impl<P: BlockPool> ColdReads<P> {
                 return Some((number, ticket.token, Err(error)));
             }
             let token = ticket.token;
-            for ((position, location), record) in std::mem::take(&mut ticket.held) {
+            let held = std::mem::take(&mut ticket.held);
+            ticket.brought.extend(held.iter().map(|(of, _)| *of));
+            for ((position, location), record) in held {
                 shards[position].remember(location, &record);
             }
             if planted::is(PlantedBug::StaleColdRead) {
@@ -401,6 +406,9 @@ impl<P: BlockPool> ColdReads<P> {
     pub(crate) fn finish(&mut self, number: u32, shards: &[Shard<P>], position_of: impl Fn(Slot) -> usize) {
         let ticket = self.tickets[number as usize].take().expect("a ticket is finished once");
         self.free.push(number);
+        for (position, location) in ticket.brought {
+            shards[position].extents().forget_use(location);
+        }
         let mut next = Vec::new();
         for need in ticket.needs.iter().filter(|need| matches!(need, Need::Key { .. })) {
             let queue = self.queues.get_mut(need).expect("a ticket stands in its queues");

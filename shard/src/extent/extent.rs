@@ -1,5 +1,7 @@
 //! One extent: its bytes as far as they are in memory, and how far it has come on its way to disk.
 
+use std::cell::Cell;
+
 use super::deadlines::Deadlines;
 use crate::io::{BLOCK_BYTES, BlockPool};
 use crate::limits::EXTENT_BYTES;
@@ -27,6 +29,44 @@ pub(super) enum Disk {
     Written,
 }
 
+/// Which records of an extent on its way to disk were looked at: one bit per stretch of bytes that one may start in.
+pub(super) struct Uses(Box<[Cell<u64>]>);
+
+/// Bytes of a stretch: about the size of a small record.
+const STRETCH_BYTES: u32 = 64;
+
+impl Uses {
+    pub(super) fn new(used_bytes: u32) -> Self {
+        Self((0..used_bytes.div_ceil(STRETCH_BYTES * u64::BITS)).map(|_| Cell::new(0)).collect())
+    }
+
+    #[inline]
+    fn at(&self, offset: u32) -> (&Cell<u64>, u64) {
+        let stretch = offset / STRETCH_BYTES;
+        (&self.0[(stretch / u64::BITS) as usize], 1 << (stretch % u64::BITS))
+    }
+
+    #[inline]
+    pub(super) fn note(&self, offset: u32) {
+        let (cell, bit) = self.at(offset);
+        cell.set(cell.get() | bit);
+    }
+
+    pub(super) fn clear(&self, offset: u32) {
+        let (cell, bit) = self.at(offset);
+        cell.set(cell.get() & !bit);
+    }
+
+    pub(super) fn contains(&self, offset: u32) -> bool {
+        let (cell, bit) = self.at(offset);
+        cell.get() & bit != 0
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.0.iter().any(|cell| cell.get() != 0)
+    }
+}
+
 pub(super) struct Extent<P: BlockPool> {
     pub(super) memory: Memory<P>,
     pub(super) used_bytes: u32,
@@ -40,6 +80,8 @@ pub(super) struct Extent<P: BlockPool> {
     /// First of its places in the data file; meaningful unless `disk` is `None` or `Dirty`.
     pub(super) place: u32,
     pub(super) disk: Disk,
+    /// Which of its records were looked at since it was frozen; `None`: it is not, or has left memory.
+    pub(super) uses: Option<Uses>,
     /// Whether nobody knows when its records end: an older snapshot did not tell.
     pub(super) is_unknown: bool,
     /// When its records end; `None`: none of them does, as far as is known.

@@ -44,6 +44,7 @@ impl<P: BlockPool> Extents<P> {
                     damaged: false,
                     place: extent.place,
                     disk: Disk::Written,
+                    uses: None,
                     is_unknown: extent.deadlines.is_none(),
                     deadlines: extent.deadlines.filter(|known| !known.buckets().is_empty()).map(Box::new),
                     deadline_records: 0,

@@ -32,7 +32,7 @@ use crate::planted::{self, PlantedBug};
 pub use compact::{Fill, Weight};
 pub use deadlines::{DeadlineBucket, Deadlines};
 use expiry::Expiry;
-use extent::{Disk, Extent, Memory, touched_bytes};
+use extent::{Disk, Extent, Memory, Uses, touched_bytes};
 pub use for_checkpoint::ExtentOnDisk;
 use loading::Counted;
 use places::Places;
@@ -85,12 +85,16 @@ pub struct Extents<P: BlockPool> {
     dirty: VecDeque<ExtentNumber>,
     /// How many of them are still there.
     dirty_count: usize,
+    /// Extents that are being written.
+    writing: usize,
     /// Emptied extents that a snapshot may still point into.
     emptied: Vec<ExtentNumber>,
     checkpoints_begun: u64,
     checkpoint_runs: bool,
     /// Written extents that are in memory too, oldest first.
     resident: VecDeque<ExtentNumber>,
+    /// Bytes of memory that they take.
+    resident_bytes: u64,
     cache: ReadCache,
     memory_bytes: u64,
     live_bytes: u64,
@@ -131,10 +135,12 @@ impl<P: BlockPool> Extents<P> {
             places: Places::default(),
             dirty: VecDeque::new(),
             dirty_count: 0,
+            writing: 0,
             emptied: Vec::new(),
             checkpoints_begun: 0,
             checkpoint_runs: false,
             resident: VecDeque::new(),
+            resident_bytes: 0,
             cache: ReadCache::default(),
             memory_bytes: 0,
             live_bytes: 0,
@@ -225,8 +231,14 @@ impl<P: BlockPool> Extents<P> {
     #[must_use]
     #[inline]
     pub fn find(&self, location: Location) -> Option<&[u8]> {
-        match self.table.get(location.extent).bytes() {
-            Some(bytes) => Some(&bytes[location.offset as usize..]),
+        let extent = self.table.get(location.extent);
+        match extent.bytes() {
+            Some(bytes) => {
+                if let Some(uses) = &extent.uses {
+                    uses.note(location.offset);
+                }
+                Some(&bytes[location.offset as usize..])
+            }
             None => self.cache.get(location),
         }
     }
@@ -245,7 +257,7 @@ impl<P: BlockPool> Extents<P> {
     #[must_use]
     pub fn cold_place(&self, location: Location, class: LengthClass) -> Option<ColdPlace> {
         let extent = self.table.find(location.extent)?;
-        if !matches!(extent.memory, Memory::Absent) || self.cache.get(location).is_some() {
+        if !matches!(extent.memory, Memory::Absent) || self.cache.contains(location) {
             return None;
         }
         let at = location.offset as usize;
@@ -254,6 +266,11 @@ impl<P: BlockPool> Extents<P> {
         let offset = u64::from(extent.place) * EXTENT_BYTES as u64 + first as u64;
         let mask = self.seal?.mask(location, extent.salt);
         Some(ColdPlace { offset, len: end - first, start: at - first, mask })
+    }
+
+    /// The command that a record was read for has run: uses of the record count from here on.
+    pub fn forget_use(&self, location: Location) {
+        self.cache.forget_use(location);
     }
 
     /// Keeps a record that was read from disk.
@@ -367,6 +384,7 @@ impl<P: BlockPool> Extents<P> {
             damaged: false,
             place: 0,
             disk: Disk::None,
+            uses: None,
             is_unknown: false,
             deadlines: None,
             deadline_records: 0,
@@ -420,6 +438,7 @@ impl<P: BlockPool> Extents<P> {
         buffer.as_mut()[used..used.next_multiple_of(BLOCK_BYTES)].fill(0);
         seal.write_header(number, extent.salt, extent.used_bytes, buffer.as_mut());
         extent.memory = Memory::Frozen(pool.freeze(buffer));
+        extent.uses = (used <= EXTENT_BYTES).then(|| Uses::new(extent.used_bytes));
         self.watch(number);
     }
 
@@ -433,6 +452,9 @@ impl<P: BlockPool> Extents<P> {
         let extent = self.table.get_mut(number);
         assert!(extent.live_bytes >= bytes, "more released than was live");
         extent.live_bytes -= bytes;
+        if let Some(uses) = &extent.uses {
+            uses.clear(location.offset);
+        }
         if extent.ended_bytes > 0 {
             // What goes from an extent in which something has ended is taken for that.
             let ended = extent.ended_bytes.min(bytes);
@@ -469,6 +491,7 @@ impl<P: BlockPool> Extents<P> {
         if matches!(extent.memory, Memory::Absent) {
             self.absent -= 1;
         } else if extent.disk == Disk::Written {
+            self.resident_bytes -= extent.memory_bytes();
             self.drop_memory(number);
         }
     }
@@ -477,6 +500,7 @@ impl<P: BlockPool> Extents<P> {
         let extent = self.table.get_mut(number);
         self.memory_bytes -= extent.memory_bytes();
         extent.memory = Memory::Absent;
+        extent.uses = None;
         self.expiry.in_memory -= u64::from(extent.deadline_records);
     }
 

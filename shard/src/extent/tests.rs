@@ -123,7 +123,7 @@ fn records_of_an_extent_that_left_memory_are_cold_until_they_are_remembered() {
     let places = fill(&mut extents, 1_200, 1_000);
     write_all(&mut extents);
     let (at, class) = (places[5], LengthClass::of(1_000));
-    assert!(extents.cold_place(at, class).is_none() && extents.find(at).is_some());
+    assert!(extents.cold_place(at, class).is_none() && extents.is_in_memory(at.extent));
     let before = extents.allocated_bytes();
     assert!(extents.drop_oldest() && !extents.drop_oldest(), "the open extent stays");
     assert_eq!(extents.allocated_bytes(), before - (1 << 20));

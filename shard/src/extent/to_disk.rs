@@ -1,8 +1,9 @@
 //! Extents on their way to disk, and out of memory once they are there.
 
-use crate::index::ExtentNumber;
+use crate::index::{ExtentNumber, Location};
 use crate::io::{BLOCK_BYTES, BlockPool};
 use crate::limits::EXTENT_BYTES;
+use crate::record::Head;
 
 use super::Extents;
 use super::extent::{Disk, Extent, Memory};
@@ -32,6 +33,7 @@ impl<P: BlockPool> Extents<P> {
         assert_eq!(extent.disk, Disk::Dirty, "an extent is written once");
         extent.place = self.places.take(extent.place_count());
         extent.disk = Disk::Writing;
+        self.writing += 1;
         let Memory::Frozen(frozen) = &extent.memory else { unreachable!("a dirty extent is in memory") };
         Some(ExtentWrite {
             number,
@@ -59,6 +61,12 @@ impl<P: BlockPool> Extents<P> {
         self.dirty_count
     }
 
+    /// Whether memory comes back when what is sealed has been written, or what is emptied is forgotten.
+    #[must_use]
+    pub fn is_moving_to_disk(&self) -> bool {
+        self.dirty_count > 0 || self.writing > 0
+    }
+
     pub(super) fn is_writable_extent(&self, number: ExtentNumber) -> bool {
         matches!(self.table.get(number).memory, Memory::Owned(_))
     }
@@ -68,24 +76,58 @@ impl<P: BlockPool> Extents<P> {
         let extent = self.table.get_mut(number);
         assert_eq!(extent.disk, Disk::Writing, "a completion has its write");
         extent.disk = Disk::Written;
+        self.writing -= 1;
         if extent.emptied.is_some() {
             self.drop_memory(number);
         } else {
+            self.resident_bytes += extent.memory_bytes();
             self.resident.push_back(number);
         }
     }
 
-    /// Drops the memory of the extent that was written longest ago and still has it. False when there is none.
+    /// Drops the memory of the extent that was written longest ago and still has it; records in it that were looked at
+    /// stay, in the read cache. False when there is none.
     pub fn drop_oldest(&mut self) -> bool {
         while let Some(number) = self.resident.pop_front() {
             let in_memory = |extent: &Extent<P>| !matches!(extent.memory, Memory::Absent);
             if self.table.find(number).is_some_and(in_memory) {
+                self.keep_used(number);
+                self.resident_bytes -= self.table.get(number).memory_bytes();
                 self.drop_memory(number);
                 self.absent += 1;
                 return true;
             }
         }
         false
+    }
+
+    /// Copies the records of an extent that were looked at to the read cache.
+    fn keep_used(&mut self, number: ExtentNumber) {
+        let first = self.head_bytes();
+        let Self { table, cache, .. } = self;
+        let extent = table.get(number);
+        let (Some(uses), Some(bytes)) = (&extent.uses, extent.bytes()) else { return };
+        if !uses.any() {
+            return;
+        }
+        let mut at = first;
+        while let Ok(head) = Head::decode(&bytes[at..]) {
+            let end = at + head.record_len();
+            let offset = u32::try_from(at).expect("an extent is below 4 GiB");
+            if uses.contains(offset) && end <= bytes.len() {
+                cache.keep(Location { extent: number, offset }, &bytes[at..end]);
+            }
+            at = end;
+            if at >= bytes.len() {
+                break;
+            }
+        }
+    }
+
+    /// Bytes of memory of extents that are on disk too.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        self.resident_bytes
     }
 
     /// Forgets the oldest records of the read cache. False when there are none.

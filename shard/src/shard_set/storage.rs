@@ -54,6 +54,24 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) index_bytes: u64,
     /// Sealed extents of each shard that may wait for a checkpoint.
     pub(super) dirty_max: usize,
+    /// Memory is used up by records on their way to disk: all of them are written, and writes wait until some are.
+    pub(super) is_behind: bool,
+}
+
+/// Part of the memory bound that is kept free for what one turn adds, and the most that is.
+const TURN_PART: u64 = 32;
+const TURN_BYTES_MAX: u64 = 4 << 20;
+/// Part of the memory for records that whole extents which are on disk too may take.
+const RESIDENT_PART: u64 = 8;
+
+impl<P: BlockPool> Storage<P> {
+    fn set_behind(&mut self, is_behind: bool) {
+        self.is_behind = is_behind;
+        let dirty_max = if is_behind { 0 } else { self.dirty_max };
+        for files in &mut self.files {
+            files.set_dirty_max(dirty_max);
+        }
+    }
 }
 
 /// Request ids of the files of the shard at a position.
@@ -89,6 +107,7 @@ impl<P: BlockPool> ShardSet<P> {
             checkpoint_at: 0,
             index_bytes: 0,
             dirty_max: 0,
+            is_behind: false,
         });
         self.share_dirty();
         self.look_for_cold();
@@ -159,7 +178,8 @@ impl<P: BlockPool> ShardSet<P> {
         let Some(storage) = storage else { return false };
         let mut more = false;
         for (position, (files, shard)) in storage.files.iter_mut().zip(shards).enumerate() {
-            if !files.is_busy() && shard.extents().dirty_count() <= storage.dirty_max {
+            let dirty_max = if storage.is_behind { 0 } else { storage.dirty_max };
+            if !files.is_busy() && shard.extents().dirty_count() <= dirty_max {
                 continue;
             }
             let state = log.as_ref().map_or(LogState::default(), |log| LogState {
@@ -225,9 +245,15 @@ impl<P: BlockPool> ShardSet<P> {
         let bytes = storage.config.memory_bytes_max.map_or(u64::MAX, |limit| limit / 8);
         let share = bytes / (EXTENT_BYTES as u64 * shards.len().max(1) as u64);
         storage.dirty_max = usize::try_from(share).unwrap_or(usize::MAX).min(DIRTY_EXTENTS_MAX);
-        for files in &mut storage.files {
-            files.set_dirty_max(storage.dirty_max);
-        }
+        storage.set_behind(storage.is_behind);
+    }
+
+    /// Whether commands that write are to be held back where they come from: the memory bound is reached, and what fills
+    /// it is on its way to disk. They may go on after a completion.
+    #[must_use]
+    #[inline]
+    pub fn holds_writes(&self) -> bool {
+        self.storage.as_ref().is_some_and(|storage| storage.is_behind)
     }
 
     /// Bounds the memory that extents, read cache and index take together from now on; 0: no bound.
@@ -241,27 +267,30 @@ impl<P: BlockPool> ShardSet<P> {
         }
     }
 
-    /// Drops what may leave memory until the limit holds: the oldest reads while the cache has more than half of what
-    /// there is for records, then the extents that were written longest ago.
-    fn keep_memory(&mut self) {
+    /// Drops what may leave memory until the limit holds: extents that were written longest ago, until they have a small
+    /// part of what there is for records, then the oldest reads.
+    pub(super) fn keep_memory(&mut self) {
         let Self { shards, storage, .. } = self;
         let Some(storage) = storage else { return };
         let Some(limit) = storage.config.memory_bytes_max else { return };
         storage.index_bytes = shards.iter().map(crate::shard::Shard::unmovable_bytes).sum();
+        // What one turn may add is kept free.
+        let limit = limit - (limit / TURN_PART).min(TURN_BYTES_MAX);
         let room = limit.saturating_sub(storage.index_bytes);
         let used = |shards: &[crate::shard::Shard<P>]| -> u64 {
             shards.iter().map(|shard| shard.extents().allocated_bytes()).sum()
         };
         while used(shards) > room {
-            let cache: usize = shards.iter().map(|shard| shard.extents().cache_bytes()).sum();
-            let by_cache = shards.iter_mut().max_by_key(|shard| shard.extents().cache_bytes());
-            if cache as u64 > room / 2
-                && by_cache.is_some_and(|shard| shard.extents_mut().forget_oldest_reads())
+            // Whole extents are mostly records that nobody asks for: but for the newest, what was looked at in them is
+            // kept in the read cache instead.
+            let resident: u64 = shards.iter().map(|shard| shard.extents().resident_bytes()).sum();
+            let most = shards.iter_mut().max_by_key(|shard| shard.extents().resident_bytes());
+            if resident > room / RESIDENT_PART && most.is_some_and(|shard| shard.extents_mut().drop_oldest())
             {
                 continue;
             }
-            let by_size = shards.iter_mut().max_by_key(|shard| shard.extents().allocated_bytes());
-            if by_size.is_some_and(|shard| shard.extents_mut().drop_oldest()) {
+            let most = shards.iter_mut().max_by_key(|shard| shard.extents().cache_bytes());
+            if most.is_some_and(|shard| shard.extents_mut().forget_oldest_reads()) {
                 continue;
             }
             let any = shards
@@ -270,6 +299,11 @@ impl<P: BlockPool> ShardSet<P> {
             if !any {
                 break;
             }
+        }
+        let is_moving = |shard: &crate::shard::Shard<P>| shard.extents().is_moving_to_disk();
+        let is_behind = used(shards) > room && storage.closing == Closing::No && shards.iter().any(is_moving);
+        if is_behind != storage.is_behind {
+            storage.set_behind(is_behind);
         }
         self.look_for_cold();
     }

@@ -12,6 +12,7 @@ impl<P: BlockPool> ShardSet<P> {
     /// Ends a turn: goes on with checkpoints, closes the log's batch when the log is ready to fly another. Returns
     /// whether there is more to do at once.
     pub fn end_turn(&mut self, now: UnixMs, now_ns: u64) -> bool {
+        self.keep_memory();
         let more = self.storage_step(now);
         if let Some(log) = &mut self.log {
             log.close_batch(now_ns);

@@ -90,7 +90,7 @@ pub(super) fn clients(facts: &Facts<'_>, text: &mut String) {
 
 pub(super) fn memory(facts: &Facts<'_>, text: &mut String) {
     let (index, records) = (facts.totals.get(Counter::IndexBytes), facts.totals.get(Counter::RecordBytes));
-    let wheels = facts.totals.get(Counter::WheelBytes);
+    let wheels = facts.totals.get(Counter::WheelBytes) + facts.totals.get(Counter::DeadlineBytes);
     let (used, process) = (index + records + wheels, &facts.process);
     with_human(text, "used_memory", used);
     with_human(text, "used_memory_rss", process.resident_bytes);
@@ -150,6 +150,11 @@ pub(super) fn stats(facts: &Facts<'_>, text: &mut String) {
     line(text, "evicted_clients", get(Counter::OutputLimitClosed));
     line(text, "keyspace_hits", get(Counter::Hits));
     line(text, "keyspace_misses", get(Counter::Misses));
+    line(text, "disk_reads", get(Counter::DiskReads));
+    line(text, "disk_read_bytes", get(Counter::DiskReadBytes));
+    line(text, "disk_waits", get(Counter::DiskWaits));
+    line(text, "cached_records", get(Counter::CachedRecords));
+    line(text, "cached_bytes", get(Counter::CachedBytes));
     line(text, "pubsub_channels", 0);
     line(text, "pubsub_patterns", 0);
     line(text, "latest_fork_usec", 0);
