@@ -50,6 +50,9 @@ pub const EXPIRY_VICTIMS_MAX: usize = 4;
 /// Records that are looked at in an extent for each key that a turn may expire.
 pub const EXPIRY_RECORDS_PER_KEY: usize = 1;
 
+/// Records that compaction looks at in a turn without writes for each key that the turn may expire: where clients are served
+/// they wait for the turn's end.
+pub const COMPACTION_RECORDS_PER_KEY: usize = 4;
 /// Steps that compaction makes in one turn of a worker at most.
 pub const COMPACTION_STEPS_PER_TURN: usize = 4;
 

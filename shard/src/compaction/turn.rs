@@ -3,7 +3,9 @@
 use super::walk::How;
 use super::{CompactionConfig, CompactionFigures, DamagedExtent, Pacing, Step, Worked};
 use crate::io::{BlockPool, FileId, IoDone, IoRequest, RequestId};
-use crate::limits::{COMPACTION_STEPS_PER_TURN, EXPIRY_RECORDS_PER_KEY, EXPIRY_VICTIMS_MAX};
+use crate::limits::{
+    COMPACTION_RECORDS_PER_KEY, COMPACTION_STEPS_PER_TURN, EXPIRY_RECORDS_PER_KEY, EXPIRY_VICTIMS_MAX,
+};
 use crate::record::Effect;
 use crate::shard::Shard;
 use crate::shard_set::{COMPACTION_IDS, ShardSet};
@@ -103,7 +105,10 @@ impl<P: BlockPool> ShardSet<P> {
             if !debt.wants {
                 continue;
             }
-            wanting.get_or_insert(position);
+            let shard = &self.shards[position];
+            if !shard.extents.has_ripe() && !shard.compaction.empties_ended() {
+                wanting.get_or_insert(position);
+            }
             more = true;
             let full = self.shards[position].compaction.wants_full();
             while steps > 0 && (full || self.shards[position].compaction.pacing.owed() >= GRAIN_BYTES) {
@@ -116,7 +121,8 @@ impl<P: BlockPool> ShardSet<P> {
         if let Some(position) = wanting {
             // Nobody writes: what is left is done bit by bit.
             if !is_written && steps == COMPACTION_STEPS_PER_TURN {
-                more = matches!(self.compact_step(position, now, usize::MAX), Worked::Bytes(_));
+                let records_max = keys_max.saturating_mul(COMPACTION_RECORDS_PER_KEY);
+                more = matches!(self.compact_step(position, now, records_max), Worked::Bytes(_));
             }
             self.next_to_compact = (position + 1) % count;
         }
