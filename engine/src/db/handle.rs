@@ -8,7 +8,6 @@ use std::time::Duration;
 use ring::RingConfig;
 use shard::key::KeyHasher;
 use shard::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
-use shard::log::SyncMethod;
 use shard::shard_set::TaskKind;
 use shard::types::Slot;
 
@@ -81,14 +80,13 @@ struct Inner {
     running: Mutex<Option<(Workers<Message>, Option<StoreLock>)>>,
     owners: Box<[u16]>,
     hasher: KeyHasher,
+    /// `None` in memory; a store on disk has a log.
     directory: Option<PathBuf>,
-    has_wal: bool,
 }
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Inner { directory, has_wal, .. } = &*self.inner;
-        f.debug_struct("Db").field("directory", directory).field("wal", has_wal).finish_non_exhaustive()
+        f.debug_struct("Db").field("directory", &self.inner.directory).finish_non_exhaustive()
     }
 }
 
@@ -116,27 +114,25 @@ impl Db {
     pub(super) fn start_in_memory(options: &DbOptions) -> Result<Self, DbError> {
         let failed = |source| DbError::Io { path: PathBuf::from("(memory)"), source };
         let open = open_in_memory(options.shard_count(), options.worker_count(), &options.cpus);
-        Self::start(open.map_err(failed)?, options.memory_limit, None, false)
+        Self::start(open.map_err(failed)?, options.memory_limit, None)
     }
 
-    pub(super) fn start_on_disk(options: &DbOptions, directory: &Path, wal: bool) -> Result<Self, DbError> {
+    pub(super) fn start_on_disk(options: &DbOptions, directory: &Path) -> Result<Self, DbError> {
         let lock = StoreLock::acquire(directory)?;
         let failed = |source| DbError::Io { path: directory.to_path_buf(), source };
         let sync = match options.sync {
             Some(method) => method,
-            None if !wal => SyncMethod::Dsync,
             None => SyncProbe::run(directory).map_err(failed)?.faster(),
         };
-        let config = options.disk_store(directory.to_path_buf(), sync, wal);
+        let config = options.disk_store(directory.to_path_buf(), sync);
         let store = disk_store::open(&config, &lock)?;
-        Self::start(store.open, 0, Some((directory.to_path_buf(), lock)), wal)
+        Self::start(store.open, 0, Some((directory.to_path_buf(), lock)))
     }
 
     fn start(
         store: OpenStore,
         memory_limit: u64,
         on_disk: Option<(PathBuf, StoreLock)>,
-        has_wal: bool,
     ) -> Result<Self, DbError> {
         let OpenStore { manifest, seeds } = store;
         let state = Arc::new(State::new(seeds.len(), memory_limit));
@@ -152,7 +148,6 @@ impl Db {
             owners: slot_owners(&manifest).0.into(),
             hasher: KeyHasher::new(manifest.seed),
             directory,
-            has_wal,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -260,16 +255,12 @@ impl Db {
     }
 
     /// Everything written before is durable on return: by the log where there is one, whatever
-    /// [`DbOptions::durability`] says; else by a checkpoint. In memory there is nothing to do.
+    /// [`DbOptions::durability`] says. In memory there is nothing to do.
     ///
     /// # Errors
     /// See [`DbError`].
     pub fn flush(&self) -> Result<(), DbError> {
-        match (&self.inner.directory, self.inner.has_wal) {
-            (None, _) => self.inner.state.check(),
-            (Some(_), true) => self.task(TaskKind::FlushLog),
-            (Some(_), false) => self.task(TaskKind::Checkpoint),
-        }
+        if self.wal_enabled() { self.task(TaskKind::FlushLog) } else { self.inner.state.check() }
     }
 
     /// Bytes that the files of the store take on disk, as the file system counts them; 0 in memory.
@@ -296,7 +287,7 @@ impl Db {
     /// Whether there is a write-ahead log.
     #[must_use]
     pub fn wal_enabled(&self) -> bool {
-        self.inner.has_wal
+        self.inner.directory.is_some()
     }
 
     /// Bytes of all segment files of all logs, those that wait for use included; 0 without a log.

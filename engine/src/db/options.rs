@@ -114,7 +114,7 @@ impl DbOptions {
     }
 
     /// Bytes of log within which every shard gets a checkpoint: about what an opening after a crash has to read. 1 GiB
-    /// by default. Without a log: bytes of records that may be lost at a crash, about.
+    /// by default.
     #[must_use]
     pub fn checkpoint_log_bytes(mut self, bytes: u64) -> Self {
         self.checkpoint_log_bytes = bytes;
@@ -151,7 +151,7 @@ impl DbOptions {
     /// See [`DbError`].
     pub fn open_with_wal(&self, directory: impl AsRef<Path>) -> Result<Db, DbError> {
         self.check()?;
-        Db::start_on_disk(self, directory.as_ref(), true)
+        Db::start_on_disk(self, directory.as_ref())
     }
 
     /// Shards of a store that is created now.
@@ -184,7 +184,7 @@ impl DbOptions {
         Ok(())
     }
 
-    pub(super) fn disk_store(&self, directory: PathBuf, sync: SyncMethod, _wal: bool) -> DiskStoreConfig {
+    pub(super) fn disk_store(&self, directory: PathBuf, sync: SyncMethod) -> DiskStoreConfig {
         let policy = match self.durability {
             Durability::Always => SyncPolicy::EveryBatch,
             Durability::EverySecond => SyncPolicy::EverySecond,
