@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::io::{BLOCK_BYTES, FileId, IoBuffer, IoDone, IoError, IoOperation, IoRequest, RequestId};
 use crate::planted::{self, PlantedBug};
 use crate::shard_manifest::ShardManifest;
-use crate::sim::fault::{Fault, FaultSet};
+use crate::sim::fault::{Fault, FaultSet, FileClass};
 pub use crate::sim::file::{SECTOR_BYTES, SimFile};
 use crate::sim::options::Rates;
 use crate::sim::report::SimReport;
@@ -231,12 +231,14 @@ impl SimDisk {
             bytes = &bytes[..sectors * SECTOR_BYTES];
         }
         if self.may_go_wrong() {
-            if self.fault(Fault::LostWrite, self.rates.lost_write) {
+            // Of a hundred writes one is to the file of a shard.
+            let times = if FileClass::of(file).is_of_shard() { 20 } else { 1 };
+            if self.fault(Fault::LostWrite, self.rates.lost_write * times) {
                 report.fault_of(Fault::LostWrite, file);
                 self.remember_truth(file, offset, bytes);
                 return Ok(bytes.len());
             }
-            if self.fault(Fault::MisdirectedWrite, self.rates.misdirected_write) {
+            if self.fault(Fault::MisdirectedWrite, self.rates.misdirected_write * times) {
                 report.fault_of(Fault::MisdirectedWrite, file);
                 self.misdirect(file, offset, bytes);
                 return Ok(bytes.len());

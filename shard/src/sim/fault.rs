@@ -38,6 +38,12 @@ impl FileClass {
         }
     }
 
+    /// Whether files of this class are a shard's.
+    #[must_use]
+    pub const fn is_of_shard(self) -> bool {
+        matches!(self, ShardManifest | Snapshot | Data)
+    }
+
     /// In words.
     #[must_use]
     pub const fn name(self) -> &'static str {
