@@ -11,6 +11,7 @@ use crate::comparison::result::ComparisonReport;
 use crate::matrix::report::MatrixReport;
 use crate::noise::NoiseReport;
 use crate::report::{Report, check_version};
+use crate::selftest_report::SelftestReport;
 
 /// One report file.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub enum Document {
     Compare(Box<ComparisonReport>),
     /// What runs that are all alike differ by.
     Noise(Box<NoiseReport>),
+    /// What the generator itself can do.
+    Selftest(Box<SelftestReport>),
 }
 
 impl Document {
@@ -63,6 +66,9 @@ impl Document {
             "audit" => {
                 serde_json::from_slice(text).map(|report| Self::Audit(Box::new(report))).map_err(damaged)
             }
+            "selftest" => {
+                serde_json::from_slice(text).map(|report| Self::Selftest(Box::new(report))).map_err(damaged)
+            }
             _ => Report::parse(text).map(|report| Self::Run(Box::new(report))),
         }
     }
@@ -85,7 +91,7 @@ impl Document {
                 });
                 Ok(runs.collect())
             }
-            Self::Compare(_) | Self::Noise(_) | Self::Audit(_) => {
+            Self::Compare(_) | Self::Noise(_) | Self::Audit(_) | Self::Selftest(_) => {
                 Err(format!("{source}: this report holds no runs"))
             }
         }

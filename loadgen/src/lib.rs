@@ -63,6 +63,7 @@ pub mod run_details;
 pub mod schedule;
 pub mod search;
 pub mod selftest;
+pub mod selftest_report;
 pub mod series;
 pub mod server_facts;
 pub mod shuffle;

@@ -14,6 +14,7 @@ use loadgen::exploration::{self, SweepAxis};
 use loadgen::plan::Plan;
 use loadgen::report::{Report, write_json};
 use loadgen::search::SearchOptions;
+use loadgen::selftest_report::SelftestReport;
 use loadgen::slo::Slo;
 use loadgen::verdict::{MISS_LIMIT, WRONG_ANSWERS};
 use loadgen::{report_commands, run, selftest, summary};
@@ -36,9 +37,9 @@ fn main() -> ExitCode {
             .map_err(Failure::Run)
             .and_then(|trace| Plan::for_replay(&arguments, trace).map_err(Failure::Usage))
             .and_then(|plan| make(&plan, argv)),
-        Command::Selftest(arguments) => {
-            selftest_plan(&arguments).map_err(Failure::Usage).and_then(|plan| run_selftest(&plan, &arguments))
-        }
+        Command::Selftest(arguments) => selftest_plan(&arguments)
+            .map_err(Failure::Usage)
+            .and_then(|plan| run_selftest(&plan, &arguments, argv)),
         Command::Search(arguments) => exploration::search_plan(*arguments)
             .map_err(Failure::Usage)
             .and_then(|(plan, options, slo)| search(&plan, &options, &slo, &argv)),
@@ -133,22 +134,24 @@ fn selftest_plan(arguments: &SelftestArgs) -> Result<Plan, String> {
     Plan::for_selftest(arguments.load.clone())
 }
 
-fn run_selftest(plan: &Plan, arguments: &SelftestArgs) -> Result<(), Failure> {
+fn run_selftest(plan: &Plan, arguments: &SelftestArgs, argv: Vec<String>) -> Result<(), Failure> {
     let interrupt =
         watch_signals().map_err(|error| Failure::Run(format!("cannot watch signals: {error}")))?;
     let pipelines = if arguments.pipeline.is_empty() { vec![1, 16] } else { arguments.pipeline.clone() };
-    let mut all = Vec::new();
+    let (mut report, machine_start) = SelftestReport::begin(argv);
     for pipeline in pipelines {
         let plan = plan.with_pipeline(pipeline).map_err(Failure::Usage)?;
         let figures = selftest::measure(&plan, arguments.duration, &interrupt)
             .map_err(|error| Failure::Run(error.to_string()))?;
         print_text(&selftest::describe(&figures))?;
-        all.push(figures);
+        report.figures.push(figures);
     }
+    report.env.complete(machine_start);
     if let Some(path) = &arguments.out {
-        write_json(&all, path).map_err(|error| {
-            Failure::Run(format!("cannot write the figures to {}: {error}", path.display()))
+        write_json(&report, path).map_err(|error| {
+            Failure::Run(format!("cannot write the report to {}: {error}", path.display()))
         })?;
+        complain(&format!("report: {}", path.display()));
     }
     Ok(())
 }

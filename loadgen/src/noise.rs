@@ -174,7 +174,7 @@ pub fn floor_of(values: &[f64], group_size: usize) -> f64 {
 const SEED: u64 = 0x000A_A115;
 const SPLITS: usize = 1000;
 const LEVEL: f64 = 0.95;
-const GROUP_SIZE_DEFAULT: usize = 8;
+const GROUP_SIZE_DEFAULT: usize = 12;
 
 #[cfg(test)]
 mod tests {

@@ -25,23 +25,23 @@ pub struct NullServer {
 }
 
 impl NullServer {
-    /// Serves at a socket of this path, which must not exist yet, on any processor but those to `avoid`, if there are
-    /// others.
+    /// Serves at a socket of this path, which must not exist yet, on these processors; on any when there are none.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn start(path: &Path, avoid: &[usize]) -> io::Result<Self> {
+    pub fn start(path: &Path, cpus: &[usize]) -> io::Result<Self> {
         let listener = UnixListener::bind(path)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let (sent, ready) = channel();
-        let processors_to_avoid = avoid.to_vec();
         let mut processors = CpuSet::new();
-        (0..CpuSet::MAX_CPU).filter(|cpu| !avoid.contains(cpu)).for_each(|cpu| processors.set(cpu));
+        cpus.iter().for_each(|&cpu| processors.set(cpu));
+        let is_placed = !cpus.is_empty();
         let body = move || {
-            if !processors_to_avoid.is_empty() {
-                // Refused only where no other processor is there: then it shares.
-                let _ = sched_setaffinity(None, &processors);
+            if is_placed && let Err(error) = sched_setaffinity(None, &processors) {
+                // The starter waits for this and nothing else.
+                let _ = sent.send(Err(error.into()));
+                return;
             }
             match Ring::new(&config()) {
                 Ok(ring) => {

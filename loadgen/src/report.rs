@@ -22,7 +22,7 @@ use crate::selftest::SelftestFigures;
 use crate::series::Series;
 
 /// Version of the schema that this program writes.
-pub const SCHEMA_VERSION: &str = "1.1";
+pub const SCHEMA_VERSION: &str = "1.2";
 
 /// A whole report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

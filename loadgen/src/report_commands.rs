@@ -44,6 +44,7 @@ pub fn show(arguments: &ShowArgs) -> Result<u8, String> {
         Document::Compare(report) => text::describe(&report.comparisons, report.alpha),
         Document::Audit(report) => audit_command::describe(&report),
         Document::Noise(report) => report.describe(),
+        Document::Selftest(report) => report.describe(),
     };
     give(&text, None)?;
     Ok(0)

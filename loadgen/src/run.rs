@@ -45,7 +45,6 @@ pub(crate) fn execute_shown(
     let mut environment = Environment::capture();
     let machine_start = MachineStart::now();
     raise_descriptor_limit();
-    keep_to(&plan.cpus)?;
     let selftest = match &plan.measurement {
         Some(_) if plan.selftest => {
             progress.say("testing the generator itself");
@@ -53,6 +52,7 @@ pub(crate) fn execute_shown(
         }
         _ => None,
     };
+    keep_to(&plan.cpus)?;
     let mut control = Control::open(&plan.target, &plan.session)?;
     let server_pid = plan.server_pid.or_else(|| control.peer_pid());
     let load_pipeline = load_pipeline(plan);

@@ -1,5 +1,8 @@
 //! The generator measures itself against a null server in its own process: the highest rate it can make, the latency
 //! that is its own, and how exactly it keeps start times.
+//!
+//! A ceiling is worth something only when the null server takes nothing from the generator, so the two are put on
+//! different processors where there are enough, as a server and its load would be.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -19,7 +22,7 @@ use crate::run::execute_shown;
 use crate::schedule::Arrival;
 use crate::target::Target;
 
-/// What the generator found about itself. Server and generator share the machine, as in any run on one host.
+/// What the generator found about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelftestFigures {
     /// Connections of the closed loop.
@@ -28,8 +31,18 @@ pub struct SelftestFigures {
     pub pipeline: u32,
     /// Worker threads.
     pub threads: u32,
+    /// Processors of the workers; none: the kernel chose, and the null server was among them.
+    #[serde(default)]
+    pub generator_cpus: Vec<usize>,
+    /// Processors of the null server; none: any, so that it may have taken time from the workers.
+    #[serde(default)]
+    pub server_cpus: Vec<usize>,
     /// Requests per second against a server that does nothing.
     pub max_ops_s: f64,
+    /// CPU time of the busiest worker meanwhile, in percent of the window. Well below 100, the null server was the limit,
+    /// and the generator's own ceiling lies higher. Absent in reports before 1.2.
+    #[serde(default)]
+    pub worker_cpu_pct: Option<f64>,
     /// CPU time of generator and null server per request, both being threads of this process.
     pub cpu_us_per_op: Option<f64>,
     /// Median latency of one connection with one request in flight: the floor of what can be measured.
@@ -57,22 +70,69 @@ const CLOCK_READS: u32 = 100_000;
 /// # Errors
 /// When no run can be made.
 pub fn measure(plan: &Plan, length: Duration, interrupt: &AtomicBool) -> Result<SelftestFigures, RunError> {
+    // In a thread of its own: the processors it is put on are not those of the run that follows.
+    std::thread::scope(|scope| {
+        let measuring = scope.spawn(|| measure_in_place(plan, length, interrupt));
+        measuring.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn measure_in_place(
+    plan: &Plan,
+    length: Duration,
+    interrupt: &AtomicBool,
+) -> Result<SelftestFigures, RunError> {
     let socket = socket_path();
     let failed = |error: std::io::Error| RunError::Selftest(format!("{}: {error}", socket.display()));
-    let server = NullServer::start(&socket, &plan.cpus).map_err(failed)?;
-    let outcome = measure_at(plan, &socket, length, interrupt);
+    let available = processors_available().map_err(failed)?;
+    let placement = Placement::of(&plan.cpus, plan.threads, &available);
+    let server = NullServer::start(&socket, &placement.server).map_err(failed)?;
+    let outcome = measure_at(plan, &placement, &socket, length, interrupt);
     drop(server);
     std::fs::remove_file(&socket).map_err(failed)?;
     outcome
 }
 
+/// Who runs where.
+#[derive(Debug, PartialEq, Eq)]
+struct Placement {
+    /// Processors of the workers; none when the kernel chooses.
+    generator: Vec<usize>,
+    /// Processors of the null server; none when it shares those of the workers.
+    server: Vec<usize>,
+}
+
+impl Placement {
+    /// The workers keep the processors they were given, or get the last ones; what is left is the server's. Where
+    /// nothing is left they share, and the report shows it.
+    fn of(cpus: &[usize], threads: u32, available: &[usize]) -> Self {
+        let threads = usize::try_from(threads).expect("32 bits fit");
+        let generator: Vec<usize> = match (cpus, available.len().checked_sub(threads)) {
+            ([], Some(first)) if first > 0 => available[first..].to_vec(),
+            ([], _) => Vec::new(),
+            // Further ones are used by no worker.
+            (given, _) => given[..threads.min(given.len())].to_vec(),
+        };
+        let is_free = |cpu: &&usize| !generator.is_empty() && !generator.contains(cpu);
+        let server = available.iter().filter(is_free).copied().collect();
+        Self { generator, server }
+    }
+}
+
+fn processors_available() -> std::io::Result<Vec<usize>> {
+    let set = rustix::thread::sched_getaffinity(None)?;
+    Ok((0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect())
+}
+
 fn measure_at(
     plan: &Plan,
+    placement: &Placement,
     socket: &std::path::Path,
     length: Duration,
     interrupt: &AtomicBool,
 ) -> Result<SelftestFigures, RunError> {
     let mut own = plan.clone();
+    own.cpus.clone_from(&placement.generator);
     own.target = Target::Unix(socket.to_owned());
     own.session = crate::plan::Session { user: None, pass: None, resp3: false, db: 0 };
     own.workload = crate::plan_workload::Workload::plain();
@@ -94,7 +154,10 @@ fn measure_at(
         connections: own.connections,
         pipeline,
         threads: own.threads,
+        generator_cpus: placement.generator.clone(),
+        server_cpus: placement.server.clone(),
         max_ops_s: ops_s,
+        worker_cpu_pct: full.client.per_thread.iter().map(|thread| thread.cpu_pct).reduce(f64::max),
         cpu_us_per_op: full.client.cpu_us_per_op,
         floor_p50_ns: floor.as_ref().and_then(|floor| floor.p50),
         floor_p99_ns: floor.as_ref().and_then(|floor| floor.p99),
@@ -132,15 +195,41 @@ fn socket_path() -> PathBuf {
     std::env::temp_dir().join(format!("loadgen-selftest-{}-{}.sock", std::process::id(), now_ns()))
 }
 
+impl SelftestFigures {
+    /// Whether the rate is the generator's own limit. Where the workers had time left, the null server was.
+    #[must_use]
+    pub fn is_own_ceiling(&self) -> bool {
+        self.worker_cpu_pct.is_none_or(|pct| pct >= BUSY_PCT_MIN)
+    }
+}
+
+/// A worker that is busier than this has reached its ceiling.
+const BUSY_PCT_MIN: f64 = 90.0;
+
+fn placed(figures: &SelftestFigures) -> String {
+    let list = |cpus: &[usize]| cpus.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let busy = figures.worker_cpu_pct.map_or_else(String::new, |pct| format!(" ({pct:.0} % busy)"));
+    if figures.server_cpus.is_empty() {
+        return format!("workers{busy} and null server share the processors");
+    }
+    format!(
+        "workers on processor {}{busy}, null server on {}",
+        list(&figures.generator_cpus),
+        list(&figures.server_cpus)
+    )
+}
+
 /// The figures in words.
 #[must_use]
 pub fn describe(figures: &SelftestFigures) -> String {
     use crate::latency::format_ns;
     format!(
-        "ceiling    {} op/s with {} connections, pipeline {}, {} thread(s){}\n\
+        "ceiling    {}{} op/s with {} connections, pipeline {}, {} thread(s){}\n\
+         placed     {}\n\
          floor      p50 {}, p99 {} with one request in flight\n\
          timing     sent p50 {}, p99 {}, at most {} after the intended start, at {} per second\n\
          clock      {:.0} ns per reading\n",
+        if figures.is_own_ceiling() { "" } else { "at least " },
         crate::progress::group_digits(crate::number::floor_u64(figures.max_ops_s)),
         figures.connections,
         figures.pipeline,
@@ -148,6 +237,7 @@ pub fn describe(figures: &SelftestFigures) -> String {
         figures
             .cpu_us_per_op
             .map_or_else(String::new, |cpu| format!(", {cpu:.3} us CPU per request with the null server's")),
+        placed(figures),
         format_ns(figures.floor_p50_ns),
         format_ns(figures.floor_p99_ns),
         format_ns(figures.timing_error_p50_ns),
@@ -170,5 +260,25 @@ mod tests {
         assert!(figures.floor_p50_ns.unwrap() > 1000, "{figures:?}");
         assert!(figures.timing_error_max_ns.is_some() && figures.clock_read_ns > 0.0, "{figures:?}");
         assert_eq!((figures.connections, figures.pipeline, figures.threads), (4, 4, 1));
+        assert!(figures.worker_cpu_pct.is_some());
+        // The processors of the self-test are not kept: here it is the test's own thread that must be free again.
+        let after = processors_available().unwrap();
+        assert!(figures.generator_cpus.len() < after.len().max(2), "{figures:?}, {after:?}");
+    }
+
+    #[test]
+    fn workers_and_null_server_are_kept_apart_where_there_is_room() {
+        let check = |cpus: &[usize], threads, available: &[usize], generator: &[usize], server: &[usize]| {
+            let want = Placement { generator: generator.to_vec(), server: server.to_vec() };
+            assert_eq!(Placement::of(cpus, threads, available), want);
+        };
+        check(&[], 1, &[0, 1], &[1], &[0]);
+        check(&[], 2, &[0, 1, 2, 3], &[2, 3], &[0, 1]);
+        check(&[0], 1, &[0, 1], &[0], &[1]);
+        check(&[1, 0], 1, &[0, 1], &[1], &[0]);
+        // No room: both go where the kernel puts them, or where the workers were told to.
+        check(&[], 2, &[0, 1], &[], &[]);
+        check(&[], 1, &[3], &[], &[]);
+        check(&[0, 1], 2, &[0, 1], &[0, 1], &[]);
     }
 }

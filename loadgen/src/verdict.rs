@@ -177,7 +177,8 @@ fn judge_generator(outcome: &Outcome, client: &Client, verdict: &mut Verdict) {
             )
         });
     }
-    if let Some(own) = &client.selftest {
+    // A null server that was the limit says nothing about the generator.
+    if let Some(own) = client.selftest.as_ref().filter(|own| own.is_own_ceiling()) {
         let share = ratio(outcome.ops_s, own.max_ops_s);
         let limit = (Bound::AtMost, CEILING_SHARE_MAX);
         verdict.check("near_ceiling", "own_ceiling_share", Some(share), limit, || {
@@ -325,7 +326,10 @@ mod tests {
             connections: 1,
             pipeline: 1,
             threads: 1,
+            generator_cpus: vec![1],
+            server_cpus: vec![0],
             max_ops_s: 2100.0,
+            worker_cpu_pct: Some(99.0),
             cpu_us_per_op: None,
             floor_p50_ns: None,
             floor_p99_ns: None,
@@ -335,6 +339,9 @@ mod tests {
             timing_error_max_ns: None,
             clock_read_ns: 20.0,
         };
+        let null_server_was_the_limit =
+            crate::selftest::SelftestFigures { worker_cpu_pct: Some(60.0), ..own.clone() };
+        assert!(codes(|_, client, _| client.selftest = Some(null_server_was_the_limit)).is_empty());
         assert_eq!(codes(|_, client, _| client.selftest = Some(own)), ["near_ceiling"]);
         assert_eq!(codes(|_, _, circumstances| circumstances.cpu_s = Some(1.95)), ["machine_saturated"]);
         assert_eq!(codes(|_, _, circumstances| circumstances.others_cpu_s = Some(0.5)), ["disturbed"]);

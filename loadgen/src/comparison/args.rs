@@ -52,7 +52,8 @@ pub struct CompareArgs {
 /// How strict a comparison is.
 #[derive(Clone, Debug, Args)]
 pub struct RulesArgs {
-    /// Figures to judge: ops_s, p50, p99, p99_9, server_cpu, client_cpu, rss [default: ops_s,p50,p99,server_cpu]
+    /// Figures to judge: ops_s, p50, p99, p99_9, server_cpu, client_cpu, rss; the first is the main one, which spends
+    /// half of --alpha [default: ops_s,p50,p99,server_cpu; main: ops_s, in open loops p99]
     #[arg(long = "metric", value_name = "LIST", value_delimiter = ',')]
     pub metrics: Vec<Metric>,
     /// Change that matters: 5% for all figures, or p99=15%,ops_s=3% [default: 5%, latencies 10%, p99_9 20%]
@@ -111,7 +112,9 @@ impl RulesArgs {
         let mut metrics = if metrics_named { self.metrics.clone() } else { Metric::DEFAULT.to_vec() };
         metrics.sort();
         metrics.dedup();
-        let mut rules = Rules { alpha: self.alpha, metrics, metrics_named, floors, ..Rules::default() };
+        let primary = self.metrics.first().copied();
+        let mut rules =
+            Rules { alpha: self.alpha, metrics, metrics_named, primary, floors, ..Rules::default() };
         for &(metric, share) in &self.threshold {
             let which = metric.map_or_else(|| Metric::ALL.to_vec(), |metric| vec![metric]);
             rules.thresholds.extend(which.into_iter().map(|metric| (metric, share)));

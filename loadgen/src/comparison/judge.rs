@@ -12,6 +12,7 @@ use super::metric::Metric;
 use super::result::{Comparison, Floors, MetricResult, Test, Verdict};
 use crate::limits::{GROUP_RUNS_MAX, GROUP_RUNS_MIN};
 use crate::number::ratio;
+use crate::report::Mode;
 use crate::statistics::estimate::{Estimate, median};
 use crate::statistics::holm::holm;
 use crate::statistics::{rank_sum, signed_rank};
@@ -24,8 +25,10 @@ pub struct Rules {
     pub alpha: f64,
     /// Figures to judge.
     pub metrics: Vec<Metric>,
-    /// Whether the user named them: then a missing one is inconclusive, else it is left out.
+    /// Whether the user named them: then a missing one is a refusal, else it is left out.
     pub metrics_named: bool,
+    /// The main figure, when the user named one: it spends half of the level.
+    pub primary: Option<Metric>,
     /// Changes that matter, as shares, where not the defaults.
     pub thresholds: BTreeMap<Metric, f64>,
     /// Noise floors, as shares.
@@ -55,6 +58,7 @@ impl Default for Rules {
             alpha: ALPHA_DEFAULT,
             metrics: Metric::DEFAULT.to_vec(),
             metrics_named: false,
+            primary: None,
             thresholds: BTreeMap::new(),
             floors: Floors::new(),
             ignored: Vec::new(),
@@ -86,6 +90,7 @@ pub fn compare(title: Option<String>, baseline: Side<'_>, candidate: Side<'_>, r
         baseline_runs: baseline.runs.len(),
         candidate_runs: candidate.runs.len(),
         test: Test::RankSum,
+        primary: None,
         refusals: Vec::new(),
         notes: Vec::new(),
         metrics: Vec::new(),
@@ -93,7 +98,9 @@ pub fn compare(title: Option<String>, baseline: Side<'_>, candidate: Side<'_>, r
     hold_conditions(baseline, candidate, rules, &mut comparison);
     let judged = judged_metrics(baseline, candidate, rules, &mut comparison);
     let pairs = pairs(baseline, candidate, rules, &mut comparison);
-    comparison.test = match choose_test(baseline, candidate, pairs.as_ref(), judged.len(), rules) {
+    let primary = rules.primary.unwrap_or_else(|| primary_of(baseline, candidate));
+    let weights = weights(&judged, primary);
+    comparison.test = match choose_test(baseline, candidate, pairs.as_ref(), &weights, rules) {
         Ok(test) => test,
         Err(sentence) => {
             comparison.refusals.push(sentence);
@@ -108,14 +115,34 @@ pub fn compare(title: Option<String>, baseline: Side<'_>, candidate: Side<'_>, r
         .iter()
         .map(|&metric| measure(metric, baseline, candidate, pairs.as_deref(), test, rules))
         .collect();
-    let corrected = holm(&results.iter().map(|result| result.p).collect::<Vec<_>>());
+    let corrected = holm(&results.iter().map(|result| result.p).collect::<Vec<_>>(), &weights);
     for (result, p) in results.iter_mut().zip(corrected) {
         result.p_corrected = p;
         decide(result, rules);
         hold_validity(result, baseline, candidate, rules);
     }
     comparison.metrics = results;
+    comparison.primary = judged.contains(&primary).then_some(primary);
     comparison
+}
+
+/// What a comparison is mostly about, where the user does not say: in closed loops the throughput; in open ones, whose
+/// throughput is the rate that was asked for, the tail of latency. The way of measuring decides it, never what the runs
+/// show.
+fn primary_of(baseline: Side<'_>, candidate: Side<'_>) -> Metric {
+    let is_open = baseline.runs.iter().chain(candidate.runs).any(|run| run.report.config.mode == Mode::Open);
+    if is_open { Metric::P99 } else { Metric::OpsS }
+}
+
+/// Shares of the level: half for the primary figure, the rest evenly for the others. Any fixed shares keep the level;
+/// these let eight pairs, or five runs a side, judge four figures.
+#[must_use]
+pub fn weights(judged: &[Metric], primary: Metric) -> Vec<f64> {
+    if judged.len() < 2 || !judged.contains(&primary) {
+        return vec![1.0; judged.len()];
+    }
+    let others = (judged.len() - 1) as f64;
+    judged.iter().map(|&metric| if metric == primary { others } else { 1.0 }).collect()
 }
 
 /// What must not differ, does not differ; what may, is told.
@@ -198,10 +225,11 @@ fn choose_test(
     baseline: Side<'_>,
     candidate: Side<'_>,
     pairs: Option<&Vec<(usize, usize)>>,
-    metrics: usize,
+    weights: &[f64],
     rules: &Rules,
 ) -> Result<Test, String> {
     let (left, right) = (baseline.runs.len(), candidate.runs.len());
+    let metrics = weights.len();
     if metrics == 0 {
         return Err("the runs have no figure in common".to_owned());
     }
@@ -210,7 +238,9 @@ fn choose_test(
             "at most {GROUP_RUNS_MAX} runs a side are compared: {left} and {right} are given"
         ));
     }
-    let level = rules.alpha / metrics as f64;
+    // What the figure with the smallest share may spend when no other is answered.
+    let least = weights.iter().copied().fold(f64::MAX, f64::min);
+    let level = rules.alpha * ratio(least, weights.iter().sum());
     if let Some(pairs) = pairs
         && signed_rank::least_p(pairs.len()) <= level
     {

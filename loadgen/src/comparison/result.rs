@@ -41,6 +41,9 @@ pub struct Comparison {
     pub candidate_runs: usize,
     /// The test: `signed_rank` over pairs or `rank_sum` over groups.
     pub test: Test,
+    /// The main figure, which spends half of the level; absent when it was not judged, and in reports before 1.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<Metric>,
     /// Why these groups must not be compared; when there is a reason, nothing is judged.
     pub refusals: Vec<String>,
     /// What the reader should know although there is a verdict.

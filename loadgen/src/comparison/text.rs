@@ -54,8 +54,12 @@ pub fn word(result: &MetricResult) -> String {
 /// How the comparison was made.
 #[must_use]
 pub fn method(comparison: &Comparison, alpha: f64) -> String {
+    let primary = match comparison.primary {
+        Some(primary) if comparison.metrics.len() > 1 => format!(", {} first", primary.title()),
+        _ => String::new(),
+    };
     format!(
-        "{} and {} runs, {}, Holm-corrected over {} figures at {alpha}; intervals of {} %",
+        "{} and {} runs, {}, Holm-corrected over {} figures{primary} at {alpha}; intervals of {} %",
         comparison.baseline_runs,
         comparison.candidate_runs,
         comparison.test.title(),

@@ -53,7 +53,7 @@ pub struct NoiseArgs {
     /// Reports of runs that are all alike, or a matrix made with --twice
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// Runs on each side of the comparisons that the floor is for [default: 8, or half of the runs]
+    /// Runs on each side of the comparisons that the floor is for [default: 12, or half of the runs]
     #[arg(long, value_name = "N")]
     pub group_size: Option<usize>,
     /// Write the report to this file, for `compare --noise`

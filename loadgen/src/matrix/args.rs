@@ -61,7 +61,7 @@ pub struct MatrixRunArgs {
     /// Program of a server of the file
     #[arg(long = "program", value_name = "SERVER=PROGRAM", value_parser = parse_program)]
     pub programs: Vec<(String, PathBuf)>,
-    /// Runs of each server under each scenario [default: 8]
+    /// Runs of each server under each scenario [default: 12]
     #[arg(long, value_name = "N")]
     pub repeats: Option<u32>,
     /// Options of `loadgen run` in every scenario

@@ -109,9 +109,10 @@ const fn yes() -> bool {
     true
 }
 
-/// Enough to judge four figures over pairs at 0.05.
+/// Eight pairs are the least that can judge four figures at 0.05, and then all eight must agree. Twelve bear pairs that
+/// do not, and find a change of ten percent also where the groups are compared without pairs (`tests/it/statistics.rs`).
 const fn repeats_default() -> u32 {
-    8
+    12
 }
 
 impl MatrixSpec {
@@ -241,7 +242,7 @@ run = "--ratio 0:1"
     fn a_file_is_read_and_checked() {
         let spec: MatrixSpec = toml::from_str(FILE).unwrap();
         spec.check().unwrap();
-        assert_eq!(spec.repeats, 8);
+        assert_eq!(spec.repeats, 12);
         assert_eq!(spec.run.list()[..2], ["-c", "50"]);
         assert!(spec.scenarios[0].prefill);
     }

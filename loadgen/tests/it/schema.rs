@@ -20,6 +20,7 @@ pub(crate) fn check(document: &Value, name: &str) {
         Some("compare") => "ComparisonReport",
         Some("noise") => "NoiseReport",
         Some("audit") => "AuditReport",
+        Some("selftest") => "SelftestReport",
         _ => "Report",
     };
     let mut of_kind = schema();
@@ -94,10 +95,27 @@ fn the_schema_holds_for_every_kind_of_run() {
         "-n 500 --warmup 0s --verify --selftest --value-size 64:80,1024:20",
     ] {
         let report = run(&server.path, line);
-        assert_eq!(report.schema_version, "1.1");
+        assert_eq!(report.schema_version, "1.2");
         assert!(!report.validity.checks.is_empty());
         check(&serde_json::to_value(&report).unwrap(), line);
     }
+}
+
+#[test]
+fn a_self_test_writes_a_report_within_the_schema_that_can_be_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("self.json");
+    let loadgen = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_loadgen")).args(words).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let printed = loadgen(&["selftest", "-c", "2", "-t", "1", "-d", "200ms", "-P", "1", "-P", "4", "-o"]);
+    let document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    check(&document, "selftest");
+    assert_eq!(document["figures"].as_array().unwrap().len(), 2);
+    assert_eq!(document["figures"][1]["pipeline"], 4);
+    assert_eq!(loadgen(&["show"]), printed);
 }
 
 #[test]
