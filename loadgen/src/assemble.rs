@@ -121,6 +121,8 @@ fn outcome(plan: &Plan, measured: &Measured, tally: &Tally, mode: Mode) -> Outco
         misses: tally.misses,
         offered_ops: (mode == Mode::Open).then(|| ops + tally.errors.total() + tally.dropped),
         late_ops: (mode == Mode::Open).then_some(tally.late),
+        waited_ops: (mode == Mode::Open).then_some(tally.waited),
+        held_back_ops: (mode == Mode::Open).then_some(tally.held_back),
         dropped_ops: tally.dropped,
         ops_by_type,
         all: AllOutcome {

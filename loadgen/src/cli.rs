@@ -18,6 +18,7 @@ use crate::schedule::Arrival;
 use crate::sizes::Sizes;
 use crate::slo::Slo;
 use crate::values::DataKind;
+use crate::verify_share::VerifyShare;
 use crate::workloads::Preset;
 
 /// Measures any RESP server (Ouro, Redis, Valkey, ...) with latency histograms that do not lie.
@@ -79,6 +80,7 @@ Examples:
   loadgen run --rate 10k..100k -d 60s                the rate rises evenly over the window
   loadgen run --ratio 1:0 -n 1M --value-size 512     one million SETs
   loadgen run --workload ycsb-a --prefill --verify   YCSB's update-heavy mix, every answer checked
+  loadgen run --rate 20k --arrival burst:100 --strict   100 requests at once, status 4 when the run is not valid
   loadgen run --mix get=80,set=15,rmw=5 --value-size 64:80,1k:20 --ttl 60s
   loadgen run --command 'LPUSH list:{key} {value}' --command-ratio 3 --command 'LPOP list:{key}'
 ";
@@ -192,8 +194,8 @@ pub struct RunArgs {
     /// Requests per second (50k), a ramp (10k..90k) or steps (10k..90k/10k@5s), on a schedule that no slow reply moves; max = closed loop
     #[arg(help_heading = "Load", short = 'r', long, alias = "rps", value_name = "RATE", default_value = "max", value_parser = parse_rate)]
     pub rate: Rate,
-    /// Spacing of the start times under --rate
-    #[arg(help_heading = "Load", long, value_enum, default_value_t = Arrival::Constant)]
+    /// Spacing of the start times under --rate: even, as of independent users, or N at once
+    #[arg(help_heading = "Load", long, value_name = "constant|poisson|burst:N", default_value_t = Arrival::Constant)]
     pub arrival: Arrival,
     /// How long to wait for outstanding replies after the window
     #[arg(help_heading = "Load", long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
@@ -201,6 +203,9 @@ pub struct RunArgs {
     /// Test the generator itself first, and hold the figures against its own ceiling
     #[arg(help_heading = "Report", long)]
     pub selftest: bool,
+    /// End with status 4 when anything speaks against the figures
+    #[arg(help_heading = "Report", long)]
+    pub strict: bool,
     /// Process of the server, for its CPU time per request [default: the peer of the Unix socket]
     #[arg(help_heading = "Report", long, value_name = "PID")]
     pub server_pid: Option<u32>,
@@ -517,9 +522,10 @@ pub struct WorkloadArgs {
     /// Time to live of written keys: 60s or 10m..60m
     #[arg(long, value_name = "TIME", value_parser = parse_ttl)]
     pub ttl: Option<Sizes>,
-    /// Put key, version and checksum into each value and check each answer; wrong ones end with status 3
-    #[arg(long)]
-    pub verify: bool,
+    /// Put key, version and checksum into each value and look into answers: all, sample (1 %), sample:5% or none; wrong
+    /// ones end with status 3 [default: none, all when given alone]
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, default_value = "none", default_missing_value = "all", hide_default_value = true)]
+    pub verify: VerifyShare,
     /// Seed of all random choices: the same seed sends the same requests
     #[arg(long, value_name = "N", default_value_t = 42)]
     pub seed: u64,

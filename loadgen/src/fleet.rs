@@ -121,7 +121,7 @@ impl Fleet {
                 cpu: plan.cpus.get(position % plan.cpus.len().max(1)).copied(),
                 sockets,
                 generator,
-                verifies: workload.values.sealed,
+                sampler: workload.verify.sampler(workload.seed, seat.worker),
                 pipeline_max,
                 intervals: intervals_sent.clone(),
             };

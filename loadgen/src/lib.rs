@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer_check;
+pub mod arrival;
 pub mod assemble;
 pub mod audit;
 pub mod audit_command;
@@ -29,7 +30,7 @@ pub mod curve_plot;
 pub mod document;
 pub mod environment;
 pub mod error_counts;
-pub mod exploration;
+
 pub mod export;
 pub mod file_system;
 pub mod fleet;
@@ -62,6 +63,7 @@ pub mod run;
 pub mod run_details;
 pub mod schedule;
 pub mod search;
+pub mod search_command;
 pub mod selftest;
 pub mod selftest_report;
 pub mod series;
@@ -72,6 +74,7 @@ pub mod slo;
 pub mod spawned_server;
 pub mod statistics;
 pub mod summary;
+pub mod sweep_command;
 pub mod tally;
 pub mod target;
 pub mod tls;
@@ -81,6 +84,7 @@ pub mod usage_watch;
 pub mod values;
 pub mod verdict;
 pub mod verified_value;
+pub mod verify_share;
 pub mod worker;
 pub mod worker_thread;
 pub mod workloads;

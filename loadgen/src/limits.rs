@@ -72,3 +72,6 @@ pub const GROUP_RUNS_MAX: usize = 100;
 
 const _: () = assert!(RECV_BUFFERS_MIN.is_power_of_two() && RECV_BUFFERS_MAX.is_power_of_two());
 const _: () = assert!(REPLY_BYTES_MAX > VALUE_BYTES_MAX);
+
+/// Most requests that start at once under `--arrival burst:N`.
+pub const BURST_MAX: u32 = 1_000_000;

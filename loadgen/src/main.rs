@@ -10,14 +10,14 @@ use clap::Parser as _;
 use loadgen::audit::{AuditPlan, AuditVerdict};
 use loadgen::audit_command;
 use loadgen::cli::{AuditArgs, Cli, Command, SelftestArgs, hints};
-use loadgen::exploration::{self, SweepAxis};
 use loadgen::plan::Plan;
 use loadgen::report::{Report, write_json};
-use loadgen::search::SearchOptions;
+use loadgen::search::{Blame, SearchOptions};
 use loadgen::selftest_report::SelftestReport;
 use loadgen::slo::Slo;
+use loadgen::sweep_command::{self, SweepAxis};
 use loadgen::verdict::{MISS_LIMIT, WRONG_ANSWERS};
-use loadgen::{report_commands, run, selftest, summary};
+use loadgen::{report_commands, run, search_command, selftest, summary};
 
 fn main() -> ExitCode {
     let argv: Vec<String> = std::env::args().collect();
@@ -40,10 +40,10 @@ fn main() -> ExitCode {
         Command::Selftest(arguments) => selftest_plan(&arguments)
             .map_err(Failure::Usage)
             .and_then(|plan| run_selftest(&plan, &arguments, argv)),
-        Command::Search(arguments) => exploration::search_plan(*arguments)
+        Command::Search(arguments) => search_command::search_plan(*arguments)
             .map_err(Failure::Usage)
             .and_then(|(plan, options, slo)| search(&plan, &options, &slo, &argv)),
-        Command::Sweep(arguments) => exploration::sweep_plan(*arguments)
+        Command::Sweep(arguments) => sweep_command::sweep_plan(*arguments)
             .map_err(Failure::Usage)
             .and_then(|(plan, axis)| sweep(&plan, &axis, &argv)),
         Command::Audit(arguments) => audit_command::plan(&arguments)
@@ -123,9 +123,13 @@ fn make(plan: &Plan, argv: Vec<String>) -> Result<(), Failure> {
     print(&report)?;
     let breaks =
         |reason: &&loadgen::report::Reason| [WRONG_ANSWERS, MISS_LIMIT].contains(&reason.code.as_str());
-    match report.validity.reasons.iter().find(breaks) {
-        Some(reason) => Err(Failure::Broken(reason.text.clone())),
-        None => Ok(()),
+    let reasons = &report.validity.reasons;
+    match (reasons.iter().find(breaks), reasons.first()) {
+        (Some(reason), _) => Err(Failure::Broken(reason.text.clone())),
+        (None, Some(reason)) if plan.strict => {
+            Err(Failure::Inconclusive(format!("the run is not valid (--strict): {}", reason.text)))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -159,29 +163,45 @@ fn run_selftest(plan: &Plan, arguments: &SelftestArgs, argv: Vec<String>) -> Res
 fn search(plan: &Plan, options: &SearchOptions, slo: &[Slo], argv: &[String]) -> Result<(), Failure> {
     let interrupt =
         watch_signals().map_err(|error| Failure::Run(format!("cannot watch signals: {error}")))?;
-    let report = exploration::run_search(plan, options, slo, argv, &interrupt)
+    let report = search_command::run_search(plan, options, slo, argv, &interrupt)
         .map_err(|error| Failure::Run(error.to_string()))?;
     if let Some(path) = &plan.out {
         write(&report, path)?;
     }
     print(&report)?;
     let Some(outcome) = &report.search else { return Ok(()) };
-    print_text(&exploration::describe_search(outcome))?;
-    match outcome.knee_ops_s {
-        Some(_) => Ok(()),
-        None => Err(Failure::Broken("no rate kept the limits".to_owned())),
+    print_text(&search_command::describe_search(outcome))?;
+    match (outcome.knee_ops_s, outcome.limited_by) {
+        (Some(_), _) => Ok(()),
+        (None, _) if outcome.interrupted => {
+            Err(Failure::Inconclusive("stopped before a rate was confirmed".to_owned()))
+        }
+        (None, Some(Blame::Generator | Blame::Machine)) => Err(Failure::Inconclusive(
+            "no rate kept the limits, and it was not the server that broke them".to_owned(),
+        )),
+        (None, _) => Err(Failure::Broken("no rate kept the limits".to_owned())),
     }
 }
 
 fn sweep(plan: &Plan, axis: &SweepAxis, argv: &[String]) -> Result<(), Failure> {
     let interrupt =
         watch_signals().map_err(|error| Failure::Run(format!("cannot watch signals: {error}")))?;
-    let report = exploration::run_sweep(plan, axis, argv, &interrupt)
+    let report = sweep_command::run_sweep(plan, axis, argv, &interrupt)
         .map_err(|error| Failure::Run(error.to_string()))?;
     if let Some(path) = &plan.out {
         write(&report, path)?;
     }
-    report.sweep.as_ref().map_or(Ok(()), |outcome| print_text(&exploration::describe_sweep(outcome)))
+    let Some(outcome) = &report.sweep else { return Ok(()) };
+    print_text(&sweep_command::describe_sweep(outcome))?;
+    match outcome.points.iter().find(|point| !point.against.is_empty()) {
+        Some(point) if plan.strict => Err(Failure::Inconclusive(format!(
+            "a point is not valid (--strict): {} {}: {}",
+            outcome.over,
+            point.value,
+            point.against.join(", ")
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn audit(plan: AuditPlan, arguments: &AuditArgs, argv: Vec<String>) -> Result<(), Failure> {

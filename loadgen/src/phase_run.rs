@@ -14,7 +14,7 @@ use crate::limits::INTERVAL_NS;
 use crate::operations::{OperationTable, Verb};
 use crate::phase::{Phase, PhasePace, WorkerUsage};
 use crate::series::Interval;
-use crate::tally::{LATE_NS, Tally};
+use crate::tally::{LATE_NS, Tally, WAITED_NS};
 
 /// The state of the phase under way.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct PhaseRun {
     pub deadline_ns: u64,
     /// The phase was ended from outside.
     pub interrupted: bool,
+    /// When all connections were last found full with a request due.
+    pub full_ns: u64,
     /// How the worker itself does.
     pub usage: WorkerUsage,
     /// The worker's figures at the start of the window, once it has come.
@@ -69,6 +71,7 @@ impl PhaseRun {
             ended: false,
             deadline_ns: u64::MAX,
             interrupted: false,
+            full_ns: 0,
             usage: WorkerUsage::default(),
             usage_start: None,
         }
@@ -83,6 +86,23 @@ impl PhaseRun {
                 is_due.then(|| schedule.take())
             }
             PhasePace::Load(_) | PhasePace::Closed => (now >= self.phase.start_ns).then_some(now),
+        }
+    }
+
+    /// Every connection is full: what is due by now waits for a reply, which is the server's doing.
+    pub fn note_full(&mut self, now: u64) {
+        if let PhasePace::Open(schedule) = &self.phase.pace
+            && schedule.next_ns() <= now
+        {
+            self.full_ns = now;
+        }
+    }
+
+    /// Counts a measured start of an open loop that waited, and what for.
+    pub fn note_start(&mut self, intended_ns: u64, now: u64) {
+        if now.saturating_sub(intended_ns) > WAITED_NS && matches!(self.phase.pace, PhasePace::Open(_)) {
+            self.tally.waited += 1;
+            self.tally.held_back += u64::from(intended_ns <= self.full_ns);
         }
     }
 

@@ -104,6 +104,8 @@ pub struct Plan {
     pub selftest: bool,
     /// Largest share of reads that may miss.
     pub miss_limit: Option<f64>,
+    /// Whether a run that is not valid is a failure.
+    pub strict: bool,
     /// Process of the server, when given.
     pub server_pid: Option<u32>,
     /// File of the report.
@@ -141,6 +143,7 @@ impl Plan {
         plan.measurement = Some(measurement);
         plan.selftest = arguments.selftest;
         plan.miss_limit = arguments.miss_limit;
+        plan.strict = arguments.strict;
         plan.server_pid = arguments.server_pid;
         plan.out = arguments.out;
         plan.label = arguments.label;
@@ -263,6 +266,7 @@ impl Plan {
             trace: None,
             selftest: false,
             miss_limit: None,
+            strict: false,
             server_pid: None,
             out: None,
             label: None,

@@ -14,6 +14,7 @@ use crate::run_details::WorkloadDetails;
 use crate::sizes::Sizes;
 use crate::values::ValueSpec;
 use crate::verified_value::VERIFIED_BYTES_MIN;
+use crate::verify_share::VerifyShare;
 use crate::workloads::Shape;
 
 /// What is sent.
@@ -37,6 +38,8 @@ pub struct Workload {
     pub key_prefix: String,
     /// What values are like.
     pub values: ValueSpec,
+    /// Which answers are looked into; values are sealed for it.
+    pub verify: VerifyShare,
     /// Time to live of written keys in milliseconds.
     pub ttl_ms: Option<Sizes>,
     /// Keys of one scan.
@@ -114,6 +117,7 @@ impl Workload {
                 data: crate::values::DataKind::Random,
                 sealed: false,
             },
+            verify: VerifyShare::NONE,
             ttl_ms: None,
             scan_keys: Sizes::Fixed(1),
             note: None,
@@ -156,7 +160,7 @@ impl Workload {
         let sizes = arguments.value_size.clone().or_else(|| shape.map(|shape| shape.value_sizes.clone()));
         let sizes = sizes.unwrap_or(Sizes::Fixed(VALUE_BYTES_DEFAULT));
         check(sizes.max() <= VALUE_BYTES_MAX, || format!("--value-size goes from 0 to {VALUE_BYTES_MAX}"))?;
-        check(!arguments.verify || sizes.min() >= VERIFIED_BYTES_MIN, || {
+        check(!arguments.verify.is_any() || sizes.min() >= VERIFIED_BYTES_MIN, || {
             format!("--verify needs values of {VERIFIED_BYTES_MIN} bytes or more: raise --value-size")
         })?;
         let only_sets = of_ratio(Ratio { set: 1, get: 0 });
@@ -169,7 +173,8 @@ impl Workload {
             distribution: KeyDistribution::Uniform,
             key_format,
             key_prefix,
-            values: ValueSpec { sizes, data: arguments.data, sealed: arguments.verify },
+            values: ValueSpec { sizes, data: arguments.data, sealed: arguments.verify.is_any() },
+            verify: arguments.verify,
             ttl_ms: arguments.ttl.clone().or_else(|| shape.and_then(|shape| shape.ttl_ms.clone())),
             scan_keys: Sizes::Fixed(1),
             note: shape.and_then(|shape| shape.note).map(str::to_owned),
@@ -203,6 +208,7 @@ impl Workload {
                 scan_keys: self.operations.draws(Verb::Scan).then(|| self.scan_keys.clone()),
                 commands: self.command_lines.clone(),
                 verify: self.values.sealed,
+                verify_share: self.verify.is_any().then(|| self.verify.share()),
                 note: self.note.clone(),
                 rate_curve: None,
             }),

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
 use crate::error_counts::ErrorCount;
-use crate::exploration::SweepOutcome;
 use crate::keys::KeyDistribution;
 use crate::latency::LatencySummary;
 use crate::run_details::{VerifyOutcome, WorkloadDetails};
@@ -20,6 +19,7 @@ use crate::schedule::Arrival;
 use crate::search::SearchOutcome;
 use crate::selftest::SelftestFigures;
 use crate::series::Series;
+use crate::sweep_command::SweepOutcome;
 
 /// Version of the schema that this program writes.
 pub const SCHEMA_VERSION: &str = "1.2";
@@ -311,6 +311,12 @@ pub struct Outcome {
     pub offered_ops: Option<u64>,
     /// Requests sent more than a millisecond after their start time; null in a closed loop.
     pub late_ops: Option<u64>,
+    /// Requests started more than 0.1 ms after their start time; null in a closed loop and before schema 1.2.
+    #[serde(default)]
+    pub waited_ops: Option<u64>,
+    /// Those of them for which every connection had its pipeline full when they were due: they waited for the server.
+    #[serde(default)]
+    pub held_back_ops: Option<u64>,
     /// Requests that were due or sent in the window and never answered.
     pub dropped_ops: u64,
     /// Figures of each kind of request.
@@ -320,6 +326,17 @@ pub struct Outcome {
     /// What looking into the answers found; absent when nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<VerifyOutcome>,
+}
+
+impl Outcome {
+    /// Whether late sending was mostly a wait for replies, with every connection full, and not the generator's own.
+    #[must_use]
+    pub fn was_held_back(&self) -> bool {
+        match (self.held_back_ops, self.waited_ops) {
+            (Some(held_back), Some(waited)) => waited > 0 && 2 * held_back >= waited,
+            _ => false,
+        }
+    }
 }
 
 /// Failed requests.

@@ -25,6 +25,9 @@ pub struct WorkloadDetails {
     /// Whether values carry key, version and checksum, and answers were looked into.
     #[serde(default)]
     pub verify: bool,
+    /// Share of the answers that were looked into; absent when none was, and in reports before 1.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_share: Option<f64>,
     /// What keeps the figures from being compared with others of the workload's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

@@ -1,5 +1,5 @@
 //! Start times of an open loop, fixed before the run: start i lies where the integral of the rate reaches i, or after
-//! exponential gaps of that integral, or at a recorded time.
+//! exponential gaps of that integral, or with the first one of its burst, or at a recorded time.
 //!
 //! The rule it keeps: a start time is never skipped and never moved. A server or generator that falls behind
 //! finds the missed starts still here, and their latency counts from the intended time. This is what keeps a
@@ -7,22 +7,10 @@
 
 use std::sync::Arc;
 
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-
+pub use crate::arrival::Arrival;
 use crate::number::floor_u64;
 use crate::rate_curve::RateCurve;
 use crate::rng::Rng;
-
-/// How start times are spaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Arrival {
-    /// Evenly, as a metronome.
-    Constant,
-    /// As independent users: exponential gaps of the same mean.
-    Poisson,
-}
 
 /// The start times of one worker, in order.
 #[derive(Clone, Debug)]
@@ -34,9 +22,9 @@ pub struct Schedule {
 
 #[derive(Clone, Debug)]
 enum Gaps {
-    /// Start `index` of all workers together lies where the integral of the rate reaches `index`; this worker has
-    /// every `stride`-th.
-    Constant { curve: RateCurve, piece: usize, index: u64, stride: u64 },
+    /// Start `index` of all workers together lies where the integral of the rate reaches `index`, or the first one of
+    /// its burst; this worker has every `stride`-th.
+    Constant { curve: RateCurve, piece: usize, index: u64, stride: u64, burst: u64 },
     /// Each worker draws its own gaps: superposed Poisson processes are one of the summed rate.
     Poisson { curve: RateCurve, piece: usize, count: f64, gap_mean: f64, rng: Rng },
     /// Times recorded elsewhere, from the origin. The last one is `u64::MAX` and never comes.
@@ -60,7 +48,10 @@ impl Schedule {
         assert!(worker < workers);
         let piece = 0;
         let gaps = match arrival {
-            Arrival::Constant => Gaps::Constant { curve, piece, index: worker, stride: workers },
+            Arrival::Constant => Gaps::Constant { curve, piece, index: worker, stride: workers, burst: 1 },
+            Arrival::Burst(size) => {
+                Gaps::Constant { curve, piece, index: worker, stride: workers, burst: u64::from(size) }
+            }
             Arrival::Poisson => {
                 let rng = Rng::new(seed ^ 0x504F_4953_534F_4E00, worker);
                 Gaps::Poisson { curve, piece, count: 0.0, gap_mean: workers as f64, rng }
@@ -126,7 +117,9 @@ impl Schedule {
     /// Computed anew from the count each time, so that rounding does not add up over a long run.
     fn present_ns(&mut self) -> u64 {
         let seconds = match &mut self.gaps {
-            Gaps::Constant { curve, piece, index, .. } => curve.time_of(*index as f64, piece),
+            Gaps::Constant { curve, piece, index, burst, .. } => {
+                curve.time_of((*index - *index % *burst) as f64, piece)
+            }
             Gaps::Poisson { curve, piece, count, .. } => curve.time_of(*count, piece),
             Gaps::Recorded { times_ns, index } => return self.origin_ns.saturating_add(times_ns[*index]),
         };
@@ -145,6 +138,20 @@ mod tests {
         let mut schedule = Schedule::new(Arrival::Constant, RateCurve::constant(1000.0), 5, 0, 1, 0);
         let starts: Vec<u64> = (0..4).map(|_| schedule.take()).collect();
         assert_eq!(starts, [5, 1_000_005, 2_000_005, 3_000_005]);
+    }
+
+    #[test]
+    fn bursts_start_at_once_over_all_workers_and_keep_the_rate() {
+        let schedule =
+            |worker| Schedule::new(Arrival::Burst(4), RateCurve::constant(1000.0), 5, worker, 2, 0);
+        let mut starts: Vec<u64> = Vec::new();
+        for worker in 0..2 {
+            let mut schedule = schedule(worker);
+            starts.extend((0..4).map(|_| schedule.take()));
+        }
+        starts.sort_unstable();
+        assert_eq!(starts, [[5; 4], [4_000_005; 4]].concat());
+        assert_eq!(schedule(0).drain_before(1_000_000_005) + schedule(1).drain_before(1_000_000_005), 1000);
     }
 
     #[test]

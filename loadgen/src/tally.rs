@@ -36,6 +36,10 @@ pub struct Tally {
     pub misses: u64,
     /// Requests sent more than [`LATE_NS`] after their intended start.
     pub late: u64,
+    /// Requests started more than [`WAITED_NS`] after their intended start.
+    pub waited: u64,
+    /// Those of them for which every connection was full when they were due.
+    pub held_back: u64,
     /// Requests due or sent in the window that were never answered.
     pub dropped: u64,
     /// Bytes sent in the window.
@@ -50,6 +54,9 @@ pub struct Tally {
 
 /// From here on a request counts as late.
 pub const LATE_NS: u64 = 1_000_000;
+
+/// A start that waited longer is asked for the cause: less is the turn of a worker.
+pub const WAITED_NS: u64 = 100_000;
 
 impl Tally {
     /// Nothing counted yet, of each kind of request.
@@ -93,6 +100,8 @@ impl Tally {
         self.hits += other.hits;
         self.misses += other.misses;
         self.late += other.late;
+        self.waited += other.waited;
+        self.held_back += other.held_back;
         self.dropped += other.dropped;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;

@@ -157,10 +157,14 @@ fn judge_slip(outcome: &Outcome, verdict: &mut Verdict) {
     let limit_ns = share_ns.max(SLIP_NS_NEGLIGIBLE as f64).min(SLIP_NS_MAX as f64);
     verdict.check("slip", "slip_p99_ns", Some(slip_ns as f64), (Bound::AtMost, limit_ns), || {
         format!(
-            "one request in a hundred was sent {} or more after its time (latency p99: {}): the generator or all of \
-             its connections were busy",
+            "one request in a hundred was sent {} or more after its time (latency p99: {}): {}",
             format_ns(Some(slip_ns)),
-            format_ns(Some(latency_ns))
+            format_ns(Some(latency_ns)),
+            if outcome.was_held_back() {
+                "all connections waited for the server (more --connections or --pipeline, or a lower --rate)"
+            } else {
+                "the generator was busy or did not get the processor"
+            }
         )
     });
 }
@@ -258,6 +262,8 @@ mod tests {
             misses: 0,
             offered_ops: Some(2000),
             late_ops: Some(0),
+            waited_ops: Some(0),
+            held_back_ops: Some(0),
             dropped_ops: 0,
             ops_by_type: BTreeMap::new(),
             all: AllOutcome {

@@ -25,6 +25,7 @@ use crate::phase_run::{PhaseRun, UsageStart};
 use crate::process::thread_involuntary_switches;
 use crate::series::Interval;
 use crate::tls::TlsSession;
+use crate::verify_share::Sampler;
 
 /// What a worker shows while it works, and how it is told to end.
 #[derive(Debug, Default)]
@@ -44,8 +45,8 @@ pub struct Worker {
     generator: Generator,
     operations: Arc<OperationTable>,
     frontier: Option<InsertFrontier>,
-    /// Values carry key and checksum, and answers are looked into.
-    verifies: bool,
+    /// Chooses the answers that are looked into: values carry key and checksum for it.
+    sampler: Option<Sampler>,
     /// Reads of read-modify-writes that were answered and whose writes are not written yet.
     second_halves: Vec<Outstanding>,
     signals: Arc<WorkerSignals>,
@@ -71,7 +72,7 @@ impl Worker {
         sockets: Vec<Fd>,
         generator: Generator,
         pipeline: usize,
-        verifies: bool,
+        sampler: Option<Sampler>,
         signals: Arc<WorkerSignals>,
         intervals: SyncSender<Interval>,
     ) -> Self {
@@ -88,7 +89,7 @@ impl Worker {
             operations: generator.operations(),
             frontier: generator.frontier(),
             generator,
-            verifies,
+            sampler,
             second_halves: Vec::with_capacity(pipeline),
             signals,
             intervals,
@@ -186,7 +187,11 @@ impl Worker {
             return;
         }
         self.is_blocked = false;
-        while let Some(number) = self.next_connection(run) {
+        loop {
+            let Some(number) = self.next_connection(run) else {
+                run.note_full(now);
+                break;
+            };
             let connection = &mut self.connections[index(number)];
             let Some(intended_ns) = run.next_start(now) else { break };
             run.has_begun = true;
@@ -202,6 +207,9 @@ impl Worker {
                 run.end(now);
                 break;
             };
+            if measured {
+                run.note_start(intended_ns, now);
+            }
             connection.push(Outstanding::new(written.operation, written.key, intended_ns, measured));
             self.in_flight += 1;
             if !std::mem::replace(&mut connection.dirty, true) {
@@ -326,14 +334,14 @@ impl Worker {
         let before = connection.in_flight();
         let (operations, frontier, second_halves) =
             (&self.operations, &self.frontier, &mut self.second_halves);
-        let verifies = self.verifies;
+        let sampler = &mut self.sampler;
         let outcome = connection.receive(received, |request, head, input| {
             if let Some(frontier) = frontier
                 && operations.get(request.operation).verb == Verb::Insert
             {
                 frontier.acknowledge(request.key);
             }
-            if verifies {
+            if sampler.as_mut().is_some_and(Sampler::takes) {
                 run.verify(&request, head, input);
             }
             let goes_on = if request.measured {

@@ -15,6 +15,7 @@ use crate::limits::{RECV_BUFFER_BYTES, RECV_BUFFERS_MAX, RECV_BUFFERS_MIN, RING_
 use crate::phase::{Phase, PhaseOutcome};
 use crate::series::Interval;
 use crate::tls::TlsSession;
+use crate::verify_share::Sampler;
 use crate::worker::{Worker, WorkerSignals};
 
 /// Why a worker cannot work.
@@ -48,8 +49,8 @@ pub struct WorkerSetup {
     pub sockets: Vec<(OwnedFd, Option<TlsSession>)>,
     /// Its requests.
     pub generator: Generator,
-    /// Whether values are sealed and answers looked into.
-    pub verifies: bool,
+    /// Chooses the answers that are looked into, when any are.
+    pub sampler: Option<Sampler>,
     /// Deepest pipeline of its phases.
     pub pipeline_max: usize,
     /// Where closed intervals go.
@@ -155,7 +156,7 @@ fn open(setup: WorkerSetup, signals: Arc<WorkerSignals>) -> Result<Worker, Worke
         sockets,
         setup.generator,
         setup.pipeline_max,
-        setup.verifies,
+        setup.sampler,
         signals,
         setup.intervals,
     );

@@ -149,6 +149,7 @@ mod tests {
                     scan_keys: None,
                     commands: Vec::new(),
                     verify: false,
+                    verify_share: None,
                     note: None,
                     rate_curve: rate_curve.map(str::to_owned),
                 });

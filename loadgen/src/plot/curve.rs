@@ -3,11 +3,11 @@
 use super::scale::{Spread, short, short_ns};
 use super::svg::{Axis, Chart, Point, Series, Style};
 use crate::comparison::metric::Metric;
-use crate::exploration::{SweepOutcome, SweepPoint};
 use crate::latency::format_ns;
 use crate::number::floor_u64;
 use crate::report::Report;
 use crate::search::{SearchOutcome, SearchStep};
+use crate::sweep_command::{SweepOutcome, SweepPoint};
 
 /// One load that was tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,11 +162,14 @@ mod tests {
             slip_p99_ns: None,
             held,
             reasons: if held { Vec::new() } else { vec!["p99 is too long".to_owned()] },
+            blame: (!held).then_some(crate::search::Blame::Server),
         };
         let search = SearchOutcome {
             slo: vec!["p99 <= 1 ms".to_owned()],
             knee_ops_s: Some(1000.0),
             reached_max: false,
+            limited_by: Some(crate::search::Blame::Server),
+            interrupted: false,
             steps: vec![step(2000.0, 1500.0, None, false), step(1000.0, 999.5, Some(300), true)],
         };
         let points = steps_of(&Report { search: Some(search), ..golden() });

@@ -32,7 +32,7 @@ fn worker(path: &std::path::Path, line: &str) -> Worker {
         sockets,
         generator,
         PIPELINE,
-        false,
+        None,
         Arc::new(WorkerSignals::default()),
         intervals,
     )

@@ -67,6 +67,19 @@ fn without_an_address_the_default_socket_is_found_and_named() {
 }
 
 #[test]
+fn under_strict_a_run_that_is_not_valid_ends_with_status_4() {
+    let error = Some((50, "-ERR no\r\n"));
+    let server = NullServer::start(Behaviour { error, ..Behaviour::default() });
+    let socket = server.path.to_str().unwrap();
+    let words = ["run", "-s", socket, "-n", "500", "--warmup", "0s", "--live", "none"];
+    assert_eq!(loadgen(&words).status.code(), Some(0));
+    let output = loadgen(&[&words[..], &["--strict"]].concat());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    assert!(stderr.contains("--strict") && stderr.contains("10 requests failed"), "{stderr}");
+}
+
+#[test]
 fn ctrl_c_ends_the_run_and_still_writes_the_report() {
     let server = NullServer::start(Behaviour::default());
     let directory = tempfile::tempdir().unwrap();

@@ -1,10 +1,11 @@
 //! Search and sweep against servers whose limits are known.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use loadgen::report::{Report, ReportKind};
+use loadgen::search::Blame;
 
 use crate::null_server::{Behaviour, NullServer};
 
@@ -46,7 +47,9 @@ fn the_search_finds_the_rate_that_a_slow_server_can_keep() {
     assert_eq!(report.kind, ReportKind::Search);
     check_document(&out, report.search.as_ref().unwrap().steps.len());
     let search = report.search.unwrap();
-    // The generator's slip is a part of a server with all connections busy, and ends the climb like the limit does.
+    // Starts that wait for a server with all connections busy are its doing, not the generator's.
+    // (Beside other tests the machine may be to blame as well.)
+    assert!(matches!(search.limited_by, Some(Blame::Server | Blame::Machine)), "{search:?}");
     let broke: Vec<f64> = search.steps.iter().filter(|step| !step.held).map(|step| step.rate).collect();
     assert!(broke.iter().any(|rate| *rate > 400.0), "{search:?}");
     if let Some(knee) = search.knee_ops_s {
@@ -54,19 +57,51 @@ fn the_search_finds_the_rate_that_a_slow_server_can_keep() {
         assert!((100.0..=420.0).contains(&knee), "{knee}");
         assert!(stdout.contains("holds up to"), "{stdout}");
     } else {
-        assert_eq!(output.status.code(), Some(3));
+        assert_eq!(output.status.code(), Some(status_of(search.limited_by)));
     }
 }
 
+/// Status of a search without a rate: the server's fault is an answer, that of a busy machine is none.
+fn status_of(blame: Option<Blame>) -> i32 {
+    if blame == Some(Blame::Server) { 3 } else { 4 }
+}
+
 #[test]
-fn a_limit_that_nothing_keeps_ends_with_status_3() {
+fn a_limit_that_nothing_keeps_ends_with_a_status_of_its_own() {
     let delay = Some(Duration::from_millis(5));
     let server = NullServer::start(Behaviour { delay, ..Behaviour::default() });
     let directory = tempfile::tempdir().unwrap();
     let line = "search --slo p50<1ms --min 50 --max 100 -d 500ms -c 2 -t 1";
-    let output = loadgen(&server, line, &directory.path().join("search.json"));
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    let out = directory.path().join("search.json");
+    let output = loadgen(&server, line, &out);
+    let search = Report::read(&out).unwrap().search.unwrap();
+    assert!(search.knee_ops_s.is_none() && search.limited_by != Some(Blame::Generator), "{search:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status_of(search.limited_by)), "{stderr}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("does not hold at any rate"));
+}
+
+#[test]
+fn a_stopped_search_still_writes_its_steps() {
+    let server = NullServer::start(Behaviour::default());
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("search.json");
+    let child = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .args(["search", "--slo", "p50<10s", "--min", "100", "--max", "1M", "--step", "1.01", "-d", "300ms"])
+        .args(["--warmup", "0s", "-c", "2", "-s", server.path.to_str().unwrap(), "-o", out.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while server.requests() < 100 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = Report::read(&out).unwrap();
+    assert!(report.search.unwrap().interrupted);
 }
 
 #[test]

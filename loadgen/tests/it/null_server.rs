@@ -42,6 +42,8 @@ struct Shared {
     stalled_until: Mutex<Option<Instant>>,
     /// How long answers were really held back.
     held_ns: Mutex<Vec<u64>>,
+    /// When each request came and when it was answered, in the order of answers.
+    answered: Mutex<Vec<(Instant, Instant)>>,
 }
 
 impl NullServer {
@@ -50,8 +52,8 @@ impl NullServer {
         let path = directory.path().join("sock");
         let listener = UnixListener::bind(&path).unwrap();
         let (requests, sets, stalled_until) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(None));
-        let shared =
-            Arc::new(Shared { behaviour, requests, sets, stalled_until, held_ns: Mutex::new(Vec::new()) });
+        let (held_ns, answered) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let shared = Arc::new(Shared { behaviour, requests, sets, stalled_until, held_ns, answered });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -97,6 +99,13 @@ impl NullServer {
     /// How long each answer was held back, as the server itself measured it.
     pub(crate) fn held_ns(&self) -> Vec<u64> {
         self.shared.held_ns.lock().unwrap().clone()
+    }
+
+    /// Nanoseconds from the first request's arrival to each answer, in the order of answers.
+    pub(crate) fn answered_ns(&self) -> Vec<u64> {
+        let answered = self.shared.answered.lock().unwrap();
+        let first = answered.iter().map(|(came, _)| *came).min().unwrap();
+        answered.iter().map(|(_, at)| u64::try_from((*at - first).as_nanos()).unwrap()).collect()
     }
 
     /// SETs among them.
@@ -156,7 +165,9 @@ impl Shared {
         if self.behaviour.close_after.is_some_and(|count| *seen > count) {
             return false;
         }
+        let came = Instant::now();
         self.wait(number);
+        self.answered.lock().unwrap().push((came, Instant::now()));
         match self.behaviour {
             Behaviour { mute_from: Some(first), .. } if number >= first => {}
             Behaviour { error: Some((every, text)), .. } if number.is_multiple_of(every) => {

@@ -37,6 +37,18 @@ fn poisson_starts_have_the_asked_rate() {
 }
 
 #[test]
+fn bursts_offer_the_rate_and_queue_as_bursts_do() {
+    let server = NullServer::start(Behaviour::default());
+    let report = run(&server.path, "--rate 2000 --arrival burst:100 -d 1s -c 4 -t 2 --warmup 0s");
+    let result = outcome(&report);
+    // Twenty bursts of a hundred; the cut of the window falls between two.
+    assert_eq!((result.ops, server.requests()), (2000, 2000));
+    assert_eq!(serde_json::to_value(report.config.arrival).unwrap(), "burst:100");
+    // Of a hundred that are due at once, four are sent and the others wait: for the server, as all connections are full.
+    assert!(result.waited_ops.unwrap() > 500 && result.was_held_back(), "{:?}", result.waited_ops);
+}
+
+#[test]
 fn a_stall_shows_in_the_corrected_latency_and_not_in_the_service_latency() {
     // Half a second of silence after the first second, at 2000 starts per second: a thousand requests become due
     // while the four that are in flight block all connections.

@@ -35,6 +35,37 @@ fn check_against_server(line: &str) {
     }
 }
 
+/// What the users of a server that was silent for a second waited, told by the server alone: its k-th answer belongs to the
+/// k-th start of the schedule.
+#[test]
+fn response_percentiles_agree_with_a_stalled_server_where_service_percentiles_hide_the_stall() {
+    const RATE: u64 = 2000;
+    let stall = Some((2000, Duration::from_secs(1)));
+    let server = NullServer::start(Behaviour { stall, ..Behaviour::default() });
+    let report = run(&server.path, "--rate 2000 -d 4s -c 16 -t 1 --warmup 0s");
+    let result = outcome(&report);
+    let answers = server.answered_ns();
+    assert_eq!(answers.len() as u64, result.ops);
+    let due_ns = |place: usize| place as u64 * 1_000_000_000 / RATE;
+    let mut truth: Vec<u64> =
+        answers.iter().enumerate().map(|(place, at)| at.saturating_sub(due_ns(place))).collect();
+    truth.sort_unstable();
+    let corrected = result.all.corrected.as_ref().unwrap();
+    for (share, got) in [(0.9, corrected.p90), (0.95, corrected.p95), (0.99, corrected.p99)] {
+        let (got, want) = (got.unwrap() as f64, quantile(&truth, share));
+        // A quarter of the requests waited up to a second: these percentiles lie in the stall.
+        assert!(want > 0.3e9, "at {share} the server was silent for {want} ns only");
+        assert!((got / want - 1.0).abs() < 0.03, "response at {share}: {got} instead of {want}");
+    }
+    // Sixteen of eight thousand requests were sent before the stall ended and answered after it.
+    let service = &result.all.service;
+    assert!(service.p99.unwrap() < 100_000_000, "service p99 {:?}", service.p99);
+    // The wait was the server's: the generator says so.
+    assert!(result.was_held_back(), "{:?} of {:?}", result.held_back_ops, result.waited_ops);
+    let slip = report.validity.reasons.iter().find(|reason| reason.code == "slip").unwrap();
+    assert!(slip.text.contains("waited for the server"), "{}", slip.text);
+}
+
 #[test]
 fn percentiles_agree_with_the_server_in_a_closed_loop() {
     check_against_server("-n 2500 -c 16 -t 1 --warmup 0s");

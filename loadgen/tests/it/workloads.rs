@@ -95,6 +95,23 @@ fn commands_of_the_user_are_filled_in_and_counted_by_name() {
 }
 
 #[test]
+fn a_sample_of_the_answers_is_checked_or_none_or_all() {
+    let Some(redis) = Redis::start(None) else { return };
+    run(&redis.path, "--verify --prefill --keys 100 -n 10 --warmup 0s");
+    let checked = |option: &str| {
+        let report = run(&redis.path, &format!("--ratio 0:1 --keys 100 -n 20000 --warmup 0s {option}"));
+        let details = report.config.workload.details.clone().unwrap();
+        (outcome(&report).verify.clone().map(|verify| verify.checked), details.verify_share)
+    };
+    assert_eq!(checked("--verify none"), (None, None));
+    assert_eq!(checked("--verify"), (Some(20_000), Some(1.0)));
+    assert_eq!(checked("--verify=all"), (Some(20_000), Some(1.0)));
+    let (sample, share) = checked("--verify sample:10%");
+    // Four standard deviations: 170.
+    assert!(sample.unwrap().abs_diff(2000) < 170 && share == Some(0.1), "{sample:?} {share:?}");
+}
+
+#[test]
 fn wrong_values_and_too_many_misses_end_with_status_3() {
     let Some(redis) = Redis::start(None) else { return };
     run(&redis.path, "--verify --prefill --keys 100 -n 10 --warmup 0s");

@@ -1,11 +1,11 @@
-//! `loadgen search` and `loadgen sweep`: many runs of one plan at different rates, connections or pipelines.
+//! `loadgen sweep`: runs of one plan over rates, connections or pipelines, and the curve they draw.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{SearchArgs, SweepArgs};
+use crate::cli::SweepArgs;
 use crate::curve_plot::{CurvePoint, draw};
 use crate::fleet::RunError;
 use crate::latency::format_ns;
@@ -13,12 +13,10 @@ use crate::limits::{CONNECTIONS_MAX, PIPELINE_MAX, RATE_MAX};
 use crate::number::floor_u64;
 use crate::plan::{Pace, Plan, check};
 use crate::progress::{Progress, group_digits};
-use crate::rate_curve::RateCurve;
 use crate::report::{Report, ReportKind};
 use crate::run::execute_shown;
 use crate::schedule::Arrival;
-use crate::search::{SearchOptions, SearchOutcome, SearchStage, SearchStep, search};
-use crate::slo::Slo;
+use crate::search_command::{plan_of, set_rate};
 
 /// What a sweep measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,25 +57,6 @@ pub enum SweepAxis {
     Pipeline(Vec<u32>),
 }
 
-/// The options of a search and the plan of its runs.
-///
-/// # Errors
-/// A sentence for the user.
-pub fn search_plan(arguments: SearchArgs) -> Result<(Plan, SearchOptions, Vec<Slo>), String> {
-    let SearchArgs { run, slo, min, max, step, tolerance, confirm } = arguments;
-    let arrival = run.arrival;
-    let mut plan = plan_of(run)?;
-    let options = SearchOptions { min, max, factor: step, tolerance, confirm };
-    check(min > 0.0 && min <= max && max <= RATE_MAX, || {
-        format!("--min lies below --max, and both below {RATE_MAX}")
-    })?;
-    check(step > 1.0, || "--step is a factor above 1, like 1.5".to_owned())?;
-    check(tolerance > 0.0, || "--tolerance is above 0".to_owned())?;
-    check(confirm > 0, || "--confirm is at least 1".to_owned())?;
-    set_rate(&mut plan, min, arrival);
-    Ok((plan, options, slo))
-}
-
 /// The axis of a sweep and the plan of its runs.
 ///
 /// # Errors
@@ -107,61 +86,6 @@ pub fn sweep_plan(arguments: SweepArgs) -> Result<(Plan, SweepAxis), String> {
         set_rate(&mut plan, rates[0], arrival);
     }
     Ok((plan, axis))
-}
-
-fn plan_of(mut run: crate::cli::RunArgs) -> Result<Plan, String> {
-    check(run.rate == crate::cli_values::Rate::Max, || {
-        "--rate is chosen by the search or sweep itself".to_owned()
-    })?;
-    run.arrival = Arrival::Constant;
-    Plan::for_run(run)
-}
-
-fn set_rate(plan: &mut Plan, rate: f64, arrival: Arrival) {
-    let measurement = plan.measurement.as_mut().expect("a plan of runs measures");
-    measurement.pace = Pace::Open { curve: RateCurve::constant(rate), arrival };
-}
-
-/// Searches; the report is that of the last confirmation, or of the last step when no rate held.
-///
-/// # Errors
-/// When a run cannot be made.
-pub fn run_search(
-    plan: &Plan,
-    options: &SearchOptions,
-    limits: &[Slo],
-    argv: &[String],
-    interrupt: &AtomicBool,
-) -> Result<Report, RunError> {
-    let progress = Progress::new(plan.live);
-    let mut plan = plan.clone();
-    let arrival = match plan.measurement.as_ref().map(|measurement| &measurement.pace) {
-        Some(Pace::Open { arrival, .. }) => *arrival,
-        _ => Arrival::Constant,
-    };
-    let mut last = None;
-    let outcome = search(options, |rate, stage| {
-        if interrupt.load(Ordering::Relaxed) {
-            return Err(RunError::Interrupted);
-        }
-        set_rate(&mut plan, rate, arrival);
-        let report = execute_shown(&plan, argv.to_vec(), interrupt, &progress)?;
-        plan.prefill = false;
-        let step = judge_step(&report, rate, stage, limits);
-        progress.say(&describe_step(&step));
-        // A confirmation that held is the report to keep.
-        if step.held || last.is_none() {
-            last = Some(report);
-        }
-        Ok(step)
-    });
-    progress.finish();
-    let mut outcome = outcome?;
-    outcome.slo = limits.iter().map(Slo::to_string).collect();
-    let mut report = last.expect("a search makes one step at least");
-    report.kind = ReportKind::Search;
-    report.search = Some(outcome);
-    Ok(report)
 }
 
 /// Sweeps; the report is that of the point with the highest throughput.
@@ -230,85 +154,6 @@ fn sweep_point(value: f64, report: &Report) -> SweepPoint {
         server_cpu_us_per_op: report.server.cpu_us_per_op,
         against: report.validity.reasons.iter().map(|reason| reason.code.clone()).collect(),
     }
-}
-
-/// A rate holds when its limits do, nearly all of it was answered, and neither errors nor a busy generator made the
-/// figures.
-fn judge_step(report: &Report, rate: f64, stage: SearchStage, limits: &[Slo]) -> SearchStep {
-    let Some(result) = &report.result else {
-        return SearchStep {
-            stage,
-            rate,
-            achieved_ops_s: 0.0,
-            p50_ns: None,
-            p99_ns: None,
-            p99_9_ns: None,
-            slip_p99_ns: None,
-            held: false,
-            reasons: vec!["nothing was measured".to_owned()],
-        };
-    };
-    let latency = result.all.corrected.as_ref().unwrap_or(&result.all.service);
-    let mut reasons: Vec<String> = limits.iter().filter_map(|limit| limit.broken_by(latency)).collect();
-    // A full or disturbed machine makes latencies longer, never shorter: limits that hold there hold.
-    let against = report
-        .validity
-        .reasons
-        .iter()
-        .filter(|reason| !["machine_saturated", "disturbed"].contains(&reason.code.as_str()));
-    reasons.extend(against.map(|reason| format!("{}: {}", reason.code, reason.text)));
-    SearchStep {
-        stage,
-        rate,
-        achieved_ops_s: result.ops_s,
-        p50_ns: latency.p50,
-        p99_ns: latency.p99,
-        p99_9_ns: latency.p99_9,
-        slip_p99_ns: result.all.slip.as_ref().and_then(|slip| slip.p99),
-        held: reasons.is_empty(),
-        reasons,
-    }
-}
-
-fn describe_step(step: &SearchStep) -> String {
-    format!(
-        "{:<8}{:>11} op/s  p50 {:>8}  p99 {:>8}  p99.9 {:>8}  {}",
-        format!("{:?}", step.stage).to_lowercase(),
-        group_digits(floor_u64(step.rate.round())),
-        format_ns(step.p50_ns),
-        format_ns(step.p99_ns),
-        format_ns(step.p99_9_ns),
-        if step.held { "held" } else { step.reasons.first().map_or("broke", String::as_str) }
-    )
-}
-
-/// The outcome of a search in words.
-#[must_use]
-pub fn describe_search(outcome: &SearchOutcome) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    for step in &outcome.steps {
-        let _ = writeln!(text, "{}", describe_step(step));
-    }
-    let points: Vec<CurvePoint> = outcome
-        .steps
-        .iter()
-        .map(|step| CurvePoint { ops_s: step.achieved_ops_s, p50_ns: step.p50_ns, p99_ns: step.p99_ns })
-        .collect();
-    let _ = write!(text, "\n{}\n", draw(&points));
-    let limits = outcome.slo.join(", ");
-    let _ = match outcome.knee_ops_s {
-        Some(knee) if outcome.reached_max => {
-            writeln!(
-                text,
-                "{limits} holds at {} op/s, the highest rate tried (--max)",
-                group_digits(floor_u64(knee))
-            )
-        }
-        Some(knee) => writeln!(text, "{limits} holds up to {} op/s", group_digits(floor_u64(knee))),
-        None => writeln!(text, "{limits} does not hold at any rate that was tried"),
-    };
-    text
 }
 
 /// The outcome of a sweep in words.
