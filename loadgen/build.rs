@@ -6,6 +6,10 @@ use std::process::Command;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src");
+    // Each commit adds a line here: a program must not name the commit before.
+    if let Some(log) = output("git", &["rev-parse", "--path-format=absolute", "--git-path", "logs/HEAD"]) {
+        println!("cargo:rerun-if-changed={log}");
+    }
     if let Some(commit) = output("git", &["rev-parse", "HEAD"]) {
         println!("cargo:rustc-env=LOADGEN_GIT_COMMIT={commit}");
         let dirty = output("git", &["status", "--porcelain", "--untracked-files=no"])

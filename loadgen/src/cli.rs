@@ -67,6 +67,9 @@ pub enum Command {
     /// Measure several servers in turn under several loads
     #[command(after_help = crate::matrix::args::MATRIX_EXAMPLES)]
     Matrix(crate::matrix::args::MatrixArgs),
+    /// Run redis-benchmark and loadgen in turn against redis-server, and say how far they agree
+    #[command(after_help = crate::agreement::args::AGREEMENT_EXAMPLES)]
+    Agreement(crate::agreement::args::AgreementArgs),
     /// Print the JSON Schema of all reports
     Schema,
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::agreement::report::AgreementReport;
 use crate::audit::AuditReport;
 use crate::comparison::groups::{Cell, MeasuredRun};
 use crate::comparison::result::ComparisonReport;
@@ -26,6 +27,8 @@ pub enum Document {
     Compare(Box<ComparisonReport>),
     /// What runs that are all alike differ by.
     Noise(Box<NoiseReport>),
+    /// How far redis-benchmark and loadgen agree.
+    Agreement(Box<AgreementReport>),
     /// What the generator itself can do.
     Selftest(Box<SelftestReport>),
 }
@@ -66,6 +69,9 @@ impl Document {
             "audit" => {
                 serde_json::from_slice(text).map(|report| Self::Audit(Box::new(report))).map_err(damaged)
             }
+            "agreement" => {
+                serde_json::from_slice(text).map(|report| Self::Agreement(Box::new(report))).map_err(damaged)
+            }
             "selftest" => {
                 serde_json::from_slice(text).map(|report| Self::Selftest(Box::new(report))).map_err(damaged)
             }
@@ -91,7 +97,7 @@ impl Document {
                 });
                 Ok(runs.collect())
             }
-            Self::Compare(_) | Self::Noise(_) | Self::Audit(_) | Self::Selftest(_) => {
+            Self::Compare(_) | Self::Noise(_) | Self::Audit(_) | Self::Selftest(_) | Self::Agreement(_) => {
                 Err(format!("{source}: this report holds no runs"))
             }
         }

@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agreement;
 pub mod answer_check;
 pub mod arrival;
 pub mod assemble;

@@ -82,6 +82,7 @@ fn work_on_reports(command: Command, argv: Vec<String>) -> ExitCode {
         Command::Matrix(arguments) => watch_signals()
             .map_err(|error| format!("cannot watch signals: {error}"))
             .and_then(|interrupt| report_commands::matrix(&arguments.command, argv, &interrupt)),
+        Command::Agreement(arguments) => report_commands::agreement(&arguments, argv),
         Command::Schema => report_commands::schema(),
         Command::Run(_)
         | Command::Load(_)

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use crate::agreement::args::AgreementArgs;
 use crate::audit_command;
 use crate::cli::ShowArgs;
 use crate::clock::wall_clock_rfc3339;
@@ -18,6 +19,7 @@ use crate::export::{csv, hlog, memtier, prometheus};
 use crate::html;
 use crate::matrix::args::{MatrixRunArgs, MatrixTableArgs, TableFormat};
 use crate::matrix::execute::execute;
+use crate::matrix::marks::put_between_marks;
 use crate::matrix::report::{MatrixReport, base_name};
 use crate::matrix::turn::Surroundings;
 use crate::matrix::{args::MatrixCommand, table};
@@ -45,6 +47,7 @@ pub fn show(arguments: &ShowArgs) -> Result<u8, String> {
         Document::Audit(report) => audit_command::describe(&report),
         Document::Noise(report) => report.describe(),
         Document::Selftest(report) => report.describe(),
+        Document::Agreement(report) => report.describe(),
     };
     give(&text, None)?;
     Ok(0)
@@ -212,6 +215,9 @@ fn matrix_run(arguments: &MatrixRunArgs, argv: Vec<String>, interrupt: &AtomicBo
         page.display(),
         if report.complete { "" } else { "; start it again to go on" }
     ));
+    if let Some(path) = arguments.into.as_ref().filter(|_| report.complete) {
+        put_tables(&report, &[], path)?;
+    }
     Ok(if report.complete { 0 } else { ExitStatus::Inconclusive.code() })
 }
 
@@ -219,14 +225,43 @@ fn matrix_table(arguments: &MatrixTableArgs) -> Result<u8, String> {
     let Document::Matrix(report) = Document::read(&arguments.file)? else {
         return Err(format!("{}: no report of `loadgen matrix`", arguments.file.display()));
     };
-    let all = crate::comparison::metric::Metric::ALL;
-    let metrics = if arguments.metrics.is_empty() { &all[..] } else { &arguments.metrics[..] };
+    if let Some(path) = &arguments.into {
+        return put_tables(&report, &arguments.metrics, path).map(|()| 0);
+    }
     let text = match arguments.format {
-        TableFormat::Markdown => table::markdown(&report, metrics),
+        TableFormat::Markdown => table::markdown(&report, &arguments.metrics),
         TableFormat::Text => table::describe(&report),
     };
     give(&text, None)?;
     Ok(0)
+}
+
+/// `loadgen agreement`.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn agreement(arguments: &AgreementArgs, argv: Vec<String>) -> Result<u8, String> {
+    let report = crate::agreement::measure(arguments, argv)?;
+    if let Some(path) = &arguments.out {
+        give(&pretty(&report)?, Some(path))?;
+    }
+    give(&report.describe(), None)?;
+    Ok(0)
+}
+
+/// Puts the tables of a matrix between the marks of a file.
+fn put_tables(
+    report: &MatrixReport,
+    metrics: &[crate::comparison::metric::Metric],
+    path: &Path,
+) -> Result<(), String> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = put_between_marks(&text, &table::markdown(report, metrics))
+        .map_err(|error| format!("{shown}: {error}"))?;
+    write_text(path, &text)?;
+    complain(&format!("tables: {shown}"));
+    Ok(())
 }
 
 /// `loadgen schema`.

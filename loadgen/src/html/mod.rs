@@ -20,6 +20,9 @@ pub fn page_of(document: &Document) -> String {
         Document::Audit(report) => {
             page("audit", &format!("<h1>Audit</h1><pre>{}</pre>", escape(&audit_command::describe(report))))
         }
+        Document::Agreement(report) => {
+            page("agreement", &format!("<h1>Agreement</h1><pre>{}</pre>", escape(&report.describe())))
+        }
         Document::Selftest(report) => {
             page("self-test", &format!("<h1>Self-test</h1><pre>{}</pre>", escape(&report.describe())))
         }

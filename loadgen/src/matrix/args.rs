@@ -19,6 +19,7 @@ Examples:
       --scenario 'get=--ratio 0:1' --scenario 'set=--ratio 1:0 -P 16' --run '-c 50 -d 5s' \\
       --server-cpus 0 --client-cpus 1 -o matrix.json
   loadgen matrix run --server redis-memory --twice --scenario 'get=--ratio 0:1' --repeats 20 -o aa.json
+  loadgen matrix run servers.toml -o results/servers.json --into README.md
   loadgen matrix table results/servers.json --metric server_cpu,p99
 
 Presets: redis, valkey or ouro, with -memory, -everysec or -always. Started again with the same -o, a matrix goes on
@@ -79,6 +80,9 @@ pub struct MatrixRunArgs {
     /// The report; reports of single runs are kept in FILE.runs/
     #[arg(short = 'o', long, value_name = "FILE", default_value = "matrix.json")]
     pub out: PathBuf,
+    /// When all runs are there, put the tables between the marks of this file, as `matrix table --into` does
+    #[arg(long, value_name = "FILE")]
+    pub into: Option<PathBuf>,
     /// Stop after this time and keep what was made
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub time_max: Option<Duration>,
@@ -96,7 +100,10 @@ pub struct MatrixTableArgs {
     /// A report of `matrix run`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Figures to show [default: all that were judged]
+    /// Put the tables into this file, between the lines <!-- matrix --> and <!-- /matrix -->
+    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    pub into: Option<PathBuf>,
+    /// Figures to show [default: those the matrix names, else all that were judged]
     #[arg(long = "metric", value_name = "LIST", value_delimiter = ',')]
     pub metrics: Vec<Metric>,
     /// Form of the tables
@@ -179,6 +186,7 @@ fn parse_scenario(text: &str) -> Result<ScenarioSpec, String> {
         title: None,
         run: Words::Text(run.to_owned()),
         servers: Vec::new(),
+        figures: Vec::new(),
         prefill: true,
     })
 }

@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod execute;
+pub mod marks;
 pub mod order;
 pub mod preset;
 pub mod report;

@@ -121,20 +121,28 @@ fn filled(command: &[String], dir: &Path, socket: &Path, cpus: &[usize]) -> Vec<
     command.iter().map(fill).collect()
 }
 
-/// Children inherit the processors of the thread that starts them, before they have threads of their own.
 fn spawn(command: &mut Command, cpus: &[usize], log: &Path) -> io::Result<Child> {
     let out = fs::File::create(log)?;
     command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+    on_processors(cpus, || command.spawn())
+}
+
+/// Starts a child on these processors; on any when there are none. Children inherit the processors of the thread that
+/// starts them, before they have threads of their own.
+///
+/// # Errors
+/// Those of the system and of `start`.
+pub fn on_processors<T>(cpus: &[usize], start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     if cpus.is_empty() {
-        return command.spawn();
+        return start();
     }
     let before = sched_getaffinity(None)?;
     let mut set = CpuSet::new();
     cpus.iter().for_each(|&cpu| set.set(cpu));
     sched_setaffinity(None, &set)?;
-    let child = command.spawn();
+    let started = start();
     sched_setaffinity(None, &before)?;
-    child
+    started
 }
 
 const START_TIME_MAX: Duration = Duration::from_secs(30);

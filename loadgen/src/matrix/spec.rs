@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::preset::command_of;
+use crate::comparison::metric::Metric;
 
 /// A matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +74,9 @@ pub struct ScenarioSpec {
     /// Servers that take part; all when empty.
     #[serde(default)]
     pub servers: Vec<String>,
+    /// Figures that tables for a README show; all that were judged when empty.
+    #[serde(default)]
+    pub figures: Vec<Metric>,
     /// Whether all keys are written before the run.
     #[serde(default = "yes")]
     pub prefill: bool,

@@ -7,7 +7,8 @@ use crate::comparison::metric::Metric;
 use crate::comparison::result::{MetricResult, Verdict};
 use crate::comparison::text::{interval, word};
 
-/// Markdown: one table for each pair of servers, a line for each scenario and figure.
+/// Markdown: one table for each pair of servers, a line for each scenario and figure. Without metrics those that the
+/// scenarios name.
 #[must_use]
 pub fn markdown(report: &MatrixReport, metrics: &[Metric]) -> String {
     let mut text = String::new();
@@ -42,7 +43,11 @@ fn write_pair(
         for refusal in &comparison.refusals {
             writeln!(text, "| {title} | not compared | | | | | {refusal} |")?;
         }
-        for result in comparison.metrics.iter().filter(|result| metrics.contains(&result.metric)) {
+        let named = report.spec.scenarios.iter().find(|each| each.name == *scenario);
+        let own = named.map_or(&[][..], |each| &each.figures);
+        let shown = if metrics.is_empty() { own } else { metrics };
+        let is_shown = |result: &&MetricResult| shown.is_empty() || shown.contains(&result.metric);
+        for result in comparison.metrics.iter().filter(is_shown) {
             write_line(text, title, result)?;
         }
     }

@@ -40,7 +40,14 @@ impl Surroundings<'_> {
     pub fn description(&self, turn: &Turn<'_>) -> String {
         let server = command_of(turn.server).unwrap_or_default().join(" ");
         let cpus = turn.server.cpus.as_ref().or(self.spec.server_cpus.as_ref());
-        format!("{server} @{} | {}", cpus.map_or("all", String::as_str), self.run_words(turn).join(" "))
+        let program = server.split(' ').next().unwrap_or_default();
+        format!(
+            "{server} @{} | {} | builds {} {}",
+            cpus.map_or("all", String::as_str),
+            self.run_words(turn).join(" "),
+            build_mark(Path::new(program)),
+            build_mark(self.loadgen)
+        )
     }
 
     /// Makes the run.
@@ -77,6 +84,20 @@ impl Surroundings<'_> {
         server.stop()?;
         Ok(report)
     }
+}
+
+/// A checksum of a program's file: another build is another thing to measure. Empty when it cannot be read; then the
+/// server does not start either.
+fn build_mark(program: &Path) -> String {
+    let is_name = program.components().count() == 1;
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = if is_name {
+        std::env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
+    } else {
+        Some(program.to_owned())
+    };
+    let content = found.and_then(|path| std::fs::read(path).ok());
+    content.map_or_else(String::new, |content| format!("{:08x}", crc32fast::hash(&content)))
 }
 
 /// Tag of each report that says what it was made from.

@@ -20,6 +20,7 @@ pub(crate) fn check(document: &Value, name: &str) {
         Some("compare") => "ComparisonReport",
         Some("noise") => "NoiseReport",
         Some("audit") => "AuditReport",
+        Some("agreement") => "AgreementReport",
         Some("selftest") => "SelftestReport",
         _ => "Report",
     };
