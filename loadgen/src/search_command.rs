@@ -123,7 +123,9 @@ fn judge_step(report: &Report, rate: f64, stage: SearchStage, limits: &[Slo]) ->
         .validity
         .reasons
         .iter()
-        .filter(|reason| !["machine_saturated", "disturbed"].contains(&reason.code.as_str()) || breaks);
+        .filter(|reason| !["machine_saturated", "disturbed"].contains(&reason.code.as_str()) || breaks)
+        // Starts that waited for the server are in the response histogram, which the limits are about.
+        .filter(|reason| reason.code != "slip" || breaks || !result.was_held_back());
     reasons.extend(against.map(|reason| format!("{}: {}", reason.code, reason.text)));
     SearchStep {
         stage,

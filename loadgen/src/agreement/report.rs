@@ -57,6 +57,9 @@ pub struct Ratio {
     pub p: f64,
 }
 
+/// Takes one figure out of those of a run.
+type FigureOf = fn(&Figures) -> f64;
+
 impl AgreementReport {
     /// A report without runs yet.
     #[must_use]
@@ -84,13 +87,13 @@ impl AgreementReport {
 
     /// Holds the clients against each other.
     pub fn conclude(&mut self) {
-        let figures: [(&str, fn(&Figures) -> f64); 3] = [
+        let figures: [(&str, FigureOf); 3] = [
             ("ops_s", |figures| figures.ops_s),
             ("p50_ms", |figures| figures.p50_ms),
             ("p99_ms", |figures| figures.p99_ms),
         ];
         let places: Vec<(usize, usize)> = (0..self.pairs.len()).map(|place| (place, place)).collect();
-        let ratio = |(name, of): &(&str, fn(&Figures) -> f64)| {
+        let ratio = |(name, of): &(&str, FigureOf)| {
             let theirs: Vec<f64> = self.pairs.iter().map(|pair| of(&pair.redis_benchmark)).collect();
             let ours: Vec<f64> = self.pairs.iter().map(|pair| of(&pair.loadgen)).collect();
             let found = estimate(&theirs, &ours, Some(&places), ALPHA_DEFAULT);

@@ -6,11 +6,12 @@ use super::{Cell, list, number, page as whole_page, table, words};
 use crate::comparison::groups::MeasuredRun;
 use crate::comparison::metric::Metric;
 use crate::comparison::result::Verdict;
-use crate::comparison::text::{percent, word};
+use crate::comparison::text::{interval, percent, word};
 use crate::matrix::report::MatrixReport;
 use crate::matrix::table::median_of;
 use crate::plot::percentile;
-use crate::plot::svg::{Style, escape};
+use crate::plot::scale::Spread;
+use crate::plot::svg::{Axis, Chart, Point, Series, Style, escape};
 
 /// The page.
 #[must_use]
@@ -28,6 +29,7 @@ pub fn page(report: &MatrixReport) -> String {
     }
     body.push_str("<h2>Verdicts</h2>\n");
     body.push_str(&verdicts(report));
+    body.push_str(&ratios(report));
     body.push_str("<h2>Medians</h2>\n");
     body.push_str(&medians(report));
     for scenario in &report.spec.scenarios {
@@ -82,7 +84,7 @@ fn verdicts(report: &MatrixReport) -> String {
                     return Cell { text: text.to_owned(), class: Verdict::Invalid.word() };
                 };
                 Cell {
-                    text: format!("{} {}", percent(result.ratio), word(result)),
+                    text: format!("{}\n{}", percent(result.ratio), word(result)),
                     class: result.verdict.word(),
                 }
             }));
@@ -90,6 +92,50 @@ fn verdicts(report: &MatrixReport) -> String {
         })
         .collect();
     table(&heads, &rows)
+}
+
+/// The ratios of all comparisons with their intervals, on one scale.
+fn ratios(report: &MatrixReport) -> String {
+    let mut series = Vec::new();
+    for (colour, metric) in [Metric::OpsS, Metric::P99, Metric::ServerCpu].into_iter().enumerate() {
+        let mut points = Vec::new();
+        for (place, each) in report.comparisons.iter().enumerate() {
+            let Some(result) = each.comparison.metrics.iter().find(|result| result.metric == metric) else {
+                continue;
+            };
+            let x = place as f64 + 0.2 * (colour as f64 - 1.0);
+            let note = format!(
+                "{}: {} {} ({})",
+                each.scenario,
+                metric.title(),
+                percent(result.ratio),
+                interval(result)
+            );
+            let hollow = result.verdict == Verdict::Invalid;
+            points.push(Point { x, y: Some(result.ratio), hollow, note: Some(note) });
+            let ends = [result.ratio_low, result.ratio_high].map(|end| Point::new(x, end));
+            series.push(Series { name: String::new(), points: ends.to_vec(), style: Style::Line, colour });
+        }
+        series.push(Series { name: metric.title().to_owned(), points, style: Style::Points, colour });
+    }
+    let ticks = report.comparisons.iter().enumerate();
+    let chart = Chart {
+        title: "ratio to the baseline, with its interval; hollow where runs are not valid".to_owned(),
+        x: Axis {
+            label: String::new(),
+            spread: Spread::Linear,
+            format: |_| String::new(),
+            ticks: Some(ticks.map(|(place, each)| (place as f64, each.scenario.clone())).collect()),
+        },
+        y: Axis {
+            label: "ratio".to_owned(),
+            spread: Spread::Log,
+            format: |ratio| format!("{ratio:.2}"),
+            ticks: None,
+        },
+        series,
+    };
+    if report.comparisons.is_empty() { String::new() } else { chart.figure() }
 }
 
 fn medians(report: &MatrixReport) -> String {
@@ -125,7 +171,7 @@ fn not_valid(cell: &[MeasuredRun]) -> Cell {
     let count = cell.iter().filter(|run| !run.report.validity.ok).count();
     match count {
         0 => Cell { text: "0".to_owned(), class: Verdict::Same.word() },
-        _ => Cell { text: format!("{count} ({})", codes.join(", ")), class: Verdict::Invalid.word() },
+        _ => Cell { text: format!("{count}\n{}", codes.join(", ")), class: Verdict::Invalid.word() },
     }
 }
 

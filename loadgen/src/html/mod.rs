@@ -56,7 +56,12 @@ pub fn table(heads: &[&str], rows: &[Vec<Cell>]) -> String {
     for row in rows {
         text.push_str("<tr>");
         for cell in row {
-            text.push_str(&format!("<td class=\"{}\">{}</td>", cell.class, escape(&cell.text)));
+            // What stands on a second line is smaller.
+            let shown = match cell.text.split_once('\n') {
+                Some((first, second)) => format!("{}<small>{}</small>", escape(first), escape(second)),
+                None => escape(&cell.text),
+            };
+            text.push_str(&format!("<td class=\"{}\">{shown}</td>", cell.class));
         }
         text.push_str("</tr>");
     }
@@ -118,7 +123,7 @@ const STYLE: &str = "
 --good:#63d18e;--bad:#ff8a80;--mild:#9aa4ae;--warn:#e8b94e}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}
-main{max-width:1040px;margin:0 auto;padding:28px 20px 60px}
+main{max-width:1120px;margin:0 auto;padding:28px 20px 60px}
 h1{font-size:26px;line-height:1.25;margin:0 0 6px}h2{font-size:19px;margin:36px 0 10px;padding-top:14px;border-top:1px solid var(--line)}
 h3{font-size:16px;margin:22px 0 8px}
 p{margin:6px 0 12px}.soft{color:var(--soft)}
@@ -128,14 +133,14 @@ dt{color:var(--soft);font-size:12.5px}dd{margin:0;font-variant-numeric:tabular-n
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 th{text-align:right;font-weight:600;color:var(--soft);font-size:12.5px;border-bottom:2px solid var(--line);padding:6px 10px;white-space:nowrap}
 th.text{text-align:left}td{padding:6px 10px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-td.text{text-align:left;white-space:normal;min-width:9em}td.faster{color:var(--good);font-weight:600}td.slower{color:var(--bad);font-weight:600}
-td.same,td.inconclusive{color:var(--mild)}td.invalid{color:var(--warn);white-space:normal}
+td.text{text-align:left;white-space:normal;min-width:9em}td.text:first-child{min-width:15em}td.faster{color:var(--good);font-weight:600}td.slower{color:var(--bad);font-weight:600}
+td.same,td.inconclusive{color:var(--mild)}td.invalid{color:var(--warn);white-space:normal}td small{display:block;font-size:12px}
 ul.bad{color:var(--bad)}ul.warn{color:var(--warn)}ul{padding-left:22px;margin:8px 0}
 .ok{color:var(--good);font-weight:600}
 figure{margin:18px 0;padding:12px 12px 6px;background:var(--panel);border-radius:8px}
 figcaption{display:flex;flex-wrap:wrap;justify-content:space-between;gap:4px 18px;font-weight:600;font-size:14px;margin-bottom:4px}
 .legend{display:flex;flex-wrap:wrap;gap:4px 14px;font-weight:400;color:var(--soft)}
-.key{display:inline-block;width:18px;height:0;border-top:3px solid;margin-right:6px;vertical-align:middle}.key.dashed{border-top-style:dashed}
+.key{display:inline-block;width:18px;height:0;border-top:3px solid;margin-right:6px;vertical-align:middle}.key.dashed{border-top-style:dashed}.key.point{width:9px;height:9px;border-width:2px;border-style:solid;border-radius:50%}
 .b0{border-color:var(--c0)}.b1{border-color:var(--c1)}.b2{border-color:var(--c2)}.b3{border-color:var(--c3)}.b4{border-color:var(--c4)}.b5{border-color:var(--c5)}
 svg{display:block;width:100%;height:auto}
 svg text{fill:var(--soft);font:12px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}svg .label{fill:var(--fg)}

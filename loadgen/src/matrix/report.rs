@@ -171,7 +171,7 @@ fn make_public(report: &mut Report, with_info: bool) {
     report.tags.values_mut().for_each(|words| *words = without_folders(words));
     for info in [&mut report.server.info_before, &mut report.server.info_after] {
         if with_info {
-            info.values_mut().for_each(|value| *value = base_name(value));
+            info.values_mut().for_each(|value| *value = without_places(value));
         } else {
             info.clear();
         }
@@ -190,6 +190,15 @@ fn public_spec(mut spec: MatrixSpec) -> MatrixSpec {
 
 fn without_folders(words: &str) -> String {
     words.split(' ').map(base_name).collect::<Vec<_>>().join(" ")
+}
+
+/// INFO names places as whole values and, of listeners, as `name=unix,bind=PLACE`.
+fn without_places(value: &str) -> String {
+    let shown = |part: &str| match part.split_once('=') {
+        Some((name, place)) => format!("{name}={}", base_name(place)),
+        None => base_name(part),
+    };
+    value.split(',').map(shown).collect::<Vec<_>>().join(",")
 }
 
 /// The last part of a path; anything else as it is.
@@ -220,6 +229,8 @@ mod tests {
         let mut report = Report::read(&path).unwrap();
         report.config.target.addr = "/secret/folder/x.sock".to_owned();
         report.server.info_before.insert("executable".to_owned(), "/secret/redis-server".to_owned());
+        let listener = "name=unix,bind=/secret/s.sock".to_owned();
+        report.server.info_after.insert("listener0".to_owned(), listener);
         report.argv.push("/secret/out.json".to_owned());
         make_public(&mut report, true);
         assert!(!serde_json::to_string(&report).unwrap().contains("secret"));

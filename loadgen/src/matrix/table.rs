@@ -57,8 +57,12 @@ fn write_pair(
 fn write_line(text: &mut String, title: &str, result: &MetricResult) -> std::fmt::Result {
     let verdict = match result.verdict {
         Verdict::Invalid => {
-            let why: Vec<&str> =
-                result.reasons.iter().filter_map(|reason| reason.rsplit(": ").next()).collect();
+            // "5 of 10 runs of NAME: CODE"; those that may be borne end otherwise, and those about chance have no code.
+            let code = |reason: &String| reason.rsplit_once(": ").map(|(_, code)| code.to_owned());
+            let mut why: Vec<String> = result.reasons.iter().filter_map(code).collect();
+            why.retain(|code| code.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_'));
+            why.sort();
+            why.dedup();
             format!("invalid ({})", why.join(", "))
         }
         _ => word(result),

@@ -84,6 +84,8 @@ const LEFT: f64 = 74.0;
 const RIGHT: f64 = 34.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 46.0;
+/// Names that fit into one row below the axis.
+const NAMES_MAX: usize = 5;
 /// Colours that the page's style has.
 pub const COLOURS: usize = 6;
 
@@ -103,8 +105,9 @@ impl Chart {
         let y = self.y.scale(points().filter_map(|point| point.y));
         write!(text, "<figure><figcaption>{}", escape(&self.title))?;
         write!(text, "<span class=legend>")?;
-        for series in &self.series {
+        for series in self.series.iter().filter(|series| !series.name.is_empty()) {
             let class = if series.style == Style::Dashed { "key dashed" } else { "key" };
+            let class = if series.style == Style::Points { "key point" } else { class };
             let colour = series.colour % COLOURS;
             write!(text, "<span><i class=\"{class} b{colour}\"></i>{}</span>", escape(&series.name))?;
         }
@@ -134,13 +137,17 @@ impl Chart {
                 escape(&label)
             )?;
         }
-        for (tick, label) in self.x.ticks_of(x, 8) {
+        let ticks = self.x.ticks_of(x, 8);
+        // Many names stand in two rows, or they would run into each other.
+        let is_crowded = self.x.ticks.is_some() && self.x.label.is_empty() && ticks.len() > NAMES_MAX;
+        for (number, (tick, label)) in ticks.into_iter().enumerate() {
             let Some(at) = x.place(tick).map(x_of) else { continue };
+            let row = if is_crowded && number % 2 == 1 { 15.0 } else { 0.0 };
             write!(text, "<path class=grid d=\"M{at:.1} {TOP}V{bottom}\"/>")?;
             write!(
                 text,
                 "<text class=tick x={at:.1} y={:.1} text-anchor=middle>{}</text>",
-                bottom + 17.0,
+                bottom + 17.0 + row,
                 escape(&label)
             )?;
         }

@@ -15,6 +15,7 @@ mod pages;
 mod redis;
 mod replay;
 mod reports;
+mod results;
 mod schema;
 mod statistics;
 mod tls;
