@@ -51,3 +51,7 @@ pub(crate) const DB_SCAN_RECORDS: usize = 256;
 pub(crate) const DB_SCAN_BYTES: usize = 1 << 20;
 /// Steps of a scan that finds nothing in one turn.
 pub(crate) const DB_SCAN_ROUNDS: usize = 4;
+/// Largest buffer that is kept for its next use; what is larger is rare enough to be mapped anew.
+pub(crate) const SMALL_BUFFER_BYTES_MAX: usize = 32 << 10;
+/// Bytes of buffers of one size that are kept: as many as there are reads in flight, of the usual sizes.
+pub(crate) const SMALL_BUFFERS_KEPT_BYTES: usize = 2 << 20;

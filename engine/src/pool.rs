@@ -1,10 +1,14 @@
-//! Where the core's buffers come from: a fixed pool for log batches, mappings of their own for all else.
+//! Where the core's buffers come from: a fixed pool for log batches, mappings of their own for all else. Small ones are
+//! kept for their next use.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ring::{BlockPool as RingPool, Blocks, FrozenBlocks, HugePages};
+use shard::io::BLOCK_BYTES;
+
+use crate::limits::{SMALL_BUFFER_BYTES_MAX, SMALL_BUFFERS_KEPT_BYTES};
 
 /// A block buffer as the core sees it.
 #[derive(Debug)]
@@ -52,10 +56,43 @@ impl Kept {
     }
 }
 
-/// Gives buffers to one worker's log and shards. Copies share the batch buffers.
+/// Small buffers that wait for their next use, by size in blocks. A read of a record takes a buffer for a hundred
+/// microseconds: to map and unmap one for it was two fifths of the cost of a cold GET.
+#[derive(Debug)]
+struct Small {
+    /// Position i: buffers of i + 1 blocks.
+    by_size: [Vec<Blocks>; SMALL_BUFFER_BYTES_MAX / BLOCK_BYTES],
+}
+
+impl Small {
+    const fn new() -> Self {
+        Self { by_size: [const { Vec::new() }; SMALL_BUFFER_BYTES_MAX / BLOCK_BYTES] }
+    }
+
+    /// The buffers of a size that is kept.
+    fn of_size(&mut self, bytes: usize) -> Option<&mut Vec<Blocks>> {
+        self.by_size.get_mut((bytes / BLOCK_BYTES).checked_sub(1)?)
+    }
+
+    fn take(&mut self, bytes: usize) -> Option<Blocks> {
+        self.of_size(bytes)?.pop()
+    }
+
+    fn put(&mut self, blocks: Blocks) {
+        let bytes = blocks.len();
+        if let Some(buffers) = self.of_size(bytes)
+            && (buffers.len() + 1) * bytes <= SMALL_BUFFERS_KEPT_BYTES
+        {
+            buffers.push(blocks);
+        }
+    }
+}
+
+/// Gives buffers to one worker's log and shards. Copies share the batch buffers and the small ones.
 #[derive(Clone)]
 pub struct Pool {
     batches: Option<RingPool>,
+    small: Arc<Mutex<Small>>,
     kept: Option<Arc<Kept>>,
 }
 
@@ -66,14 +103,14 @@ impl Pool {
     /// `ENOMEM`.
     pub fn new(batch_bytes: usize, count: u32) -> io::Result<Self> {
         let batches = if count == 0 { None } else { Some(RingPool::new(batch_bytes, count, HugePages::No)?) };
-        Ok(Self { batches, kept: None })
+        Ok(Self { batches, small: Arc::new(Mutex::new(Small::new())), kept: None })
     }
 
     /// A copy that, with its own copies, keeps up to `count_max` buffers of `bytes` for their next use, until
     /// [`Self::keep_no_more`].
     pub(crate) fn keeping(&self, bytes: usize, count_max: usize) -> Self {
         let kept = Kept { bytes, count_max, buffers: Mutex::new(Some(Vec::new())) };
-        Self { batches: self.batches.clone(), kept: Some(Arc::new(kept)) }
+        Self { kept: Some(Arc::new(kept)), ..self.clone() }
     }
 
     /// Gives back what is kept, and keeps nothing from now on.
@@ -81,6 +118,11 @@ impl Pool {
         if let Some(kept) = &self.kept {
             *kept.buffers.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
+    }
+
+    /// A panic elsewhere leaves the buffers as good as they were.
+    fn small(&self) -> MutexGuard<'_, Small> {
+        self.small.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The batch buffers, to register them with a ring.
@@ -97,6 +139,7 @@ impl shard::io::BlockPool for Pool {
     fn take(&mut self, bytes: usize) -> Buffer {
         let pooled = match &self.batches {
             Some(batches) if batches.buffer_bytes() == bytes => batches.take(),
+            _ if bytes <= SMALL_BUFFER_BYTES_MAX => self.small().take(bytes),
             _ => self
                 .kept
                 .as_ref()
@@ -116,6 +159,15 @@ impl shard::io::BlockPool for Pool {
 
     fn reclaim(&mut self, frozen: Frozen) {
         // A pool's buffer goes back on its free list with the last handle, a mapping is unmapped unless it is kept.
+        if self.batches.as_ref().is_some_and(|batches| batches.buffer_bytes() == frozen.as_ref().len()) {
+            return;
+        }
+        if frozen.as_ref().len() <= SMALL_BUFFER_BYTES_MAX {
+            if let Some(blocks) = frozen.0.try_thaw() {
+                self.small().put(blocks);
+            }
+            return;
+        }
         let Some(kept) = &self.kept else { return };
         if frozen.as_ref().len() == kept.bytes
             && let Some(blocks) = frozen.0.try_thaw()
@@ -126,5 +178,42 @@ impl shard::io::BlockPool for Pool {
                 }
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shard::io::BlockPool as _;
+
+    use super::*;
+
+    #[test]
+    fn small_buffers_are_used_again_large_ones_and_too_many_are_not_kept() {
+        let mut pool = Pool::new(1 << 20, 0).unwrap();
+        let first = pool.take(2 * BLOCK_BYTES);
+        let address = first.as_ref().as_ptr();
+        pool.put(first);
+        let other_size = pool.take(BLOCK_BYTES);
+        assert_eq!(other_size.as_ref().len(), BLOCK_BYTES, "a buffer has the size that was asked for");
+        assert_eq!(pool.clone().take(2 * BLOCK_BYTES).as_ref().as_ptr(), address, "copies share what is kept");
+        let many: Vec<_> = (0..2 * SMALL_BUFFERS_KEPT_BYTES / BLOCK_BYTES).map(|_| pool.take(BLOCK_BYTES)).collect();
+        for buffer in many {
+            pool.put(buffer);
+        }
+        let kept = pool.small().by_size[0].len();
+        assert_eq!(kept, SMALL_BUFFERS_KEPT_BYTES / BLOCK_BYTES);
+        let large = pool.take(SMALL_BUFFER_BYTES_MAX + BLOCK_BYTES);
+        pool.put(large);
+        assert!(pool.small().by_size.iter().skip(1).all(Vec::is_empty));
+    }
+
+    #[test]
+    fn a_buffer_that_somebody_still_reads_is_not_used_again() {
+        let mut pool = Pool::new(1 << 20, 0).unwrap();
+        let buffer = pool.take(BLOCK_BYTES);
+        let frozen = pool.freeze(buffer);
+        let copy = frozen.clone();
+        pool.reclaim(frozen);
+        assert_ne!(pool.take(BLOCK_BYTES).as_ref().as_ptr(), copy.as_ref().as_ptr());
     }
 }

@@ -39,10 +39,12 @@ impl Figures {
         counters.set(Counter::CompactionExtents, compaction.extents);
         counters.set(Counter::CompactionMovedBytes, compaction.moved_bytes);
         counters.set(Counter::CompactionReclaimedBytes, compaction.reclaimed_bytes);
+        counters.set(Counter::CompactionReadBytes, compaction.read_bytes);
         counters.set(Counter::CompactionDamaged, compaction.damaged);
         counters.set(Counter::CompactionRunning, compaction.running);
         counters.set(Counter::CompactionFullDone, compaction.full_done);
         counters.set(Counter::CompactionFullTotal, compaction.full_total);
+        Self::collect_storage(counters, worker);
         let Some(log) = shards.log() else { return };
         let stats = log.stats();
         counters.set(Counter::LogBatches, stats.batches);
@@ -58,5 +60,27 @@ impl Figures {
             (self.durable, self.durable_since_ns) = (log.durable(), now_ns);
         }
         counters.set(Counter::LogOldestUnflushedMs, (now_ns - self.durable_since_ns) / 1_000_000);
+    }
+
+    /// What the shards have on disk beside the log, and what it costs to read it back.
+    fn collect_storage(counters: &mut WorkerCounters, worker: &Worker<Service>) {
+        let shards = &worker.shards;
+        let sum = |of: fn(&engine::Shard) -> u64| shards.shards().iter().map(of).sum();
+        let cold = shards.cold_figures();
+        counters.set(Counter::ColdWaits, cold.parked);
+        counters.set(Counter::ColdReads, cold.reads);
+        counters.set(Counter::ColdReadBytes, cold.read_bytes);
+        counters.set(Counter::CachedRecords, sum(|shard| shard.extents().cached_records() as u64));
+        counters.set(Counter::CacheBytes, sum(|shard| shard.extents().cache_bytes() as u64));
+        if shards.files().is_empty() {
+            return;
+        }
+        let checkpoints = || shards.files().iter().map(engine::ShardFiles::figures);
+        counters.set(Counter::Checkpoints, checkpoints().map(|of| of.published).sum());
+        counters.set(Counter::CheckpointsRunning, checkpoints().map(|of| u64::from(of.running)).sum());
+        counters.set(Counter::DataWrittenBytes, checkpoints().map(|of| of.data_written_bytes).sum());
+        counters.set(Counter::DataFileBytes, sum(|shard| shard.extents().file_bytes()));
+        counters.set(Counter::DataFreeBytes, sum(|shard| shard.extents().free_bytes()));
+        counters.set(Counter::DataEmptiedBytes, sum(|shard| shard.extents().emptied_bytes()));
     }
 }

@@ -83,6 +83,8 @@ counters! {
     CompactionMovedBytes => "compaction_moved_bytes" total,
     /// Bytes that it won back.
     CompactionReclaimedBytes => "compaction_reclaimed_bytes" total,
+    /// Bytes that it read from data files.
+    CompactionReadBytes => "compaction_read_bytes" total,
     /// Extents that it found damaged.
     CompactionDamaged => "compaction_damaged_extents" gauge,
     /// Shards that are being compacted.
@@ -101,6 +103,28 @@ counters! {
     IndexBytes => "index_bytes" gauge,
     /// Bytes of memory of records.
     RecordBytes => "record_bytes" gauge,
+    /// Commands that waited for a record on disk.
+    ColdWaits => "cold_waits" total,
+    /// Reads of records from data files.
+    ColdReads => "cold_reads" total,
+    /// Bytes they read.
+    ColdReadBytes => "cold_read_bytes" total,
+    /// Records kept in memory because they were read.
+    CachedRecords => "cached_records" gauge,
+    /// Bytes of memory that they take.
+    CacheBytes => "cache_bytes" gauge,
+    /// Checkpoints of shards published.
+    Checkpoints => "checkpoints" total,
+    /// Shards of which a checkpoint runs.
+    CheckpointsRunning => "checkpoints_running" gauge,
+    /// Bytes written to data files.
+    DataWrittenBytes => "data_written_bytes" total,
+    /// Bytes of data files, free places within them included.
+    DataFileBytes => "data_file_bytes" gauge,
+    /// Bytes of those free places.
+    DataFreeBytes => "data_free_bytes" gauge,
+    /// Bytes of data files in emptied extents that wait for a checkpoint.
+    DataEmptiedBytes => "data_emptied_bytes" gauge,
     /// Bytes of those records that are live.
     LiveBytes => "record_live_bytes" gauge,
     /// Commands sent on to the worker that owns their key.

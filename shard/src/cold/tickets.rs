@@ -182,8 +182,10 @@ impl<P: BlockPool> ColdReads<P> {
         position_of: impl Fn(Slot) -> usize,
     ) {
         // A key that is named twice queues once.
-        let mut seen = hashbrown::HashSet::with_hasher(fixed_state());
-        needs.retain(|need| seen.insert(*need));
+        if needs.len() > 1 {
+            let mut seen = hashbrown::HashSet::with_hasher(fixed_state());
+            needs.retain(|need| seen.insert(*need));
+        }
         let number = self.free.pop().unwrap_or_else(|| {
             self.tickets.push(None);
             u32::try_from(self.tickets.len() - 1).unwrap_or(u32::MAX)

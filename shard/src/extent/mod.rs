@@ -190,6 +190,12 @@ impl<P: BlockPool> Extents<P> {
         self.places.free_count()
     }
 
+    /// Bytes of those free places.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        self.free_places() as u64 * EXTENT_BYTES as u64
+    }
+
     /// The seal, when extents go to disk.
     #[must_use]
     pub fn identity(&self) -> Option<ExtentSeal> {

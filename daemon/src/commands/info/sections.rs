@@ -248,6 +248,9 @@ pub(super) fn ouro(facts: &Facts<'_>, text: &mut String) {
         total(Counter::CompactionFullTotal),
     );
     line(text, "compaction", compaction);
+    if options.storage == Storage::Disk {
+        line(text, "data", data_figures(facts));
+    }
     line(text, "workers", options.workers);
     line(text, "shards", options.shards);
     for (index, worker) in facts.server.workers.iter().enumerate() {
@@ -353,6 +356,29 @@ fn shard_figures(text: &mut String, shard: &ShardFigures) {
         ratio(amplification, 100, 2),
     );
     line(text, &format!("{name}_compaction"), value);
+}
+
+/// What the shards have on disk beside the log, and what it costs to read it back.
+fn data_figures(facts: &Facts<'_>) -> String {
+    const FIGURES: [(&str, Counter); 15] = [
+        ("index_bytes", Counter::IndexBytes),
+        ("record_bytes", Counter::RecordBytes),
+        ("live_bytes", Counter::LiveBytes),
+        ("cache_bytes", Counter::CacheBytes),
+        ("cached_records", Counter::CachedRecords),
+        ("cold_waits", Counter::ColdWaits),
+        ("cold_reads", Counter::ColdReads),
+        ("cold_read_bytes", Counter::ColdReadBytes),
+        ("checkpoints", Counter::Checkpoints),
+        ("checkpoints_running", Counter::CheckpointsRunning),
+        ("data_written_bytes", Counter::DataWrittenBytes),
+        ("data_file_bytes", Counter::DataFileBytes),
+        ("data_free_bytes", Counter::DataFreeBytes),
+        ("data_emptied_bytes", Counter::DataEmptiedBytes),
+        ("compaction_read_bytes", Counter::CompactionReadBytes),
+    ];
+    let figure = |(name, counter)| format!("{name}={}", facts.totals.get(counter));
+    FIGURES.map(figure).join(",")
 }
 
 pub(super) fn keyspace(facts: &Facts<'_>, text: &mut String) {
