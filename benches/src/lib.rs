@@ -1,9 +1,9 @@
 //! Benches of the parts, the side-by-side harness against other servers, and the kill-and-restart test.
 //!
-//! Two programs stand on this library. `side_by_side` starts servers in turn, loads them alike and writes a report
+//! Three programs stand on this library. `side_by_side` starts servers in turn, loads them alike and writes a report
 //! with ratios: [`scenario`] -> [`server`] -> [`load`] -> [`report`] -> [`table`]. `kill_cycles` kills `ourod` under
 //! load and checks what it still has: [`crash`]. Both see a server only as a client does: by its socket, its process
-//! id and its directory.
+//! id and its directory. `storage_report` measures the disk engine alone, where data is larger than memory: [`storage`].
 
 #![forbid(unsafe_code)]
 
@@ -20,4 +20,5 @@ pub mod rng;
 pub mod scenario;
 pub mod server;
 pub mod statistics;
+pub mod storage;
 pub mod table;

@@ -19,7 +19,7 @@ use crate::process::{Process, cpu_seconds};
 use crate::server::Server;
 
 /// Length of a key: `key:` and twelve digits, as both clients write it.
-const KEY_DIGITS: usize = 12;
+pub(crate) const KEY_DIGITS: usize = 12;
 /// Requests of the run that estimates how many fill the window, where the client only takes a number.
 const ESTIMATE_REQUESTS: u64 = 100_000;
 
@@ -44,8 +44,12 @@ pub struct Load {
     pub pipeline: u32,
     /// Connections.
     pub connections: u32,
-    /// Keys, all there, drawn uniformly.
+    /// Keys, all there.
     pub keys: u64,
+    /// Exponent of the Zipf law that they are drawn by; `None`: uniformly.
+    pub zipf: Option<f64>,
+    /// Requests to send instead of a measured window.
+    pub requests: Option<u64>,
     /// Length of a value.
     pub value_bytes: usize,
     /// Measured window.
@@ -143,12 +147,18 @@ impl LoadClient {
             format!("--pipeline={}", load.pipeline),
             format!("--ratio={}", if load.request == Request::Get { "0:1" } else { "1:0" }),
             format!("--warmup={}s", load.warmup_s),
-            format!("--duration={}s", load.window_s),
             format!("--server-pid={}", server.pid()),
             format!("--threads={}", self.cpus.len()),
             format!("--cpus={}", cpus.join(",")),
             "--live=none".to_owned(),
         ];
+        args.push(match load.requests {
+            Some(requests) => format!("--requests={requests}"),
+            None => format!("--duration={}s", load.window_s),
+        });
+        args.extend(
+            load.zipf.into_iter().flat_map(|theta| ["--dist=zipf".to_owned(), format!("--theta={theta}")]),
+        );
         args.extend(load.rate.map(|rate| format!("--rate={rate:.0}")));
         args.push(format!("--out={}", report.display()));
         self.execute(&args, scratch)?;
@@ -158,9 +168,35 @@ impl LoadClient {
         Ok(Measured { figures: report.figures(), doubts: report.doubts(load), command: self.command(args) })
     }
 
+    /// Writes keys 0 to `keys` - 1 as [`prefill`] does, by loadgen: many at a time. Returns its command line.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn load(
+        &self,
+        server: &Server,
+        keys: u64,
+        value_bytes: usize,
+        scratch: &Path,
+    ) -> Result<Vec<String>> {
+        let cpus: Vec<String> = self.cpus.iter().map(ToString::to_string).collect();
+        let args = vec![
+            "load".to_owned(),
+            format!("--socket={}", server.socket().display()),
+            format!("--keys={keys}"),
+            format!("--key-size={}", KEY_DIGITS + 4),
+            format!("--value-size={value_bytes}"),
+            format!("--threads={}", self.cpus.len()),
+            format!("--cpus={}", cpus.join(",")),
+            "--live=none".to_owned(),
+        ];
+        self.execute(&args, scratch)?;
+        Ok(self.command(args))
+    }
+
     fn run_redis_benchmark(&self, server: &Server, load: &Load, scratch: &Path) -> Result<Measured> {
-        if load.rate.is_some() {
-            bail!("redis-benchmark knows no fixed rate; measure this with loadgen");
+        if load.rate.is_some() || load.zipf.is_some() || load.requests.is_some() {
+            bail!("redis-benchmark knows no fixed rate, Zipf law or number; measure this with loadgen");
         }
         let estimate = self.redis_benchmark(server, load, ESTIMATE_REQUESTS, scratch)?;
         let rate = estimate.figures["ops_s"];
@@ -369,6 +405,8 @@ mod tests {
             pipeline: 1,
             connections: 1,
             keys: 1,
+            zipf: None,
+            requests: None,
             value_bytes: 1,
             window_s: 1.0,
             warmup_s: 0.0,

@@ -145,6 +145,8 @@ impl Measurement<'_> {
             pipeline,
             connections: self.sizes.connections,
             keys: self.sizes.keys,
+            zipf: None,
+            requests: None,
             value_bytes: VALUE_BYTES,
             window_s: self.sizes.window_s,
             warmup_s: self.sizes.warmup_s,

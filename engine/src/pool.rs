@@ -195,8 +195,13 @@ mod tests {
         pool.put(first);
         let other_size = pool.take(BLOCK_BYTES);
         assert_eq!(other_size.as_ref().len(), BLOCK_BYTES, "a buffer has the size that was asked for");
-        assert_eq!(pool.clone().take(2 * BLOCK_BYTES).as_ref().as_ptr(), address, "copies share what is kept");
-        let many: Vec<_> = (0..2 * SMALL_BUFFERS_KEPT_BYTES / BLOCK_BYTES).map(|_| pool.take(BLOCK_BYTES)).collect();
+        assert_eq!(
+            pool.clone().take(2 * BLOCK_BYTES).as_ref().as_ptr(),
+            address,
+            "copies share what is kept"
+        );
+        let many: Vec<_> =
+            (0..2 * SMALL_BUFFERS_KEPT_BYTES / BLOCK_BYTES).map(|_| pool.take(BLOCK_BYTES)).collect();
         for buffer in many {
             pool.put(buffer);
         }

@@ -22,14 +22,14 @@ pub const SCAN_SLOTS_PER_CALL: usize = 4096;
 pub const FREE_PLACES_KEPT: usize = 2;
 /// Places whose space one request gives back at most.
 pub const FREE_PLACES_PER_STEP: u32 = 64;
-/// A shard with fewer bytes in emptied extents is not given a checkpoint for their sake.
-pub const EMPTIED_BYTES_MIN: u64 = 4 << 20;
 /// Bytes of one write to a data file at most: larger ones hold up the log's writes on the same drive for longer.
 pub const DATA_WRITE_BYTES_MAX: usize = 256 << 10;
 /// Writes to one data file that fly at once at most.
 pub const DATA_WRITES_IN_FLIGHT_MAX: usize = 1;
 /// Sealed extents of one shard that wait in memory for a checkpoint at most; beyond it the oldest are written.
 pub const DIRTY_EXTENTS_MAX: usize = 16;
+/// Bytes in emptied extents below which no checkpoint is made to free them.
+pub const EMPTIED_BYTES_MIN: u64 = 4 << 20;
 /// Extent numbers that a start, or a checkpoint, sets aside: so many may be used before the next checkpoint is
 /// published, which is asked for in time.
 pub const EXTENT_NUMBERS_AHEAD: u32 = 4096;

@@ -14,16 +14,31 @@ pub struct StorageConfig {
     /// Bytes of log that a start may have to read, about: within so many written, every shard gets a checkpoint, one
     /// after the other at even distances.
     pub log_bytes_max: u64,
-    /// Bytes of a shard's data file in emptied extents above which it gets a checkpoint.
+    /// Bytes of a shard's data file in emptied extents above which it gets a checkpoint at the latest.
     pub emptied_bytes_max: u64,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { memory_bytes_max: None, log_bytes_max: 1 << 30, emptied_bytes_max: 64 << 20 }
+        Self { memory_bytes_max: None, log_bytes_max: 1 << 30, emptied_bytes_max: u64::MAX }
     }
 }
 
+impl StorageConfig {
+    /// Bytes in emptied extents above which a shard with such a data file and so many entries gets a checkpoint. What
+    /// waits, and what was freed and waits to be written again, is a small share of the file; but the snapshot that
+    /// frees it is a small share of what it frees.
+    fn emptied_bytes_max(&self, file_bytes: u64, entry_count: u64) -> u64 {
+        let share = file_bytes / EMPTIED_SHARE;
+        let worth = entry_count.saturating_mul(ENTRY_BYTES * EMPTIED_PER_SNAPSHOT);
+        share.max(worth).max(EMPTIED_BYTES_MIN).min(self.emptied_bytes_max)
+    }
+}
+
+/// Part of a data file that may wait for a checkpoint.
+const EMPTIED_SHARE: u64 = 16;
+/// Bytes that a checkpoint frees for each byte of its snapshot at least.
+const EMPTIED_PER_SNAPSHOT: u64 = 4;
 /// Bytes of an entry in a snapshot.
 const ENTRY_BYTES: u64 = 12;
 /// Bytes of log for each byte of snapshot at least.
@@ -212,10 +227,9 @@ impl<P: BlockPool> ShardSet<P> {
         let Some(storage) = storage else { return };
         if storage.closing == Closing::No {
             for (files, shard) in storage.files.iter_mut().zip(shards.iter()) {
-                // A quarter of a small file is enough; a checkpoint writes the index, which is the smaller the less lives.
-                let quarter = (shard.extents().file_bytes() / 4).max(EMPTIED_BYTES_MIN);
-                let emptied_max = storage.config.emptied_bytes_max.min(quarter);
-                if shard.extents().emptied_bytes() > emptied_max && !files.is_busy() {
+                let extents = shard.extents();
+                let bound = storage.config.emptied_bytes_max(extents.file_bytes(), shard.entry_count());
+                if extents.emptied_bytes() > bound && !files.is_busy() {
                     files.want_checkpoint();
                 }
             }
