@@ -7,6 +7,7 @@ use shard::types::UnixMs;
 use super::context::{ConnectionContext, KeyContext};
 use super::doc::Doc;
 use super::flags::{Categories, Flags};
+use super::together::TogetherHandlers;
 use super::walk::WalkState;
 use crate::session::Session;
 
@@ -36,6 +37,8 @@ pub struct Command {
     pub keys: Option<KeySpec>,
     /// Which arguments are channels.
     pub channels: Option<ChannelSpec>,
+    /// Further keys, behind those and used in another way.
+    pub more_keys: Option<KeySpec>,
     /// ACL categories, with those that the flags imply.
     pub categories: Categories,
     /// Redis's hints for clients and proxies.
@@ -55,8 +58,10 @@ pub struct Command {
 pub struct KeySpec {
     /// Index of the first key, at least 1.
     pub first: usize,
-    /// Whether keys go on to the last argument; otherwise there is one.
+    /// Whether keys go on to the last argument; otherwise there are [`Self::count`].
     pub to_end: bool,
+    /// Number of keys where they do not go on to the last argument.
+    pub count: usize,
     /// Distance from key to key: 2 where each key is followed by its value.
     pub step: usize,
     /// What happens to the keys, by Redis's names: `RO`, `access`, ...
@@ -80,24 +85,31 @@ impl KeySpec {
     /// One key, the first argument.
     #[must_use]
     pub const fn one(uses: &'static [&'static str]) -> Self {
-        Self { first: 1, to_end: false, step: 1, uses, notes: None }
+        Self::at(1, 1, uses)
+    }
+
+    /// So many keys from an argument on.
+    #[must_use]
+    pub const fn at(first: usize, count: usize, uses: &'static [&'static str]) -> Self {
+        Self { first, to_end: false, count, step: 1, uses, notes: None }
     }
 
     /// All arguments are keys, or every second one of them (`step` 2).
     #[must_use]
     pub const fn all(step: usize, uses: &'static [&'static str]) -> Self {
-        Self { first: 1, to_end: true, step, uses, notes: None }
+        Self { first: 1, to_end: true, count: 0, step, uses, notes: None }
     }
 
     /// Index of the last key as COMMAND INFO tells it: -1 is the last argument.
     #[must_use]
+    #[expect(clippy::cast_possible_wrap, reason = "a request has few keys at fixed places")]
     pub const fn last(&self) -> i64 {
-        if self.to_end { -1 } else { 1 }
+        if self.to_end { -1 } else { (self.first + self.count - 1) as i64 }
     }
 
     /// Indexes of the keys of a request of `arg_count` arguments, the name included.
     pub fn positions(&self, arg_count: usize) -> std::iter::StepBy<std::ops::Range<usize>> {
-        let end = if self.to_end { arg_count } else { (self.first + 1).min(arg_count) };
+        let end = if self.to_end { arg_count } else { (self.first + self.count).min(arg_count) };
         (self.first..end.max(self.first)).step_by(self.step)
     }
 }
@@ -125,6 +137,9 @@ pub enum Execution {
     },
     /// On the owner of its keys, which must lie in one shard: otherwise [`super::error_text::DIFFERENT_SHARDS`].
     SameShard(KeyHandler),
+    /// On the owners of its keys, all of which are seen at one moment before some change: on one worker in one go;
+    /// over several workers the keys are held meanwhile.
+    Together(TogetherHandlers),
     /// On every worker.
     Everywhere {
         /// Runs over the whole request.
@@ -178,6 +193,8 @@ pub enum Merge {
     AllOk,
     /// Arrays with one element per key: put back into the order of the request's keys.
     Interleave,
+    /// Integers: the least of them, as an array before a 0: copies here, and on replicas.
+    LeastLocal,
     /// Each reply is an array of a count and a key (or null): one of the keys, with a chance that is its count's
     /// share of the sum; null when all are.
     WeightedPick,
@@ -206,27 +223,27 @@ impl Command {
 
     /// Indexes of the keys in a request of `arg_count` arguments, the name included.
     pub fn key_positions(&self, arg_count: usize) -> impl Iterator<Item = usize> + Clone {
-        self.keys.into_iter().flat_map(move |keys| keys.positions(arg_count))
+        [self.keys, self.more_keys].into_iter().flatten().flat_map(move |keys| keys.positions(arg_count))
     }
 
     /// Its keys in a request, and what is done to them: where that depends on the arguments, as it is with these.
-    pub fn keys_with_uses(&self, args: Args<'_>) -> impl Iterator<Item = (usize, &'static [&'static str])> {
-        let uses = match self.keys {
-            Some(keys) if keys.uses.contains(&"variable_flags") => self.actual_uses(args),
-            Some(keys) => keys.uses,
-            None => &[],
-        };
-        self.key_positions(args.len()).map(move |at| (at, uses))
+    pub fn keys_with_uses(
+        &self,
+        args: Args<'_>,
+    ) -> impl Iterator<Item = (usize, &'static [&'static str])> + Clone {
+        let actual = self.actual_uses(args);
+        [self.keys, self.more_keys].into_iter().flatten().flat_map(move |keys| {
+            let uses = if keys.uses.contains(&"variable_flags") { actual } else { keys.uses };
+            keys.positions(args.len()).map(move |at| (at, uses))
+        })
     }
 
     /// What SET and BITFIELD do to their key. Source: `setGetKeys` and `bitfieldGetKeys` of Redis.
     fn actual_uses(&self, args: Args<'_>) -> &'static [&'static str] {
-        let has = |words: &[&[u8]]| {
-            args.tail(2).iter().any(|arg| words.iter().any(|word| arg.eq_ignore_ascii_case(word)))
-        };
+        let gets = || args.tail(3).iter().any(|arg| arg.eq_ignore_ascii_case(b"get"));
         match self.name {
-            "set" if !has(&[b"get"]) => &["OW", "update"],
-            "bitfield" if !has(&[b"set", b"incrby"]) => &["RO", "access"],
+            "set" if !gets() => &["OW", "update"],
+            "bitfield" if super::bitfield::only_reads(args) => &["RO", "access"],
             _ => &["RW", "access", "update"],
         }
     }

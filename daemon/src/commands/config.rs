@@ -104,7 +104,7 @@ const PARAMETERS: &[Parameter] = &[
     parameter("cluster-enabled", |_| "no".into(), Change::Never),
     parameter("cpus", cpus_text, Change::Never),
     parameter("daemonize", |_| "no".into(), Change::Never),
-    parameter("databases", |_| "1".into(), Change::Never),
+    parameter("databases", |s| s.options.databases.to_string(), Change::Never),
     parameter(
         "dir",
         |s| s.options.dir.display().to_string(),

@@ -4,7 +4,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use resp::number::parse_i64_strict;
 use resp::{Args, Protocol, ReplyWriter};
-use shard::types::Db;
 
 use super::client::is_printable;
 use super::context::{Action, ConnectionContext};
@@ -49,10 +48,9 @@ pub(super) fn quit(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
 pub(super) fn select(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     let Some(index) = integer(args.at(1), &mut ctx.reply) else { return };
     if i32::try_from(index).is_err() {
-        let bounds = "ERR value is out of range, value must between -2147483648 and 2147483647";
-        ctx.reply.error(bounds);
-    } else if index == 0 {
-        ctx.session.db = Db(0);
+        ctx.reply.error(error_text::NOT_AN_INT);
+    } else if let Some(db) = ctx.server.settings.database(index) {
+        ctx.session.db = db;
         ctx.reply.ok();
     } else {
         ctx.reply.error(error_text::DB_INDEX_RANGE);

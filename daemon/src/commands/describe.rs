@@ -75,8 +75,10 @@ fn write_head(reply: &mut ReplyWriter<'_>, command: &Command) {
     let flags: Vec<&str> = command.flags.names().collect();
     reply.set(flags.len());
     write_names(reply, &flags);
-    let (first, last, step) =
-        command.keys.map_or((0, 0, 0), |keys| (len_i64(keys.first), keys.last(), len_i64(keys.step)));
+    let (first, last, step) = command.keys.map_or((0, 0, 0), |keys| {
+        let last = command.more_keys.unwrap_or(keys).last();
+        (len_i64(keys.first), last, len_i64(keys.step))
+    });
     for position in [first, last, step] {
         reply.integer(position);
     }
@@ -87,9 +89,10 @@ fn write_head(reply: &mut ReplyWriter<'_>, command: &Command) {
     for tip in command.tips {
         reply.bulk(tip.as_bytes());
     }
-    reply.set(usize::from(command.keys.is_some()));
-    if let Some(keys) = command.keys {
-        write_key_spec(reply, &keys);
+    let specs = || command.keys.iter().chain(&command.more_keys);
+    reply.set(specs().count());
+    for keys in specs() {
+        write_key_spec(reply, keys);
     }
 }
 
@@ -102,7 +105,7 @@ fn write_key_spec(reply: &mut ReplyWriter<'_>, keys: &KeySpec) {
     reply.bulk(b"flags");
     reply.set(keys.uses.len());
     write_names(reply, keys.uses);
-    let last = if keys.to_end { -1 } else { 0 };
+    let last = if keys.to_end { -1 } else { len_i64(keys.count - 1) };
     let begin = [("index", len_i64(keys.first))];
     let find = [("lastkey", last), ("keystep", len_i64(keys.step)), ("limit", 0)];
     for (part, kind, numbers) in [("begin_search", "index", &begin[..]), ("find_keys", "range", &find)] {
@@ -274,18 +277,10 @@ pub(super) fn getkeys(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
 
 /// COMMAND GETKEYSANDFLAGS command [arg ...]
 pub(super) fn getkeysandflags(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
-    let Some((command, keys, inner)) = inner_request(ctx, args) else { return };
-    // SET reads only when it is asked to: its flags vary with its options.
-    let is_set = command.name == "set";
-    let uses = if is_set && inner.tail(3).iter().any(|word| word.eq_ignore_ascii_case(b"get")) {
-        &["RW", "access", "update"]
-    } else if is_set {
-        &["OW", "update"][..]
-    } else {
-        keys.uses
-    };
-    ctx.reply.array(command.key_positions(inner.len()).count());
-    for position in command.key_positions(inner.len()) {
+    let Some((command, _, inner)) = inner_request(ctx, args) else { return };
+    let keys = command.keys_with_uses(inner);
+    ctx.reply.array(keys.clone().count());
+    for (position, uses) in keys {
         ctx.reply.array(2);
         ctx.reply.bulk(inner.at(position));
         ctx.reply.set(uses.len());

@@ -18,11 +18,22 @@ pub const DECREMENT_OVERFLOW: &str = "ERR decrement would overflow";
 pub const INCREMENT_NOT_FINITE: &str = "ERR increment would produce NaN or Infinity";
 /// An offset below 0.
 pub const OFFSET_RANGE: &str = "ERR offset is out of range";
+/// A bit's offset that is none.
+pub const BIT_OFFSET: &str = "ERR bit offset is not an integer or out of range";
+/// A bit that is neither 0 nor 1.
+pub const BIT_VALUE: &str = "ERR bit is not an integer or out of range";
+/// A type of BITFIELD that does not exist.
+pub const BITFIELD_TYPE: &str = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported \
+                                 but i64 is.";
 /// A value would be too long.
 pub const VALUE_TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 /// A cursor that SCAN never gave.
 pub const INVALID_CURSOR: &str = "ERR invalid cursor";
-/// There is one database.
+/// A number of at least 0 was wanted.
+pub const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
+/// A number that fits 32 bits was wanted.
+pub const NOT_AN_INT: &str = "ERR value is out of range, value must between -2147483648 and 2147483647";
+/// There is no such database.
 pub const DB_INDEX_RANGE: &str = "ERR DB index is out of range";
 /// Keys of a command that must lie in one shard do not. Ours: Redis has no such limit outside its cluster.
 pub const DIFFERENT_SHARDS: &str = "ERR keys lie on different shards: atomic writes over several shards are not \

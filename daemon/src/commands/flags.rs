@@ -134,6 +134,8 @@ impl Categories {
     pub const BITMAP: Self = Self(1 << 8);
     /// The connection itself.
     pub const CONNECTION: Self = Self(1 << 18);
+    /// Scripts and functions.
+    pub const SCRIPTING: Self = Self(1 << 20);
 
     /// Those of both.
     #[must_use]

@@ -5,6 +5,9 @@
 //! other workers. What a reply must wait for is noted by the store, not by them.
 
 mod acl;
+mod bitfield;
+mod bitop;
+mod bits;
 mod client;
 mod command;
 mod compact;
@@ -14,28 +17,38 @@ mod context;
 mod describe;
 mod doc;
 mod docs;
+mod dump;
 pub mod error_text;
 mod expire;
 mod flags;
+mod flushes;
 pub mod glob;
 mod help;
 mod info;
 mod integer;
 mod keyspace;
+mod lcs;
 mod long_double;
 mod lookup;
+mod memory;
 mod multi;
 mod natural;
 mod number;
+mod object;
+mod rdb_string;
+mod rename;
 mod save;
 pub mod scan;
 mod set;
 mod shutdown;
 pub mod store;
 mod string;
+mod swapdb;
 mod table;
 #[cfg(test)]
 mod tests;
+mod together;
+mod wait;
 mod wal;
 mod walk;
 
@@ -48,4 +61,5 @@ pub use self::doc::{Argument, Doc};
 pub use self::flags::{Categories, Flags};
 pub use self::lookup::{Refusal, lookup_command, lookup_full_name, lookup_subcommand, resolve};
 pub use self::table::{COMMAND_COUNT, COMMANDS};
+pub use self::together::{Change, KeyPlace, Seen, TogetherContext, TogetherHandlers, apply, look};
 pub use self::walk::WalkState;

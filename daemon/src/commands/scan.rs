@@ -18,7 +18,9 @@ pub const WALK_COUNT: usize = 512;
 /// the owner of its slot, and one without a cursor to any worker, which refuses it.
 #[must_use]
 pub fn cursor_of(args: Args<'_>) -> Option<ScanCursor> {
-    let cursor = ScanCursor(parse_u64_strict(args.get(1)?)?);
+    // No digits are 0, as for Redis.
+    let cursor = args.get(1)?;
+    let cursor = ScanCursor(if cursor.is_empty() { 0 } else { parse_u64_strict(cursor)? });
     cursor.slot().map(|_| cursor)
 }
 

@@ -5,19 +5,21 @@ use shard::shard_set::TaskKind;
 use super::command::{Command, CommandId, Execution, KeySpec, Merge};
 use super::doc::Doc;
 use super::docs::{
-    acl as acl_docs, connection as connection_docs, generic, server as server_docs, string as string_docs,
+    acl as acl_docs, bitmap, connection as connection_docs, generic, server as server_docs,
+    string as string_docs,
 };
 use super::flags::{Categories, Flags};
 use super::{
-    acl, client, compact, config, connection, describe, expire, info, keyspace, multi, number, save, scan,
-    set, shutdown, string, wal,
+    acl, bitfield, bitop, bits, client, compact, config, connection, describe, dump, expire, flushes, info,
+    keyspace, lcs, memory, multi, number, object, rename, save, scan, set, shutdown, string, swapdb,
+    together, wait, wal,
 };
 
 type F = Flags;
 type C = Categories;
 use Execution::{
     AwaitSave, Configure, Connection, Container, Everywhere, Key, Keys, SameShard, Scan, Sessions, Storage,
-    Walk,
+    Together, Walk,
 };
 
 const NO: F = F::NONE;
@@ -68,6 +70,7 @@ const fn command(
         flags,
         keys: None,
         channels: None,
+        more_keys: None,
         categories: categories.implied_by(flags),
         tips: &[],
         execution,
@@ -85,6 +88,23 @@ impl Command {
 
     const fn keys(mut self, step: usize, uses: &'static [&'static str]) -> Self {
         self.keys = Some(KeySpec::all(step, uses));
+        self
+    }
+
+    const fn keys_at(mut self, first: usize, count: usize, uses: &'static [&'static str]) -> Self {
+        self.keys = Some(KeySpec::at(first, count, uses));
+        self
+    }
+
+    const fn and_key(mut self, at: usize, uses: &'static [&'static str]) -> Self {
+        self.more_keys = Some(KeySpec::at(at, 1, uses));
+        self
+    }
+
+    const fn and_keys_from(mut self, first: usize, uses: &'static [&'static str]) -> Self {
+        let mut keys = KeySpec::all(1, uses);
+        keys.first = first;
+        self.more_keys = Some(keys);
         self
     }
 
@@ -151,6 +171,129 @@ const STRINGS: [Command; 21] = [
     command("incrbyfloat", 3, GROW_FAST, C::STRING, Key(number::incrbyfloat), &string_docs::INCRBYFLOAT)
         .key(RW_ACCESS_UPDATE),
 ];
+
+const BITS: [Command; 7] = [
+    command("getbit", 3, READ_FAST, C::BITMAP, Key(bits::getbit), &bitmap::GETBIT).key(RO_ACCESS),
+    command("setbit", 4, GROW, C::BITMAP, Key(bits::setbit), &bitmap::SETBIT).key(RW_ACCESS_UPDATE),
+    command("bitcount", -2, READ, C::BITMAP, Key(bits::bitcount), &bitmap::BITCOUNT).key(RO_ACCESS),
+    command("bitpos", -3, READ, C::BITMAP, Key(bits::bitpos), &bitmap::BITPOS).key(RO_ACCESS),
+    command("bitfield", -2, GROW, C::BITMAP, Key(bitfield::bitfield), &bitmap::BITFIELD)
+        .key(VARIABLE)
+        .notes("This command allows both access and modification of the key"),
+    command("bitfield_ro", -2, READ_FAST, C::BITMAP, Key(bitfield::bitfield_ro), &bitmap::BITFIELD_RO)
+        .key(RO_ACCESS),
+    command("bitop", -4, GROW, C::BITMAP, Together(together::handlers::<bitop::BitOp>()), &bitmap::BITOP)
+        .keys_at(2, 1, OW_UPDATE)
+        .and_keys_from(3, RO_ACCESS),
+];
+
+const NAMES: [Command; 4] = [
+    command("rename", 3, WRITE, ANY_KEY, Together(together::handlers::<rename::Rename>()), &generic::RENAME)
+        .key(RW_ACCESS_DELETE)
+        .and_key(2, OW_UPDATE),
+    command(
+        "renamenx",
+        3,
+        WRITE_FAST,
+        ANY_KEY,
+        Together(together::handlers::<rename::RenameIfMissing>()),
+        &generic::RENAMENX,
+    )
+    .key(RW_ACCESS_DELETE)
+    .and_key(2, OW_INSERT),
+    command("copy", -3, GROW, ANY_KEY, Together(together::handlers::<rename::Copy>()), &generic::COPY)
+        .key(RO_ACCESS)
+        .and_key(2, OW_UPDATE),
+    command("move", 3, WRITE_FAST, ANY_KEY, Together(together::handlers::<rename::Move>()), &generic::MOVE)
+        .key(RW_ACCESS_UPDATE),
+];
+
+const INSIGHT: [Command; 13] = [
+    command("object", -2, NO, C::NONE, Container, &generic::OBJECT),
+    command("object|encoding", 3, READ, ANY_KEY, SameShard(object::encoding), &generic::OBJECT_ENCODING)
+        .keys_at(2, 1, RO)
+        .tips(VARYING),
+    command("object|freq", 3, READ, ANY_KEY, SameShard(object::freq), &generic::OBJECT_FREQ)
+        .keys_at(2, 1, RO)
+        .tips(VARYING),
+    command("object|help", 2, ANYTIME, ANY_KEY, Connection(object::help), &generic::OBJECT_HELP),
+    command("object|idletime", 3, READ, ANY_KEY, SameShard(object::idletime), &generic::OBJECT_IDLETIME)
+        .keys_at(2, 1, RO)
+        .tips(VARYING),
+    command("object|refcount", 3, READ, ANY_KEY, SameShard(object::refcount), &generic::OBJECT_REFCOUNT)
+        .keys_at(2, 1, RO)
+        .tips(VARYING),
+    command("memory", -2, NO, C::NONE, Container, &server_docs::MEMORY),
+    command("memory|doctor", 2, NO, C::NONE, Connection(memory::doctor), &server_docs::MEMORY_DOCTOR)
+        .tips(EACH_NODE_SPECIAL),
+    command("memory|help", 2, ANYTIME, C::NONE, Connection(memory::help), &server_docs::MEMORY_HELP),
+    command(
+        "memory|malloc-stats",
+        2,
+        NO,
+        C::NONE,
+        Connection(memory::malloc_stats),
+        &server_docs::MEMORY_MALLOC_STATS,
+    )
+    .tips(EACH_NODE_SPECIAL),
+    command("memory|purge", 2, NO, C::NONE, Connection(memory::purge), &server_docs::MEMORY_PURGE)
+        .tips(ALL_SHARDS_OK),
+    command("memory|stats", 2, NO, C::NONE, Connection(memory::stats), &server_docs::MEMORY_STATS)
+        .tips(EACH_NODE_SPECIAL),
+    command("memory|usage", -3, READ, C::NONE, SameShard(object::memory_usage), &server_docs::MEMORY_USAGE)
+        .keys_at(2, 1, RO),
+];
+
+const EACH_NODE_SPECIAL: &[&str] =
+    &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+
+const DUMPS: [Command; 2] = [
+    command("dump", 2, READ, ANY_KEY, Key(dump::dump), &generic::DUMP).key(RO_ACCESS).tips(VARYING),
+    command("restore", -4, GROW, ANY_KEY_DANGEROUS, Key(dump::restore), &generic::RESTORE).key(OW_UPDATE),
+];
+
+const ALL_NODES_OK: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+const ALL_SHARDS_MIN: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
+
+const WHOLE_SERVER: [Command; 8] = [
+    command("swapdb", 3, WRITE_FAST, ANY_KEY_DANGEROUS, Connection(swapdb::swapdb), &server_docs::SWAPDB),
+    command("wait", 3, F::NOSCRIPT, C::CONNECTION, Connection(wait::wait), &generic::WAIT)
+        .tips(ALL_SHARDS_MIN),
+    command(
+        "waitaof",
+        4,
+        F::NOSCRIPT.and(F::BLOCKING),
+        C::CONNECTION,
+        Everywhere { handler: wait::waitaof, merge: Merge::LeastLocal },
+        &generic::WAITAOF,
+    )
+    .tips(ALL_SHARDS_MIN),
+    command("lolwut", -1, READ_FAST, C::NONE, Connection(flushes::lolwut), &server_docs::LOLWUT),
+    command("script", -2, NO, C::NONE, Container, &server_docs::SCRIPT),
+    command(
+        "script|flush",
+        -2,
+        F::NOSCRIPT,
+        C::SCRIPTING,
+        Connection(flushes::script_flush),
+        &server_docs::SCRIPT_FLUSH,
+    )
+    .tips(ALL_NODES_OK),
+    command("function", -2, NO, C::NONE, Container, &server_docs::FUNCTION),
+    command(
+        "function|flush",
+        -2,
+        F::NOSCRIPT.and(F::WRITE),
+        C::SCRIPTING,
+        Connection(flushes::function_flush),
+        &server_docs::FUNCTION_FLUSH,
+    )
+    .tips(ALL_SHARDS_OK),
+];
+
+const COMPARISONS: [Command; 1] =
+    [command("lcs", -3, READ, C::STRING, Together(together::handlers::<lcs::Lcs>()), &string_docs::LCS)
+        .keys_at(1, 2, RO_ACCESS)];
 
 const fn of_keys(handler: super::command::KeyHandler) -> Execution {
     Keys { handler, merge: Merge::Sum }
@@ -491,8 +634,29 @@ const ACCESS: [Command; 14] = [
 ];
 
 /// Number of commands and subcommands.
-pub const COMMAND_COUNT: usize =
-    STRINGS.len() + GENERIC.len() + CONNECTIONS.len() + SERVER.len() + ACCESS.len();
+pub const COMMAND_COUNT: usize = {
+    let (mut count, mut part) = (0, 0);
+    while part < PARTS.len() {
+        count += PARTS[part].len();
+        part += 1;
+    }
+    count
+};
+
+/// The table by families.
+const PARTS: &[&[Command]] = &[
+    &STRINGS,
+    &BITS,
+    &COMPARISONS,
+    &GENERIC,
+    &NAMES,
+    &DUMPS,
+    &INSIGHT,
+    &CONNECTIONS,
+    &SERVER,
+    &WHOLE_SERVER,
+    &ACCESS,
+];
 
 /// All commands, each at the index that is its id.
 pub static COMMANDS: [Command; COMMAND_COUNT] = assemble();
@@ -501,12 +665,11 @@ pub static COMMANDS: [Command; COMMAND_COUNT] = assemble();
 const fn assemble() -> [Command; COMMAND_COUNT] {
     let mut all = [STRINGS[0]; COMMAND_COUNT];
     let mut count = 0;
-    let parts: [&[Command]; 5] = [&STRINGS, &GENERIC, &CONNECTIONS, &SERVER, &ACCESS];
     let (mut part, mut container) = (0, 0);
-    while part < parts.len() {
+    while part < PARTS.len() {
         let mut index = 0;
-        while index < parts[part].len() {
-            all[count] = parts[part][index];
+        while index < PARTS[part].len() {
+            all[count] = PARTS[part][index];
             #[expect(clippy::cast_possible_truncation, reason = "there are some dozens of commands")]
             let id = count as u16;
             all[count].id = CommandId(id);
@@ -550,7 +713,7 @@ mod tests {
     #[test]
     fn every_command_of_keys_knows_them() {
         for command in &COMMANDS {
-            let wants_keys = matches!(command.execution, Key(_) | Keys { .. } | SameShard(_));
+            let wants_keys = matches!(command.execution, Key(_) | Keys { .. } | SameShard(_) | Together(_));
             assert_eq!(wants_keys, command.keys.is_some(), "{}", command.name);
         }
     }

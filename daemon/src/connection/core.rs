@@ -10,8 +10,10 @@ use engine::worker::Worker;
 use ring::{Fd, SocketAddress};
 use shard::types::{SLOT_COUNT, UnixMs};
 
+use super::errand::Errands;
 use super::figures::Figures;
 use super::held_replies::HeldReplies;
+use super::hold::Holds;
 use super::job::Job;
 use super::limits::{FIGURES_NS, KEPT_BUFFER_BYTES, KEPT_BUFFERS_MAX, PUBLISH_TURNS};
 use super::message::{Peer, Requests};
@@ -56,6 +58,10 @@ pub(crate) struct Core {
     pub(crate) tasks: Tasks,
     /// Commands that wait for records on disk.
     pub(crate) parked: Parked,
+    /// Commands of our connections whose keys lie on several workers.
+    pub(super) errands: Errands,
+    /// Keys held here for such commands.
+    pub(super) holds: Holds,
     /// Connections whose replies wait for the log.
     pub(crate) waiting: Waiting,
     pub(crate) spare_buffers: Vec<Vec<u8>>,
@@ -87,6 +93,8 @@ impl Core {
             jobs: VecDeque::new(),
             tasks: Tasks::default(),
             parked: Parked::default(),
+            errands: Errands::default(),
+            holds: Holds::default(),
             waiting: Waiting::default(),
             spare_buffers: Vec::new(),
             scratch: Vec::new(),

@@ -19,8 +19,13 @@ impl Figures {
     pub(crate) fn collect(&mut self, counters: &mut WorkerCounters, worker: &Worker<Service>) {
         let shards = &worker.shards;
         let sum = |of: fn(&engine::Shard) -> u64| shards.shards().iter().map(of).sum();
-        counters.set(Counter::Keys, sum(|shard| shard.key_count(Db(0))));
-        counters.set(Counter::KeysWithDeadline, sum(|shard| shard.deadline_count(Db(0))));
+        for (db, figures) in (0..).map(Db).zip(&mut counters.databases) {
+            figures.keys = shards.shards().iter().map(|shard| shard.key_count(db)).sum();
+            figures.deadlines = shards.shards().iter().map(|shard| shard.deadline_count(db)).sum();
+        }
+        counters.set(Counter::Keys, counters.databases.iter().map(|figures| figures.keys).sum());
+        let deadlines = counters.databases.iter().map(|figures| figures.deadlines).sum();
+        counters.set(Counter::KeysWithDeadline, deadlines);
         counters.set(Counter::RecordBytes, sum(|shard| shard.extents().allocated_bytes()));
         counters.set(Counter::LiveBytes, sum(|shard| shard.extents().live_bytes()));
         counters.set(Counter::Expired, shards.stats().expired);

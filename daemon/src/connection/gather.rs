@@ -85,6 +85,12 @@ impl Gather {
                         let mut reply = reply;
                         reply.ok();
                     }
+                    Merge::LeastLocal => {
+                        let mut reply = reply;
+                        reply.array(2);
+                        reply.integer(parts.iter().map(|part| integer(&part.bytes)).min().unwrap_or(0));
+                        reply.integer(0);
+                    }
                     Merge::Interleave => interleave(&parts, &self.order, reply),
                     Merge::Concatenate => concatenate(&parts, reply),
                     Merge::WeightedPick => weighted_pick(&parts, self.random, reply),
@@ -190,6 +196,7 @@ mod tests {
     fn parts_become_one_reply() {
         let replies = GatherKind::Replies;
         assert_eq!(merged(replies(Merge::Sum), &[b":2\r\n", b":40\r\n"], vec![]), ":42\r\n");
+        assert_eq!(merged(replies(Merge::LeastLocal), &[b":1\r\n", b":0\r\n"], vec![]), "*2\r\n:0\r\n:0\r\n");
         assert_eq!(merged(replies(Merge::AllOk), &[b"+OK\r\n", b"+OK\r\n"], vec![]), "+OK\r\n");
         assert_eq!(merged(replies(Merge::AllOk), &[b"+OK\r\n", b"-ERR x\r\n"], vec![]), "-ERR x\r\n");
         let arrays: [&[u8]; 2] = [b"*2\r\n$1\r\na\r\n$-1\r\n", b"*1\r\n$3\r\n\r\nb\r\n"];

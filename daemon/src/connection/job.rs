@@ -20,11 +20,23 @@ pub(crate) struct Job {
     pub(crate) command: &'static Command,
     pub(crate) db: Db,
     pub(crate) protocol: Protocol,
+    pub(crate) part: JobPart,
     pub(crate) state: WalkState,
     /// What it has seen waits for this batch.
     pub(crate) barrier: BatchNumber,
     bytes: Vec<u8>,
     ranges: Vec<ArgRange>,
+}
+
+/// What a job is of its command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobPart {
+    /// The command, or all of it that this worker does.
+    Whole,
+    /// The step of an errand that holds keys; its arguments say which.
+    Hold,
+    /// The step of an errand that changes a key or lets keys go.
+    Settle,
 }
 
 impl Job {
@@ -56,6 +68,7 @@ impl Job {
             command,
             db,
             protocol,
+            part: JobPart::Whole,
             state: WalkState::default(),
             barrier: BatchNumber::ZERO,
             bytes,

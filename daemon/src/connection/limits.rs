@@ -28,6 +28,9 @@ pub(crate) const WRITE_BYTES_GUESS_MIN: usize = 64;
 pub(crate) const REMOTE_REPLY_BYTES: usize = 256 << 10;
 /// Replies that are not counted: [`REPLY_SLOTS_MAX`] bounds them.
 pub(crate) const SMALL_REPLY_BYTES: usize = 128;
+/// Commands of one worker's connections whose keys lie on several workers, under way at one time at most. As many
+/// answers of each other worker are set aside for them, so that what holds keys never waits for what waits for them.
+pub(crate) const ERRANDS_MAX: usize = 64;
 /// Deferred commands that a connection asks another worker for at one time.
 pub(crate) const ASKED_MAX: usize = 64;
 /// Bytes of one message to another worker above which it is sent on before the end of the turn; bytes of replies to

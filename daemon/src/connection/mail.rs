@@ -9,12 +9,13 @@ use shard::types::BatchNumber;
 
 use super::allowance::{Allowance, NextCommand};
 use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, refuses};
+use super::errand::ERRANDS;
 use super::job::Job;
 use super::limits::{LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES};
 use super::message::{Address, Outcome, RemoteCommand, Replies, Requests, Task};
 use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
 use super::service::Service;
-use crate::commands::{Command, Execution, Flags};
+use crate::commands::{Command, Execution, Flags, TogetherHandlers};
 use crate::server::Counter;
 
 /// Requests of one other worker.
@@ -47,6 +48,19 @@ impl Service {
         for other in 0..worker.links.len() {
             while let Some(requests) = worker.links[other].as_mut().and_then(|link| link.next_request()) {
                 self.core.counters.add(Counter::HopsIn, requests.commands.len() as u64);
+                // What lets keys go waits behind nothing: what is before it may wait for those keys.
+                for request in &requests.commands {
+                    if let Task::Settle(command) = request.task {
+                        let job = Job::of_parts(
+                            other,
+                            request.address,
+                            command,
+                            (request.db, request.protocol),
+                            requests.args(request),
+                        );
+                        self.settle(worker, job);
+                    }
+                }
                 self.inboxes[other].messages.push_back(requests);
             }
         }
@@ -95,6 +109,10 @@ impl Service {
         count: usize,
         barrier: BatchNumber,
     ) {
+        if address.connection == ERRANDS {
+            self.on_errand(worker, address.slot, bytes, barrier);
+            return;
+        }
         let me = (address.connection, address.generation);
         let Some(mut connection) = self.connections.take(me.0, me.1) else { return };
         let client = &mut connection.client;
@@ -164,6 +182,13 @@ impl Service {
                     NextCommand::Later(address) => self.tell(other, address, Outcome::Deferred),
                     NextCommand::None => self.tell(other, request.address, Outcome::Done),
                 },
+                Task::Hold(command) => {
+                    let of = (request.db, request.protocol);
+                    let job = Job::of_parts(other, request.address, command, of, requests.args(request));
+                    self.core.hold(worker, job);
+                }
+                // Done when it came.
+                Task::Settle(_) => {}
                 Task::Forget => {
                     allowance.forget(&request.address);
                     self.tell(other, request.address, Outcome::Done);
@@ -210,6 +235,7 @@ impl Service {
             | Execution::Keys { handler, .. }
             | Execution::SameShard(handler)
             | Execution::Everywhere { handler, .. }
+            | Execution::Together(TogetherHandlers { here: handler, .. })
             | Execution::Configure { apply: handler, .. }
             | Execution::Scan(handler) => handler,
             Execution::Walk(_) | Execution::Sessions { .. } => {

@@ -33,6 +33,10 @@ pub(crate) enum Task {
     },
     /// Drop the deferred commands of a connection that is gone.
     Forget,
+    /// Hold keys for a command whose keys lie on several workers, and tell what they hold (`errand`).
+    Hold(&'static Command),
+    /// Make a change to a key that is held, or let the keys go.
+    Settle(&'static Command),
 }
 
 /// What came of a task.
@@ -98,6 +102,22 @@ impl Requests {
             range_count,
         });
         address.request_bytes
+    }
+
+    /// As [`Self::push`], for a step of an errand.
+    pub(crate) fn push_step<'a>(
+        &mut self,
+        address: Address,
+        task: Task,
+        protocol: Protocol,
+        args: impl Iterator<Item = &'a [u8]>,
+    ) -> usize {
+        let (Task::Hold(command) | Task::Settle(command)) = task else {
+            unreachable!("no step of an errand")
+        };
+        let bytes = self.push(address, command, (Db(0), protocol), true, args);
+        self.commands.last_mut().expect("just pushed").task = task;
+        bytes
     }
 
     /// Adds what has no arguments.

@@ -5,7 +5,8 @@ use engine::worker::Worker;
 use super::connection::Client;
 use super::core::Core;
 use super::limits::{
-    ASKED_MAX, KEPT_MESSAGES_MAX, MESSAGE_BYTES, OUTPUT_PAUSE_BYTES, REMOTE_BYTES_MAX, REPLY_SLOTS_MAX,
+    ASKED_MAX, ERRANDS_MAX, KEPT_MESSAGES_MAX, MESSAGE_BYTES, OUTPUT_PAUSE_BYTES, REMOTE_BYTES_MAX,
+    REPLY_SLOTS_MAX,
 };
 use super::message::{Address, Requests, Task};
 use super::reply_slots::Source;
@@ -39,7 +40,7 @@ impl Core {
     fn credits(&self, worker: &Worker<Service>, other: usize) -> usize {
         let queued = self.outboxes[other].as_ref().map_or(0, |outbox| outbox.commands.len());
         let credits = worker.links[other].as_ref().map_or(0, engine::mailbox::Link::credits);
-        credits.saturating_sub(queued)
+        credits.saturating_sub(queued + ERRANDS_MAX)
     }
 
     fn send_task(&mut self, other: usize, to: Address, task: Task) {

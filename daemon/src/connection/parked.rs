@@ -11,13 +11,14 @@ use shard::types::{BatchNumber, Db};
 
 use super::connection::Client;
 use super::core::Core;
-use super::job::Job;
+use super::errand::ERRANDS;
+use super::job::{Job, JobPart};
 use super::limits::REPLY_SLOTS_MAX;
 use super::message::Address;
 use super::outbox::{address, source};
 use super::routes::{Flow, Request};
 use super::service::Service;
-use crate::commands::{Command, Execution, Merge, scan};
+use crate::commands::{Command, Execution, Merge, TogetherHandlers, scan};
 
 /// Commands put aside, by token.
 #[derive(Debug, Default)]
@@ -28,11 +29,11 @@ pub(crate) struct Parked {
 
 impl Parked {
     /// The token that the next command put aside will have.
-    fn next_token(&self) -> u64 {
+    pub(super) fn next_token(&self) -> u64 {
         self.free.last().copied().unwrap_or(self.jobs.len() as u64)
     }
 
-    fn put(&mut self, job: Job) {
+    pub(super) fn put(&mut self, job: Job) {
         match self.free.pop() {
             Some(token) => self.jobs[usize::try_from(token).unwrap_or(usize::MAX)] = Some(job),
             None => self.jobs.push(Some(job)),
@@ -70,6 +71,11 @@ impl Core {
                 .filter_map(|at| args.get(at))
                 .map(|bytes| shards.key(bytes))
                 .map(|key| Need::Key { db, slot: key.slot, hash: key.hash })
+                .collect(),
+            Execution::Together(handlers) => (handlers.places)(args, db)
+                .iter()
+                .map(|place| (place.db, shards.key(args.at(place.at))))
+                .map(|(db, key)| Need::Key { db, slot: key.slot, hash: key.hash })
                 .collect(),
             Execution::Scan(_) => match scan::cursor_of(args) {
                 Some(cursor) => shards.scan_needs(db, cursor, scan::count_of(args)),
@@ -150,16 +156,28 @@ impl Service {
     /// Runs the parked commands whose records have come.
     pub(super) fn run_called(&mut self, worker: &mut Worker<Service>) {
         if !worker.shards.may_wait() {
+            self.core.holds.must_call = false;
             return;
         }
         while let Some((ticket, token, result)) = worker.shards.next_called() {
             let job = self.core.parked.take(token);
-            match result {
-                Ok(()) => self.run_parked(worker, job),
-                Err(error) => self.refuse_parked(worker, &job, error),
+            let keeps = match (job.part, result) {
+                (JobPart::Whole, Ok(())) => {
+                    self.run_parked(worker, job);
+                    false
+                }
+                (JobPart::Hold, Ok(())) => self.run_hold(worker, ticket, &job),
+                (JobPart::Settle, Ok(())) => self.run_settle(worker, ticket, &job),
+                (part, Err(error)) => {
+                    self.refuse_parked(worker, &job, error);
+                    part == JobPart::Settle && self.core.keeps_hold(ticket, &job)
+                }
+            };
+            if !keeps {
+                worker.shards.finish(ticket);
             }
-            worker.shards.finish(ticket);
         }
+        self.core.holds.must_call = false;
     }
 
     fn run_parked(&mut self, worker: &mut Worker<Service>, job: Job) {
@@ -183,6 +201,7 @@ impl Service {
             Execution::Key(handler)
             | Execution::Keys { handler, .. }
             | Execution::SameShard(handler)
+            | Execution::Together(TogetherHandlers { here: handler, .. })
             | Execution::Everywhere { handler, .. }
             | Execution::Scan(handler) => handler,
             Execution::Walk(_) => {
@@ -230,7 +249,9 @@ impl Service {
         } else {
             let batch = if barrier > worker.shards.released() { barrier } else { BatchNumber::ZERO };
             self.core.held.message(job.origin, batch).push(job.address, out, count);
-            self.inboxes[job.origin].allowance.note_made(job.address.connection, out.len());
+            if job.address.connection != ERRANDS {
+                self.inboxes[job.origin].allowance.note_made(job.address.connection, out.len());
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
 use super::service::Service;
 use crate::commands::{
     Action, Command, CommandId, ConnectionContext, ConnectionHandler, Execution, Flags, KeyContext,
-    KeyHandler, Merge, error_text,
+    KeyHandler, Merge, TogetherHandlers, error_text,
 };
 
 /// What became of a request.
@@ -118,6 +118,7 @@ impl Core {
             Execution::Keys { handler, merge } => self.keys(worker, client, request, (handler, merge)),
             Execution::Connection(handler) => self.connection(worker, client, request, handler),
             Execution::SameShard(handler) => self.same_shard(worker, client, request, handler),
+            Execution::Together(handlers) => self.together(worker, client, request, &handlers),
             Execution::Everywhere { handler, merge } => {
                 self.everywhere(worker, client, request, Some(handler), GatherKind::Replies(merge))
             }
@@ -334,6 +335,27 @@ impl Core {
             return self.forward(worker, client, request, owner);
         }
         self.run_here(worker, client, request, handler)
+    }
+
+    fn together(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        handlers: &TogetherHandlers,
+    ) -> Flow {
+        let Request { args, .. } = request;
+        let places = (handlers.places)(args, client.session.db);
+        let mut owners = places.iter().map(|place| self.owner_of(worker, args.at(place.at)));
+        let first = owners.next().unwrap_or(worker.index);
+        if !owners.all(|owner| owner == first) {
+            drop(owners);
+            return self.begin_errand(worker, client, request, handlers, places);
+        }
+        if first != worker.index {
+            return self.forward(worker, client, request, first);
+        }
+        self.run_here(worker, client, request, handlers.here)
     }
 
     fn scan(

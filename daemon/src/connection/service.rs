@@ -153,6 +153,7 @@ impl EngineService for Service {
             self.accept_all(worker);
         }
         self.core.look_after_memory(worker);
+        self.pay_owed(worker);
         self.run_called(worker);
         self.run_ready(worker);
         self.serve_mail(worker);
@@ -177,7 +178,11 @@ impl EngineService for Service {
         // A connection that is blocked or waits for room goes on with a completion or with mail.
         let runnable = |&(number, generation): &(u32, u32)| self.connections.is_runnable(number, generation);
         let serving = !self.log_is_full && self.inboxes.iter().any(|inbox| !inbox.messages.is_empty());
-        serving || self.ready.iter().any(runnable) || !self.core.jobs.is_empty() || !self.dirty.is_empty()
+        serving
+            || self.core.holds.must_call
+            || self.ready.iter().any(runnable)
+            || !self.core.jobs.is_empty()
+            || !self.dirty.is_empty()
     }
 
     fn awaits_sends(&self) -> bool {

@@ -86,6 +86,8 @@ impl Service {
         let served = !asked
             && self.core.parked.is_empty()
             && self.core.tasks.is_empty()
+            && self.core.errands.is_empty()
+            && self.core.holds.is_empty()
             && self.core.held.is_empty()
             && self.core.forgotten.is_empty()
             && self.inboxes.iter().all(Inbox::is_empty);

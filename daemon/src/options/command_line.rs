@@ -71,6 +71,10 @@ pub(super) struct CommandLine {
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..),
         help_heading = "Clients")]
     maxclients: u32,
+    /// Databases that clients may SELECT
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..=16),
+        help_heading = "Clients")]
+    databases: u8,
     /// Seconds without a word after which a client is disconnected; 0 for never
     #[arg(long, value_name = "SECONDS", default_value_t = 0, help_heading = "Clients")]
     timeout: u32,
@@ -252,6 +256,7 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         bind: line.bind.to_vec(),
         append_fsync: line.appendfsync,
         max_clients: line.maxclients,
+        databases: line.databases,
         log_level: line.loglevel,
         workers,
         cpus,

@@ -54,6 +54,8 @@ pub struct Options {
     pub append_fsync: AppendFsync,
     /// Most clients at one time.
     pub max_clients: u32,
+    /// Databases that clients may select: 1 to 16. A store has 16 whatever this says.
+    pub databases: u8,
     /// How much is logged.
     pub log_level: LogLevel,
     /// Number of workers, one thread each.

@@ -1,6 +1,8 @@
 //! A worker's figures as the worker keeps them: plain numbers that only it touches. Once per turn they are
 //! published ([`super::WorkerStats::publish`]) for the others to read.
 
+use shard::limits::DATABASE_COUNT;
+
 use super::latency::{LATENCY_BUCKETS, LatencyHistogram, bucket_of};
 use crate::commands::{COMMAND_COUNT, CommandId};
 
@@ -95,7 +97,7 @@ counters! {
     CompactionFullTotal => "compaction_full_total_extents" gauge,
     /// Bytes of memory of the timing wheels.
     WheelBytes => "wheel_bytes" gauge,
-    /// Keys there are.
+    /// Keys there are, in all databases.
     Keys => "keys" gauge,
     /// Keys with a deadline.
     KeysWithDeadline => "keys_with_deadline" gauge,
@@ -252,11 +254,23 @@ pub struct WorkerCounters {
     pub(super) errors: [u64; ErrorCode::COUNT],
     pub(super) commands: Box<[CommandCounters; COMMAND_COUNT]>,
     /// One bit per command: it has changed since it was last published.
-    pub(super) dirty: u128,
+    pub(super) dirty: [u128; DIRTY_WORDS],
     pub(super) epoch: u64,
+    /// Keys of each database, and those with a deadline.
+    pub databases: [DatabaseFigures; DATABASE_COUNT as usize],
 }
 
-const _: () = assert!(COMMAND_COUNT <= 128, "one bit per command in a u128");
+/// Figures of one database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatabaseFigures {
+    /// Its keys.
+    pub keys: u64,
+    /// Those of them with a deadline.
+    pub deadlines: u64,
+}
+
+/// Words of one bit for each command.
+pub(super) const DIRTY_WORDS: usize = COMMAND_COUNT.div_ceil(128);
 
 impl Default for WorkerCounters {
     fn default() -> Self {
@@ -265,8 +279,9 @@ impl Default for WorkerCounters {
             base: [0; Counter::COUNT],
             errors: [0; ErrorCode::COUNT],
             commands: Box::new([CommandCounters::ZERO; COMMAND_COUNT]),
-            dirty: 0,
+            dirty: [0; DIRTY_WORDS],
             epoch: 0,
+            databases: Default::default(),
         }
     }
 }
@@ -314,13 +329,18 @@ impl WorkerCounters {
         figures.calls += calls;
         figures.duration_ns += duration_ns;
         figures.latency[bucket_of(duration_ns / calls.max(1) / 1000)] += calls;
-        self.dirty |= 1 << command.0;
+        self.note_dirty(command);
+    }
+
+    #[inline]
+    fn note_dirty(&mut self, command: CommandId) {
+        self.dirty[command.index() / 128] |= 1 << (command.index() % 128);
     }
 
     /// Counts a command that was refused before it ran, and its error.
     pub fn note_rejected(&mut self, command: CommandId, reply: &[u8]) {
         self.commands[command.index()].rejected += 1;
-        self.dirty |= 1 << command.0;
+        self.note_dirty(command);
         self.note_error(reply);
     }
 
@@ -329,7 +349,7 @@ impl WorkerCounters {
     pub fn note_reply(&mut self, command: CommandId, reply: &[u8]) {
         if reply.first() == Some(&b'-') {
             self.commands[command.index()].failed += 1;
-            self.dirty |= 1 << command.0;
+            self.note_dirty(command);
             self.note_error(reply);
         }
     }
@@ -353,7 +373,7 @@ impl WorkerCounters {
         }
         self.errors = [0; ErrorCode::COUNT];
         self.commands.fill(CommandCounters::ZERO);
-        self.dirty = u128::MAX;
+        self.dirty = [u128::MAX; DIRTY_WORDS];
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use shard::eviction::EvictionPolicy;
+use shard::types::Db;
 
 use crate::options::{AppendFsync, LogLevel, Options};
 
@@ -40,6 +41,7 @@ pub struct Settings {
     log_level: AtomicU8,
     append_fsync: AtomicU8,
     acl_log_len_max: AtomicU32,
+    databases: u8,
 }
 
 /// Reader and writer of one setting.
@@ -78,6 +80,7 @@ impl Settings {
             log_level: AtomicU8::new(options.log_level as u8),
             append_fsync: AtomicU8::new(options.append_fsync as u8),
             acl_log_len_max: AtomicU32::new(128),
+            databases: options.databases,
         }
     }
 
@@ -114,6 +117,12 @@ impl Settings {
         /// Bytes of memory that the store may take; 0 is no limit.
         max_memory, set_max_memory, u64
     );
+
+    /// The database of a number; none when there is no such.
+    #[must_use]
+    pub fn database(&self, number: i64) -> Option<Db> {
+        u8::try_from(number).ok().filter(|number| *number < self.databases).map(Db)
+    }
 
     /// What happens when that memory is used up.
     #[must_use]

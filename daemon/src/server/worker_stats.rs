@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use engine::figures::WorkerFigures;
 
-use super::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
+use shard::limits::DATABASE_COUNT;
+
+use super::counters::{CommandCounters, Counter, DatabaseFigures, ErrorCode, WorkerCounters};
 use super::latency::{LATENCY_BUCKETS, LatencyHistogram};
 use crate::commands::{COMMAND_COUNT, CommandId};
 
@@ -52,6 +54,8 @@ pub struct WorkerStats {
     commands: Box<[CommandStats]>,
     /// Of its shards and its log: taken a few times a second, read by whoever asks.
     figures: Mutex<Arc<WorkerFigures>>,
+    /// Keys and deadlines of each database.
+    databases: [[AtomicU64; 2]; DATABASE_COUNT as usize],
 }
 
 impl Default for WorkerStats {
@@ -62,6 +66,7 @@ impl Default for WorkerStats {
             errors: [const { AtomicU64::new(0) }; ErrorCode::COUNT],
             commands: (0..COMMAND_COUNT).map(|_| CommandStats::new()).collect(),
             figures: Mutex::default(),
+            databases: [const { [const { AtomicU64::new(0) }; 2] }; DATABASE_COUNT as usize],
         }
     }
 }
@@ -80,12 +85,17 @@ impl WorkerStats {
         for (to, from) in self.errors.iter().zip(&counters.errors) {
             to.store(*from, Ordering::Relaxed);
         }
-        let mut dirty = std::mem::take(&mut counters.dirty);
-        while dirty != 0 {
-            let index = dirty.trailing_zeros() as usize;
-            dirty &= dirty - 1;
-            let Some(stats) = self.commands.get(index) else { break };
-            stats.store(&counters.commands[index]);
+        for ([keys, deadlines], from) in self.databases.iter().zip(&counters.databases) {
+            keys.store(from.keys, Ordering::Relaxed);
+            deadlines.store(from.deadlines, Ordering::Relaxed);
+        }
+        for (word, dirty) in std::mem::take(&mut counters.dirty).iter_mut().enumerate() {
+            while *dirty != 0 {
+                let index = word * 128 + dirty.trailing_zeros() as usize;
+                *dirty &= *dirty - 1;
+                let Some(stats) = self.commands.get(index) else { break };
+                stats.store(&counters.commands[index]);
+            }
         }
     }
 
@@ -125,6 +135,10 @@ impl WorkerStats {
                 *to = from.load(Ordering::Relaxed);
             }
         }
+        for (to, [keys, deadlines]) in snapshot.databases.iter_mut().zip(&self.databases) {
+            to.keys = keys.load(Ordering::Relaxed);
+            to.deadlines = deadlines.load(Ordering::Relaxed);
+        }
         snapshot
     }
 }
@@ -138,6 +152,7 @@ pub struct WorkerSnapshot {
     values: [u64; Counter::COUNT],
     errors: [u64; ErrorCode::COUNT],
     commands: Vec<CommandSnapshot>,
+    databases: [DatabaseFigures; DATABASE_COUNT as usize],
 }
 
 impl Default for WorkerSnapshot {
@@ -146,6 +161,7 @@ impl Default for WorkerSnapshot {
             values: [0; Counter::COUNT],
             errors: [0; ErrorCode::COUNT],
             commands: vec![CommandCounters::ZERO; COMMAND_COUNT],
+            databases: Default::default(),
         }
     }
 }
@@ -161,6 +177,12 @@ impl WorkerSnapshot {
     #[must_use]
     pub const fn errors(&self, code: ErrorCode) -> u64 {
         self.errors[code as usize]
+    }
+
+    /// Figures of each database, by its number.
+    #[must_use]
+    pub const fn databases(&self) -> &[DatabaseFigures] {
+        &self.databases
     }
 
     /// Figures of a command.
@@ -194,6 +216,10 @@ impl WorkerSnapshot {
         }
         for (to, from) in self.errors.iter_mut().zip(&other.errors) {
             *to += from;
+        }
+        for (to, from) in self.databases.iter_mut().zip(&other.databases) {
+            to.keys += from.keys;
+            to.deadlines += from.deadlines;
         }
         for (to, from) in self.commands.iter_mut().zip(&other.commands) {
             to.calls += from.calls;

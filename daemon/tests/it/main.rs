@@ -10,6 +10,7 @@ mod connections;
 mod damage;
 mod foreign_client;
 mod full_disk;
+mod held_keys;
 mod kills;
 mod memory_limit;
 mod options;

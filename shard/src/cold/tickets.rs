@@ -396,6 +396,20 @@ impl<P: BlockPool> ColdReads<P> {
         }
     }
 
+    /// Calls a ticket once more, under another token, before it is finished: it is still the first of its queues.
+    pub(crate) fn recall(
+        &mut self,
+        number: u32,
+        token: u64,
+        shards: &[Shard<P>],
+        position_of: impl Fn(Slot) -> usize,
+    ) {
+        let ticket = self.ticket(number);
+        ticket.token = token;
+        ticket.failed = None;
+        self.gather(number, shards, &position_of);
+    }
+
     /// The first record that a ticket's walk was about.
     pub(crate) fn record_of(&self, number: u32) -> Option<(Slot, Location)> {
         self.tickets[number as usize].as_ref()?.needs.iter().find_map(|need| match *need {

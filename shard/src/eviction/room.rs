@@ -216,6 +216,13 @@ impl<P: BlockPool> ShardSet<P> {
         }
     }
 
+    /// How often a key was used lately, on a scale that only compares keys with each other; 0 where that is not counted.
+    #[must_use]
+    pub fn uses(&mut self, db: Db, key: &Key<'_>) -> u32 {
+        let position = self.position(key.slot);
+        self.shards[position].candidate_mut(db, key.slot, key.hash).map_or(0, |entry| entry.uses())
+    }
+
     /// Counts a use of a key, where uses count.
     #[inline]
     pub(crate) fn note_use(&mut self, db: Db, key: &Key<'_>) {

@@ -48,10 +48,28 @@ impl<P: BlockPool> ShardSet<P> {
         Some(called)
     }
 
+    /// Leaves a ticket for these keys whatever is in memory. When `token` is called they are held: whoever comes for one
+    /// of them waits until the ticket is finished, which need not be at once.
+    pub fn hold(&mut self, token: u64, needs: Vec<Need>) {
+        assert!(needs.iter().all(|need| matches!(need, Need::Key { .. })), "only keys are held");
+        let Self { shards, by_slot, cold, .. } = self;
+        cold.park(token, needs, shards, |slot| usize::from(by_slot[usize::from(slot.0)]));
+        self.any_cold = true;
+    }
+
+    /// Has a ticket that was called and holds its keys called once more, when what it needs is in memory.
+    pub fn recall(&mut self, ticket: u32, token: u64) {
+        let Self { shards, by_slot, cold, .. } = self;
+        cold.recall(ticket, token, shards, |slot| usize::from(by_slot[usize::from(slot.0)]));
+    }
+
     /// The command of a ticket has run.
     pub fn finish(&mut self, ticket: u32) {
         let Self { shards, by_slot, cold, .. } = self;
         cold.finish(ticket, shards, |slot| usize::from(by_slot[usize::from(slot.0)]));
+        if self.cold.is_idle() {
+            self.look_for_cold();
+        }
     }
 
     /// Whether a command may have to wait for records on disk: whoever runs one asks [`Self::admit`] first.

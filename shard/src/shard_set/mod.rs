@@ -143,6 +143,13 @@ impl<P: BlockPool> ShardSet<P> {
         self.by_slot[usize::from(slot.0)] != u16::MAX
     }
 
+    /// Whether two slots of this set are of one shard: then what a group does in both is there as a whole or not at all
+    /// after a crash.
+    #[must_use]
+    pub fn in_one_shard(&self, a: Slot, b: Slot) -> bool {
+        self.position(a) == self.position(b)
+    }
+
     /// The shards, for their figures.
     #[must_use]
     pub fn shards(&self) -> &[Shard<P>] {

@@ -214,3 +214,39 @@ fn random_keys_are_all_equally_likely() {
     }
     assert!(counts.iter().all(|&count| (800..1200).contains(&count)), "{counts:?}");
 }
+
+#[test]
+fn held_keys_make_others_wait_in_order_until_they_are_let_go() {
+    use crate::cold::{Admission, Need};
+    let mut set = set(4);
+    let need = |set: &ShardSet<HeapPool>, name: &'static [u8]| {
+        let key = set.key(name);
+        Need::Key { db: Db(0), slot: key.slot, hash: key.hash }
+    };
+    let (a, b) = (need(&set, b"a"), need(&set, b"b"));
+    set.hold(1, vec![a, a, b]);
+    assert!(set.may_wait() && set.has_parked());
+    assert_eq!(set.admit(2, [a].into_iter()), Admission::Parked);
+    set.hold(3, vec![b]);
+    let (first, token, result) = set.next_called().unwrap();
+    assert_eq!((token, result), (1, Ok(())));
+    assert!(set.next_called().is_none(), "the keys are held");
+    // The holder comes back before anybody else, as often as it wants.
+    for token in [7, 8] {
+        set.recall(first, token);
+        assert_eq!(set.next_called(), Some((first, token, Ok(()))));
+    }
+    set.finish(first);
+    let called: Vec<(u32, u64)> =
+        std::iter::from_fn(|| set.next_called()).map(|(ticket, token, _)| (ticket, token)).collect();
+    assert_eq!(called.iter().map(|(_, token)| *token).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(set.admit(4, [b].into_iter()), Admission::Parked);
+    for (ticket, _) in called {
+        set.finish(ticket);
+    }
+    let (last, token, _) = set.next_called().unwrap();
+    assert_eq!(token, 4);
+    set.finish(last);
+    assert!(!set.may_wait(), "nobody waits and everything is in memory");
+    assert_eq!(set.admit(5, [a, b].into_iter()), Admission::Run);
+}

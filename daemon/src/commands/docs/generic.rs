@@ -4,6 +4,7 @@ use crate::commands::doc::{Argument, Doc};
 
 const G: &str = "generic";
 const KEY: Argument = Argument::key("key");
+const NEW_KEY: Argument = Argument::key("newkey");
 const KEYS: &[Argument] = &[KEY.multiple()];
 const BY_KEYS: &str = "O(N) in the number of keys";
 const CONDITION: Argument = Argument::one_of(
@@ -84,3 +85,67 @@ pub(in crate::commands) static KEYS_: Doc = Doc::new(
 )
 .with(&[Argument::pattern("pattern")]);
 pub(in crate::commands) static RANDOMKEY: Doc = Doc::new(G, "1.0.0", "O(1)", "Returns a key drawn by lot.");
+pub(in crate::commands) static RENAME: Doc = Doc::new(
+    G,
+    "1.0.0",
+    "O(N) in the length of the value",
+    "Gives a key another name, and takes that from another.",
+)
+.with(&[KEY, NEW_KEY]);
+pub(in crate::commands) static RENAMENX: Doc = Doc::new(
+    G,
+    "1.0.0",
+    "O(N) in the length of the value",
+    "Gives a key another name only if no key has it.",
+)
+.with(&[KEY, NEW_KEY]);
+pub(in crate::commands) static COPY: Doc =
+    Doc::new(G, "6.2.0", "O(N) in the length of the value", "Copies a key's value and end to another key.")
+        .with(&[
+            Argument::key("source"),
+            Argument::key("destination"),
+            Argument::integer("destination-db").token("DB").optional(),
+            Argument::word("replace", "REPLACE").optional(),
+        ]);
+pub(in crate::commands) static MOVE: Doc =
+    Doc::new(G, "1.0.0", "O(N) in the length of the value", "Moves a key to another database.")
+        .with(&[KEY, Argument::integer("db")]);
+pub(in crate::commands) static DUMP: Doc = Doc::new(
+    G,
+    "2.6.0",
+    "O(N) in the length of the value",
+    "Returns a value in the form that RESTORE takes.",
+)
+.with(&[KEY]);
+pub(in crate::commands) static RESTORE: Doc =
+    Doc::new(G, "2.6.0", "O(N) in the length of the value", "Sets a key to what DUMP returned.").with(&[
+        KEY,
+        Argument::integer("ttl"),
+        Argument::string("serialized-value"),
+        Argument::word("replace", "REPLACE").optional(),
+        Argument::word("absttl", "ABSTTL").optional(),
+        Argument::integer("seconds").token("IDLETIME").optional(),
+        Argument::integer("frequency").token("FREQ").optional(),
+    ]);
+pub(in crate::commands) static OBJECT: Doc =
+    Doc::new(G, "2.2.3", "Depends on subcommand.", "Holds the commands on what a value is like inside.");
+pub(in crate::commands) static OBJECT_ENCODING: Doc =
+    Doc::new(G, "2.2.3", "O(1)", "Returns how Redis would keep the value.").with(&[KEY]);
+pub(in crate::commands) static OBJECT_FREQ: Doc =
+    Doc::new(G, "4.0.0", "O(1)", "Returns how often a key was used lately.").with(&[KEY]);
+pub(in crate::commands) static OBJECT_HELP: Doc =
+    Doc::new(G, "6.2.0", "O(1)", "Returns what subcommands there are.");
+pub(in crate::commands) static OBJECT_IDLETIME: Doc =
+    Doc::new(G, "2.2.3", "O(1)", "Returns 0: when a key was last used is not kept.").with(&[KEY]);
+pub(in crate::commands) static OBJECT_REFCOUNT: Doc =
+    Doc::new(G, "2.2.3", "O(1)", "Returns how many references to the value Redis would have.").with(&[KEY]);
+pub(in crate::commands) static WAIT: Doc =
+    Doc::new(G, "3.0.0", "O(1)", "Returns how many replicas have what was written: none.")
+        .with(&[Argument::integer("numreplicas"), Argument::integer("timeout")]);
+pub(in crate::commands) static WAITAOF: Doc =
+    Doc::new(G, "7.2.0", "O(1)", "Returns whether all that was written is durable here, and 0 for replicas.")
+        .with(&[
+            Argument::integer("numlocal"),
+            Argument::integer("numreplicas"),
+            Argument::integer("timeout"),
+        ]);

@@ -138,3 +138,35 @@ pub(in crate::commands) static CONFIG_REWRITE: Doc =
     Doc::new(G, "2.8.0", "O(1)", "Refused: the file of options is changed by hand.");
 pub(in crate::commands) static CONFIG_HELP: Doc =
     Doc::new(G, "5.0.0", "O(1)", "Returns what subcommands there are.");
+pub(in crate::commands) static MEMORY: Doc =
+    Doc::new(G, "4.0.0", "Depends on subcommand.", "Holds the commands on memory.");
+pub(in crate::commands) static MEMORY_DOCTOR: Doc =
+    Doc::new(G, "4.0.0", "O(1)", "Tells whether much memory is held by records that are dead.");
+pub(in crate::commands) static MEMORY_HELP: Doc =
+    Doc::new(G, "4.0.0", "O(1)", "Returns what subcommands there are.");
+pub(in crate::commands) static MEMORY_MALLOC_STATS: Doc =
+    Doc::new(G, "4.0.0", "O(1)", "Returns that the allocator tells nothing.");
+pub(in crate::commands) static MEMORY_PURGE: Doc =
+    Doc::new(G, "4.0.0", "O(1)", "Does nothing: memory goes back by itself.");
+pub(in crate::commands) static MEMORY_STATS: Doc =
+    Doc::new(G, "4.0.0", "O(1)", "Returns what memory is used for.");
+pub(in crate::commands) static MEMORY_USAGE: Doc =
+    Doc::new(G, "4.0.0", "O(1)", "Returns about how many bytes a key takes.")
+        .with(&[Argument::key("key"), Argument::integer("count").token("SAMPLES").optional()]);
+pub(in crate::commands) static SWAPDB: Doc =
+    Doc::new(G, "4.0.0", "O(1)", "Refused for two databases that are not the same.")
+        .with(&[Argument::integer("index1"), Argument::integer("index2")]);
+pub(in crate::commands) static LOLWUT: Doc =
+    Doc::new(G, "5.0.0", "O(1)", "Returns a picture and the version.")
+        .with(&[Argument::integer("version").token("VERSION").optional()]);
+const FLUSH_TYPE: Argument =
+    Argument::one_of("flush-type", &[Argument::word("async", "ASYNC"), Argument::word("sync", "SYNC")])
+        .optional();
+pub(in crate::commands) static SCRIPT: Doc =
+    Doc::new("scripting", "2.6.0", "Depends on subcommand.", "Holds the commands on scripts.");
+pub(in crate::commands) static SCRIPT_FLUSH: Doc =
+    Doc::new("scripting", "2.6.0", "O(1)", "Does nothing: there are no scripts.").with(&[FLUSH_TYPE]);
+pub(in crate::commands) static FUNCTION: Doc =
+    Doc::new("scripting", "7.0.0", "Depends on subcommand.", "Holds the commands on functions.");
+pub(in crate::commands) static FUNCTION_FLUSH: Doc =
+    Doc::new("scripting", "7.0.0", "O(1)", "Does nothing: there are no functions.").with(&[FLUSH_TYPE]);

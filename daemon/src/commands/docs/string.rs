@@ -110,3 +110,17 @@ pub(in crate::commands) static INCRBYFLOAT: Doc = Doc::new(
     "Adds to the number of a key, fractions included; a missing one counts as 0.",
 )
 .with(&[KEY, Argument::double("increment")]);
+pub(in crate::commands) static LCS: Doc = Doc::new(
+    G,
+    "7.0.0",
+    "O(N*M) in the lengths of both values",
+    "Finds the longest common subsequence of two values.",
+)
+.with(&[
+    Argument::key("key1"),
+    Argument::key("key2"),
+    Argument::word("len", "LEN").optional(),
+    Argument::word("idx", "IDX").optional(),
+    Argument::integer("min-match-len").token("MINMATCHLEN").optional(),
+    Argument::word("withmatchlen", "WITHMATCHLEN").optional(),
+]);

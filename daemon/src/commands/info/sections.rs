@@ -382,10 +382,11 @@ fn data_figures(facts: &Facts<'_>) -> String {
 }
 
 pub(super) fn keyspace(facts: &Facts<'_>, text: &mut String) {
-    let keys = facts.totals.get(Counter::Keys);
-    if keys > 0 {
-        let expires = facts.totals.get(Counter::KeysWithDeadline);
-        line(text, "db0", format!("keys={keys},expires={expires},avg_ttl=0"));
+    for (number, figures) in
+        facts.totals.databases().iter().enumerate().filter(|(_, figures)| figures.keys > 0)
+    {
+        let (keys, expires) = (figures.keys, figures.deadlines);
+        line(text, &format!("db{number}"), format!("keys={keys},expires={expires},avg_ttl=0"));
     }
 }
 

@@ -96,6 +96,11 @@ fn command_info_is_that_of_redis() {
         "ouro.wal|size",
         "ouro.wal|status",
         "ouro.diskusage",
+        "waitaof",
+        "script",
+        "object",
+        "memory",
+        "function",
     ];
     let same = COMMANDS.iter().map(|command| command.name).filter(|name| !differs.contains(name));
     let table: String = same.map(|name| format!("COMMAND INFO {name} => *\n")).collect();

@@ -89,7 +89,11 @@ impl Executor {
                 self.counters.note_reply(command.id, &out);
             }
         }
-        self.counters.set(Counter::Keys, self.store.key_count(Db(0)));
+        for (db, figures) in (0..).map(Db).zip(&mut self.counters.databases) {
+            figures.keys = self.store.key_count(db);
+        }
+        let keys = self.counters.databases.iter().map(|figures| figures.keys).sum();
+        self.counters.set(Counter::Keys, keys);
         let epoch = self.server.stats_epoch();
         self.server.workers[0].publish(&mut self.counters, epoch);
         self.store.take_barrier();
@@ -103,6 +107,7 @@ impl Executor {
                 handler(&mut self.key(out), args);
             }
             Execution::Keys { handler, .. } => handler(&mut self.key(out), args),
+            Execution::Together(handlers) => (handlers.here)(&mut self.key(out), args),
             Execution::Everywhere { handler, merge } => self.everywhere(handler, merge, args, out),
             Execution::Walk(step) => {
                 let mut state = WalkState::default();
@@ -149,6 +154,10 @@ impl Executor {
             ReplyWriter::new(out, self.session.protocol).array(1);
         }
         handler(&mut self.key(out), args);
+        if merge == Merge::LeastLocal && out[0] == b':' {
+            out.splice(..0, b"*2\r\n".iter().copied());
+            out.extend_from_slice(b":0\r\n");
+        }
         if merge == Merge::WeightedPick {
             // Of one worker: what follows the count.
             assert_eq!(out.drain(..4).as_slice(), b"*2\r\n");

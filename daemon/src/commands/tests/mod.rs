@@ -4,9 +4,11 @@
 //! and a fresh connection. Replies are written as [`render`] writes them. Where a table is checked against Redis,
 //! the bytes of both must be the same as well.
 
+mod cases_bits;
 mod cases_connection;
 mod cases_expire;
 mod cases_keyspace;
+mod cases_names;
 mod cases_server;
 mod cases_string;
 mod executor;
