@@ -8,6 +8,7 @@ mod big_values;
 mod chaos;
 mod connections;
 mod damage;
+mod differential;
 mod foreign_client;
 mod full_disk;
 mod held_keys;

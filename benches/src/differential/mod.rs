@@ -1,0 +1,194 @@
+//! Random requests to two servers at once: replies and what is left in the end must be the same, byte for byte.
+//!
+//! A session is a fresh connection to two emptied servers, in RESP2 or RESP3, and a sequence of requests, sent in
+//! pipelines that are cut into pieces anywhere. [`generate`] draws them, [`compare`] knows what need not be the same and
+//! why, [`wire`] sends and reads, and a session that shows a difference is made small by [`shrink`].
+
+pub mod compare;
+pub mod generate;
+mod shrink;
+mod wire;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use self::compare::same;
+use self::generate::Generator;
+use self::wire::Wire;
+use crate::rng::Rng;
+
+/// A request as its words.
+pub type Words = Vec<Vec<u8>>;
+
+/// Requests of one session.
+const SESSION_REQUESTS: u64 = 200;
+/// Requests of one pipeline at most.
+const PIPELINE_REQUESTS_MAX: usize = 40;
+/// Databases that sessions use.
+pub(crate) const DATABASES: [u8; 4] = [0, 1, 2, 15];
+
+/// Whom to compare, and how much.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// Socket of the server under test.
+    pub ours: PathBuf,
+    /// Socket of the one it is to be like.
+    pub theirs: PathBuf,
+    /// Requests to send, about.
+    pub commands: u64,
+    /// Seed of all that is random.
+    pub seed: u64,
+}
+
+/// What was compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Sessions.
+    pub sessions: u64,
+    /// Requests and their replies.
+    pub commands: u64,
+    /// Keys whose value and end were compared after a session.
+    pub keys: u64,
+}
+
+/// A session that the two answered differently.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Version of the protocol, 2 or 3.
+    pub protocol: u8,
+    /// The requests.
+    pub requests: Vec<Words>,
+}
+
+/// Where two servers differ.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// Number of the session, which with the seed draws it again.
+    pub session: u64,
+    /// The smallest session found that shows it.
+    pub smallest: Session,
+    /// What was compared last: a request, or a question about what is left.
+    pub question: Words,
+    /// Our reply.
+    pub ours: Vec<u8>,
+    /// The other one.
+    pub theirs: Vec<u8>,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let line = |words: &Words| {
+            let words = words.iter().map(|word| format!("\"{}\"", word.escape_ascii()));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        writeln!(f, "session {} (RESP{}), at its smallest:", self.session, self.smallest.protocol)?;
+        for request in &self.smallest.requests {
+            writeln!(f, "  {}", line(request))?;
+        }
+        writeln!(f, "asked:  {}", line(&self.question))?;
+        writeln!(f, "ours:   {}", self.ours.escape_ascii())?;
+        write!(f, "theirs: {}", self.theirs.escape_ascii())
+    }
+}
+
+/// What came of a comparison: the tally, and the first difference if there is one.
+pub type Outcome = (Tally, Option<Box<Difference>>);
+
+/// Compares until so many requests were sent, or the two differ.
+///
+/// # Errors
+/// When a server closes, does not answer in time, or answers what is no reply.
+pub fn run(comparison: &Comparison, mut progress: impl FnMut(&Tally)) -> Result<Outcome> {
+    let mut tally = Tally::default();
+    while tally.commands < comparison.commands {
+        let mut rng = Rng::new(comparison.seed, tally.sessions);
+        let protocol = if rng.one_in(2) { 2 } else { 3 };
+        let requests = (0..SESSION_REQUESTS).map(|_| Generator.request(&mut rng)).collect();
+        let session = Session { protocol, requests };
+        if let Some(first) = play(comparison, &session, Some(&mut rng), &mut tally)? {
+            let found = shrink::shrink(session, first, |session| {
+                play(comparison, session, None, &mut Tally::default())
+            })?;
+            let (smallest, Mismatch { question, ours, theirs }) = found;
+            let session = tally.sessions;
+            return Ok((tally, Some(Box::new(Difference { session, smallest, question, ours, theirs }))));
+        }
+        tally.sessions += 1;
+        progress(&tally);
+    }
+    Ok((tally, None))
+}
+
+/// A question that was answered in two ways.
+#[derive(Clone, Debug)]
+struct Mismatch {
+    question: Words,
+    ours: Vec<u8>,
+    theirs: Vec<u8>,
+}
+
+/// Plays a session to both. Without a generator of numbers each request is sent whole and alone.
+fn play(
+    comparison: &Comparison,
+    session: &Session,
+    mut rng: Option<&mut Rng>,
+    tally: &mut Tally,
+) -> Result<Option<Mismatch>> {
+    let (mut ours, mut theirs) = (Wire::connect(&comparison.ours)?, Wire::connect(&comparison.theirs)?);
+    for wire in [&mut ours, &mut theirs] {
+        wire.ask(&words(&["FLUSHALL"]))?;
+        wire.ask(&words(&["HELLO", &session.protocol.to_string()]))?;
+    }
+    let mut rest = &session.requests[..];
+    while !rest.is_empty() {
+        let most = rest.len().min(PIPELINE_REQUESTS_MAX) as u64;
+        let len = rng.as_deref_mut().map_or(1, |rng| rng.between(1, most));
+        let (pipeline, after) = rest.split_at(usize::try_from(len)?);
+        rest = after;
+        ours.send(pipeline, rng.as_deref_mut())?;
+        theirs.send(pipeline, rng.as_deref_mut())?;
+        for request in pipeline {
+            tally.commands += 1;
+            let (our, their) = (ours.reply()?, theirs.reply()?);
+            if !same(request, &our, &their) {
+                return Ok(Some(Mismatch { question: request.clone(), ours: our, theirs: their }));
+            }
+        }
+    }
+    what_is_left(&mut ours, &mut theirs, tally)
+}
+
+/// Compares all keys of all databases.
+fn what_is_left(ours: &mut Wire, theirs: &mut Wire, tally: &mut Tally) -> Result<Option<Mismatch>> {
+    let mut ask = |question: Words| -> Result<(Vec<u8>, Option<Mismatch>)> {
+        let (our, their) = (ours.ask(&question)?, theirs.ask(&question)?);
+        let differs = !same(&question, &our, &their);
+        let mismatch = differs.then(|| Mismatch { question, ours: our.clone(), theirs: their });
+        Ok((our, mismatch))
+    };
+    for db in DATABASES {
+        let mut keys = Vec::new();
+        for question in [words(&["SELECT", &db.to_string()]), words(&["DBSIZE"]), words(&["KEYS", "*"])] {
+            let (reply, mismatch) = ask(question)?;
+            if mismatch.is_some() {
+                return Ok(mismatch);
+            }
+            keys = compare::elements(&reply);
+        }
+        for key in keys {
+            tally.keys += 1;
+            for name in ["GET", "PTTL"] {
+                let (_, mismatch) = ask(vec![name.as_bytes().to_vec(), key.clone()])?;
+                if mismatch.is_some() {
+                    return Ok(mismatch);
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn words(texts: &[&str]) -> Words {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}

@@ -1,0 +1,75 @@
+//! A connection that sends pipelines in pieces and gives replies as the bytes they came as.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use resp::{parse_reply, write_request};
+
+use super::Words;
+use crate::limits::REPLY_TIME_MAX;
+use crate::rng::Rng;
+
+/// Bytes of one piece of a pipeline at most, where it is cut.
+const PIECE_BYTES_MAX: u64 = 300;
+
+pub(super) struct Wire {
+    stream: UnixStream,
+    input: Vec<u8>,
+    taken: usize,
+}
+
+impl Wire {
+    pub(super) fn connect(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket).with_context(|| socket.display().to_string())?;
+        stream.set_read_timeout(Some(REPLY_TIME_MAX))?;
+        stream.set_write_timeout(Some(REPLY_TIME_MAX))?;
+        Ok(Self { stream, input: Vec::new(), taken: 0 })
+    }
+
+    /// Sends requests one behind the other, in pieces where there are numbers to cut by.
+    pub(super) fn send(&mut self, requests: &[Words], rng: Option<&mut Rng>) -> Result<()> {
+        let mut bytes = Vec::new();
+        for request in requests {
+            let words: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
+            write_request(&mut bytes, &words);
+        }
+        let Some(rng) = rng else { return Ok(self.stream.write_all(&bytes)?) };
+        if rng.one_in(2) {
+            return Ok(self.stream.write_all(&bytes)?);
+        }
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let len = usize::try_from(rng.between(1, PIECE_BYTES_MAX))?.min(rest.len());
+            self.stream.write_all(&rest[..len])?;
+            rest = &rest[len..];
+        }
+        Ok(())
+    }
+
+    /// The bytes of the next reply.
+    pub(super) fn reply(&mut self) -> Result<Vec<u8>> {
+        loop {
+            let parsed = parse_reply(&self.input[self.taken..]);
+            if let Some((_, consumed)) = parsed.context("a server answered what is no reply")? {
+                let reply = self.input[self.taken..self.taken + consumed].to_vec();
+                self.taken += consumed;
+                return Ok(reply);
+            }
+            self.input.drain(..self.taken);
+            self.taken = 0;
+            let mut piece = [0; 65536];
+            let len = self.stream.read(&mut piece).context("a server does not answer")?;
+            if len == 0 {
+                bail!("a server closed the connection");
+            }
+            self.input.extend_from_slice(&piece[..len]);
+        }
+    }
+
+    pub(super) fn ask(&mut self, request: &Words) -> Result<Vec<u8>> {
+        self.send(std::slice::from_ref(request), None)?;
+        self.reply()
+    }
+}
