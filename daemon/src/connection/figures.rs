@@ -75,7 +75,6 @@ impl Figures {
         counters.set(Counter::ColdWaits, cold.parked);
         counters.set(Counter::ColdReads, cold.reads);
         counters.set(Counter::ColdReadBytes, cold.read_bytes);
-        counters.set(Counter::CachedRecords, sum(|shard| shard.extents().cached_records() as u64));
         counters.set(Counter::CacheBytes, sum(|shard| shard.extents().cache_bytes() as u64));
         if shards.files().is_empty() {
             return;

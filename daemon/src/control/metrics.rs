@@ -125,7 +125,6 @@ const fn help(counter: Counter) -> &'static str {
         Counter::ColdWaits => "Commands that waited for a record on disk.",
         Counter::ColdReads => "Reads of records from data files.",
         Counter::ColdReadBytes => "Bytes that reads of records brought.",
-        Counter::CachedRecords => "Records kept in memory because they were read.",
         Counter::CacheBytes => "Memory of records kept because they were read.",
         Counter::Checkpoints => "Checkpoints of shards published.",
         Counter::CheckpointsRunning => "Shards of which a checkpoint runs.",

@@ -112,7 +112,6 @@ counters! {
     /// Bytes they read.
     ColdReadBytes => "cold_read_bytes" total,
     /// Records kept in memory because they were read.
-    CachedRecords => "cached_records" gauge,
     /// Bytes of memory that they take.
     CacheBytes => "cache_bytes" gauge,
     /// Checkpoints of shards published.

@@ -360,12 +360,11 @@ fn shard_figures(text: &mut String, shard: &ShardFigures) {
 
 /// What the shards have on disk beside the log, and what it costs to read it back.
 fn data_figures(facts: &Facts<'_>) -> String {
-    const FIGURES: [(&str, Counter); 15] = [
+    const FIGURES: [(&str, Counter); 14] = [
         ("index_bytes", Counter::IndexBytes),
         ("record_bytes", Counter::RecordBytes),
         ("live_bytes", Counter::LiveBytes),
         ("cache_bytes", Counter::CacheBytes),
-        ("cached_records", Counter::CachedRecords),
         ("cold_waits", Counter::ColdWaits),
         ("cold_reads", Counter::ColdReads),
         ("cold_read_bytes", Counter::ColdReadBytes),
