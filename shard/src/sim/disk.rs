@@ -223,16 +223,16 @@ impl SimDisk {
             self.tear(file, offset, bytes);
             return Err(EIO);
         }
+        // Of a hundred writes one is to the file of a shard.
+        let times = if FileClass::of(file).is_of_shard() { 20 } else { 1 };
         let mut bytes = bytes;
-        if bytes.len() > BLOCK_BYTES && self.fault(Fault::ShortWrite, self.rates.short_write) {
+        if bytes.len() > BLOCK_BYTES && self.fault(Fault::ShortWrite, self.rates.short_write * times) {
             report.fault_of(Fault::ShortWrite, file);
             // Any number of sectors, so that the rest does not begin on a block.
             let sectors = 8 + self.rng.position(bytes.len() / SECTOR_BYTES - 8);
             bytes = &bytes[..sectors * SECTOR_BYTES];
         }
         if self.may_go_wrong() {
-            // Of a hundred writes one is to the file of a shard.
-            let times = if FileClass::of(file).is_of_shard() { 20 } else { 1 };
             if self.fault(Fault::LostWrite, self.rates.lost_write * times) {
                 report.fault_of(Fault::LostWrite, file);
                 self.remember_truth(file, offset, bytes);
