@@ -193,6 +193,9 @@ pub fn matrix(command: &MatrixCommand, argv: Vec<String>, interrupt: &AtomicBool
 fn matrix_run(arguments: &MatrixRunArgs, argv: Vec<String>, interrupt: &AtomicBool) -> Result<u8, String> {
     let spec = arguments.spec()?;
     let rules = rules(&arguments.rules, None)?;
+    if Tool::this().git_dirty == Some(true) {
+        complain("note: this program was built from changed files, and the report will say so (git_dirty)");
+    }
     let base = arguments.dir.clone().unwrap_or_else(std::env::temp_dir);
     let loadgen = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
     let surroundings = Surroundings { spec: &spec, base: &base, loadgen: &loadgen };

