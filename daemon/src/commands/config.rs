@@ -3,12 +3,14 @@
 use resp::{Args, ReplyWriter};
 
 use shard::eviction::EvictionPolicy;
+use shard::types::UnixMs;
 
 use super::context::{ConnectionContext, KeyContext};
 use super::{error_text, glob};
 use crate::open_store::policy;
 use crate::options::{
-    AppendFsync, LogLevel, Storage, format_output_limit, parse_output_limit, parse_policy, parse_size,
+    AppendFsync, LogLevel, Machine, Storage, command_line, format_output_limit, parse, parse_output_limit,
+    parse_policy, parse_size, replace, rewritten,
 };
 use crate::server::Server;
 
@@ -16,9 +18,9 @@ use crate::server::Server;
 #[derive(Clone, Copy)]
 enum Change {
     /// Checks a value and gives what would set it: nothing is set unless all of a CONFIG SET can be.
-    Free(fn(&str) -> Result<Setter, String>),
+    Free(Check),
     /// As `Free`, where storage is memory-only; only to what it is otherwise.
-    FreeInMemory(fn(&str) -> Result<Setter, String>),
+    FreeInMemory(Check),
     /// Only to what it is: clients may ask for what holds anyway.
     OnlyAsIs(&'static str),
     /// Not while the server runs.
@@ -26,6 +28,7 @@ enum Change {
 }
 
 type Setter = Box<dyn FnOnce(&Server)>;
+type Check = fn(&str) -> Result<Setter, String>;
 
 struct Parameter {
     name: &'static str,
@@ -310,12 +313,64 @@ pub(super) fn resetstat(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
     ctx.reply.ok();
 }
 
-/// CONFIG REWRITE: refused, the file is the operator's
+/// CONFIG REWRITE: the file of options says what is set now. It is on the drive when the answer comes; until then this
+/// worker does nothing else, as Redis does nothing else.
 pub(super) fn rewrite(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
-    ctx.reply.error(match ctx.server.options.config_file {
-        None => "ERR The server is running without a config file",
-        Some(_) => "ERR Rewriting config file: Ouro does not write to it; change the file by hand",
-    });
+    let Some(file) = &ctx.server.options.config_file else {
+        return ctx.reply.error("ERR The server is running without a config file");
+    };
+    let written =
+        std::fs::read_to_string(file).and_then(|text| replace(file, &rewritten_text(ctx.server, &text)?));
+    match written {
+        Ok(()) => {
+            tracing::info!(file = %file.display(), "the file of options says what is set now");
+            ctx.reply.ok();
+        }
+        Err(error) => {
+            tracing::warn!(file = %file.display(), %error, "the file of options could not be rewritten");
+            ctx.reply.error_parts(&[b"ERR Rewriting config file: ", error.to_string().as_bytes()]);
+        }
+    }
+}
+
+/// The file's text with the values of all parameters that CONFIG SET changes. A value that the file states in other words,
+/// and one that is the default and not in the file, stays as it is.
+fn rewritten_text(server: &Server, text: &str) -> std::io::Result<String> {
+    // What a value of the file means is asked of a server that has nothing but defaults.
+    let machine = Machine { allowed_cpus: vec![0] };
+    let defaults = parse(std::iter::once("ourod".into()), &machine).map_err(std::io::Error::other)?;
+    let (other, _requests) = Server::new(defaults, [0; 20], UnixMs(0));
+    let line = command_line();
+    let options: Vec<&str> = line.get_arguments().filter_map(|arg| arg.get_long()).collect();
+    let settable: Vec<(&Parameter, Check)> = PARAMETERS
+        .iter()
+        .filter(|parameter| options.contains(&parameter.name))
+        .filter_map(|parameter| match parameter.change {
+            Change::Free(check) => Some((parameter, check)),
+            Change::FreeInMemory(check) if server.options.storage == Storage::Memory => {
+                Some((parameter, check))
+            }
+            _ => None,
+        })
+        .collect();
+    let added: Vec<(&str, String)> = settable
+        .iter()
+        .map(|(parameter, _)| (parameter.name, (parameter.get)(server), (parameter.get)(&other)))
+        .filter(|(_, now, default)| now != default)
+        .map(|(name, now, _)| (name, now))
+        .collect();
+    let value_of = |name: &str, old: &str| {
+        let (parameter, check) = settable.iter().find(|(parameter, _)| parameter.name == name)?;
+        let now = (parameter.get)(server);
+        if let Ok(setter) = check(old) {
+            setter(&other);
+            if (parameter.get)(&other) == now {
+                return None;
+            }
+        }
+        Some(now)
+    };
+    Ok(rewritten(text, value_of, &added))
 }
 
 const HELP: &[&str] = &[
@@ -327,7 +382,7 @@ const HELP: &[&str] = &[
     "RESETSTAT",
     "    Reset statistics reported by the INFO command.",
     "REWRITE",
-    "    Refused: the configuration file is changed by hand.",
+    "    Rewrite the configuration file with the current configuration.",
     "HELP",
     "    Print this help.",
 ];
@@ -348,7 +403,7 @@ mod tests {
 
     #[test]
     fn every_option_is_a_parameter() {
-        for arg in crate::options::command_line().get_arguments() {
+        for arg in command_line().get_arguments() {
             let name = arg.get_long().unwrap_or_default();
             let known = PARAMETERS.iter().any(|parameter| parameter.name == name);
             assert!(known || ["config", "help", "version"].contains(&name), "{name}");

@@ -4,6 +4,7 @@
 mod check;
 mod command_line;
 mod config_file;
+mod rewrite;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -15,6 +16,7 @@ use shard::eviction::EvictionPolicy;
 
 pub use self::command_line::{OptionsError, command_line, parse};
 pub use self::config_file::split_words;
+pub(crate) use self::rewrite::{replace, rewritten};
 pub use self::values::{
     AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, format_output_limit, parse_cpu_list,
     parse_output_limit, parse_policy, parse_size,

@@ -145,3 +145,31 @@ fn every_sync_policy_serves_and_keeps_what_an_orderly_stop_left() {
         }
     }
 }
+
+/// What CONFIG SET changed is in the file after CONFIG REWRITE, and holds at the next start.
+#[test]
+fn a_rewritten_file_says_what_is_set() {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("ouro.conf");
+    let text = "# kept\ntimeout 5\nproto-max-bulk-len 2mb\nmaxclients 50\n";
+    fs::write(&file, text).unwrap();
+    let options = ["--config", file.to_str().unwrap(), "--storage", "memory", "--wal", "no"];
+    let server = Setup::with(&options).start();
+    let mut wire = server.connect();
+    assert_eq!(wire.answer(&["CONFIG", "REWRITE"]), "+OK");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text, "nothing was set, nothing changes");
+    for (name, value) in [("timeout", "7"), ("maxmemory", "100mb"), ("maxmemory-policy", "allkeys-lru")] {
+        assert_eq!(wire.answer(&["CONFIG", "SET", name, value]), "+OK");
+    }
+    assert_eq!(wire.answer(&["CONFIG", "REWRITE"]), "+OK");
+    let rewritten = "# kept\ntimeout 7\nproto-max-bulk-len 2mb\nmaxclients 50\n# Added by CONFIG REWRITE\n\
+                     maxmemory 104857600\nmaxmemory-policy allkeys-lru\n";
+    assert_eq!(fs::read_to_string(&file).unwrap(), rewritten);
+    drop(server.kill());
+    let server = Setup::with(&options).start();
+    let mut wire = server.connect();
+    let answer = wire.answer(&["CONFIG", "GET", "maxmemory", "timeout", "maxmemory-policy"]);
+    assert_eq!(answer, "[maxmemory 104857600 maxmemory-policy allkeys-lru timeout 7]");
+    fs::remove_file(&file).unwrap();
+    assert!(wire.answer(&["CONFIG", "REWRITE"]).starts_with("-ERR Rewriting config file: "));
+}

@@ -135,7 +135,7 @@ pub(in crate::commands) static CONFIG_SET: Doc = Doc::new(
 pub(in crate::commands) static CONFIG_RESETSTAT: Doc =
     Doc::new(G, "2.0.0", "O(1)", "Sets the figures of INFO back.");
 pub(in crate::commands) static CONFIG_REWRITE: Doc =
-    Doc::new(G, "2.8.0", "O(1)", "Refused: the file of options is changed by hand.");
+    Doc::new(G, "2.8.0", "O(1)", "Writes what is set now to the file of options.");
 pub(in crate::commands) static CONFIG_HELP: Doc =
     Doc::new(G, "5.0.0", "O(1)", "Returns what subcommands there are.");
 pub(in crate::commands) static MEMORY: Doc =

@@ -190,7 +190,7 @@ fn help_is_told() {
     check(
         r#"
         # each container
-        CONFIG HELP => [CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:, GET <pattern>,     Return parameters matching the glob-like <pattern> and their values., SET <directive> <value>,     Set the configuration <directive> to <value>., RESETSTAT,     Reset statistics reported by the INFO command., REWRITE,     Refused: the configuration file is changed by hand., HELP,     Print this help.]
+        CONFIG HELP => [CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:, GET <pattern>,     Return parameters matching the glob-like <pattern> and their values., SET <directive> <value>,     Set the configuration <directive> to <value>., RESETSTAT,     Reset statistics reported by the INFO command., REWRITE,     Rewrite the configuration file with the current configuration., HELP,     Print this help.]
         CLIENT HELP => *
         COMMAND HELP => *
         CLIENT HELP x => -ERR wrong number of arguments for 'client|help' command
