@@ -30,6 +30,8 @@ pub enum PlantedBug {
     RecycleByHighestFloor,
     /// The batch at a floor counts as obsolete, though records after the floor may lie in it.
     RecycleBatchAtFloor,
+    /// The next segment is made of a file that the manifest under way no longer names, and that is then deleted.
+    UseDroppedFile,
     /// Recovery does not compare a batch's previous checksum.
     SkipChainCheck,
     /// Recovery does not look at what later batches prove.
@@ -119,7 +121,7 @@ pub enum PlantedBug {
 #[cfg(feature = "sim")]
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::AcknowledgeEarly,
         Self::AcknowledgeOutOfOrder,
         Self::SkipDsync,
@@ -131,6 +133,7 @@ impl PlantedBug {
         Self::RecycleTooSoon,
         Self::RecycleByHighestFloor,
         Self::RecycleBatchAtFloor,
+        Self::UseDroppedFile,
         Self::SkipChainCheck,
         Self::DropKnownDurableProof,
         Self::StopAtFirstInvalid,

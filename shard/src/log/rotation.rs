@@ -162,7 +162,9 @@ impl<P: BlockPool> Log<P> {
         if !self.wants_standby() {
             return;
         }
-        if self.standby.is_none() {
+        // A file that the manifest under way no longer names is free in the old one still: it is deleted, not used.
+        let settled = self.unnamed.is_empty() || planted::is(PlantedBug::UseDroppedFile);
+        if self.standby.is_none() && settled {
             self.standby = Some(self.next_standby());
             self.pump_manifest();
         }
@@ -322,6 +324,12 @@ impl<P: BlockPool> Log<P> {
     pub fn drop_free_files(&mut self, drops: bool) {
         self.drops_free = drops;
         self.pump();
+    }
+
+    /// The segment files that the manifest names, which must be there.
+    pub fn segment_files(&self) -> impl Iterator<Item = FileId> {
+        let log = self.identity.log;
+        self.manifest.current().segments.iter().map(move |entry| FileId::Segment { log, file: entry.file })
     }
 
     /// Whether files are kept for reuse, or are on their way out.

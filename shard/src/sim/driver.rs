@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::io::Fatal;
 use crate::log::SyncPolicy;
 use crate::planted::{self, PlantedBug};
-use crate::shard_set::ShardSet;
+use crate::shard_set::{ShardSet, StorageTask, TaskError, TaskKind};
 use crate::sim::disk::{Files, SimDisk};
 use crate::sim::invariants::{order::KeyOrder, published, watermarks::Watermarks};
 use crate::sim::model::ShardModel;
@@ -55,6 +55,8 @@ pub struct Driver {
     pub(super) order: KeyOrder,
     pub(super) watermarks: Vec<Watermarks>,
     pub(super) published: published::Seen,
+    /// Work of a worker's storage that somebody waits for.
+    pub(super) tasks: Vec<(usize, TaskKind, StorageTask)>,
     pub(super) report: SimReport,
 }
 
@@ -93,6 +95,7 @@ impl Driver {
             order: KeyOrder::default(),
             watermarks: Vec::new(),
             published: published::Seen::new(),
+            tasks: Vec::new(),
             report: SimReport::default(),
             options,
         }
@@ -153,6 +156,14 @@ impl Driver {
             self.workers[at].compact_all();
             self.report.count("full compactions");
         }
+        if self.options.tasks > 0 && self.rng.chance(self.options.tasks) {
+            let at = self.rng.position(self.workers.len());
+            let kinds = [TaskKind::ClearLog, TaskKind::ClearLog, TaskKind::RotateLog, TaskKind::Checkpoint];
+            let kind = self.rng.pick(&kinds);
+            if let Ok(task) = StorageTask::begin(kind, &mut self.workers[at]) {
+                self.tasks.push((at, kind, task));
+            }
+        }
         if self.rng.chance(3) {
             self.change_policy();
         }
@@ -168,6 +179,7 @@ impl Driver {
             }
             self.workers[at].end_turn(self.now, self.now_ns);
         }
+        self.step_tasks()?;
         self.submit_all();
         for _ in 0..self.rng.below(self.options.completions_max + 1) {
             if let Err(fatal) = self.complete_one() {
@@ -184,11 +196,35 @@ impl Driver {
         Ok(Ok(()))
     }
 
+    /// Looks at the tasks under way.
+    fn step_tasks(&mut self) -> Result<(), String> {
+        let mut tasks = std::mem::take(&mut self.tasks);
+        let mut wrong = Ok(());
+        tasks.retain_mut(|(at, kind, task)| match task.step(&mut self.workers[*at]) {
+            Ok(done) => {
+                if done {
+                    self.report.count(format!("tasks done: {kind:?}"));
+                }
+                !done
+            }
+            Err(TaskError::NoSpace) => false,
+            Err(error) => {
+                wrong = Err(format!("{kind:?}: {error}"));
+                false
+            }
+        });
+        self.tasks = tasks;
+        wrong
+    }
+
     /// Looks at what must be true all the time.
     pub(super) fn watch(&mut self) -> Result<(), String> {
         for (worker, watermarks) in self.workers.iter().zip(&mut self.watermarks) {
             if let Some(log) = worker.log() {
                 watermarks.check(log)?;
+                if let Some(file) = log.segment_files().find(|&file| self.disk.file_len(file).is_none()) {
+                    return Err(format!("{file} is gone, and the log's manifest names it"));
+                }
             }
             published::check(worker, &mut self.published, &self.disk, &mut self.report)?;
         }

@@ -84,6 +84,8 @@ pub struct Options {
     pub compaction: CompactionConfig,
     /// Per 1000 rounds: a full compaction.
     pub compact_all: u64,
+    /// Per 1000 rounds: somebody asks for a checkpoint, the log's next segment or a small log, and waits for it.
+    pub tasks: u64,
     /// The mistake planted, if any.
     pub planted: Option<PlantedBug>,
 }
@@ -154,6 +156,7 @@ impl Options {
                 step_records: rng.pick(&[1, 5, 500]),
             },
             compact_all: rng.pick(&[0, 5, 30]),
+            tasks: rng.pick(&[0, 0, 0, 0, 0, 0, 10, 60]),
             planted,
         }
     }

@@ -63,6 +63,7 @@ impl Driver {
             self.report.count_times("extents compacted", figures.extents);
             self.report.count_times("bytes moved by compaction", figures.moved_bytes);
         }
+        self.tasks.clear();
         self.replies.clear();
         self.parked.clear();
         self.order = KeyOrder::default();

@@ -20,6 +20,7 @@ fn nothing_acknowledged_is_lost_whatever_the_disk_does() {
     }
     assert!(total.crashes > 200 && total.checks > 200, "the slice has become too thin: {total:?}");
     assert!(total.times("publications looked at") > 100, "too few checkpoints: {total:?}");
+    assert!(total.times("tasks done: ClearLog") > 5, "too few logs cleared: {total:?}");
     assert!(total.times("operations that waited for reads") > 1000, "too few cold reads: {total:?}");
 }
 
