@@ -8,7 +8,7 @@ use shard::sim::options::Options;
 use shard::sim::report::SimReport;
 
 /// Seeds within which each planted bug must be caught.
-const PLANTED_SEEDS_MAX: u64 = 2_000;
+const PLANTED_SEEDS_MAX: u64 = 4_000;
 
 #[test]
 fn nothing_acknowledged_is_lost_whatever_the_disk_does() {
