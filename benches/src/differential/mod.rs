@@ -2,7 +2,7 @@
 //!
 //! A session is a fresh connection to two emptied servers, in RESP2 or RESP3, and a sequence of requests, sent in
 //! pipelines that are cut into pieces anywhere. [`generate`] draws them, [`compare`] knows what need not be the same and
-//! why, [`wire`] sends and reads, and a session that shows a difference is made small by [`shrink`].
+//! why, `wire` sends and reads, and a session that shows a difference is made small by `shrink`.
 
 pub mod compare;
 pub mod generate;

@@ -89,9 +89,9 @@ pub(super) trait Together {
 /// The functions of such a command.
 #[derive(Clone, Copy, Debug)]
 pub struct TogetherHandlers {
-    /// [`Together::places`].
+    /// `Together::places`.
     pub places: fn(Args<'_>, Db) -> Vec<KeyPlace>,
-    /// [`Together::decide`].
+    /// `Together::decide`.
     pub decide: fn(&mut TogetherContext<'_>, Args<'_>),
     /// Both, where all keys lie on this worker.
     pub here: KeyHandler,
