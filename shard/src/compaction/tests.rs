@@ -430,3 +430,21 @@ fn another_extent_in_its_place_a_file_too_short_and_a_failed_read_are_damage() {
         assert!(store.set.next_damaged_extent().is_none());
     }
 }
+
+#[test]
+fn a_set_is_not_closed_while_a_read_of_compaction_is_under_way() {
+    let mut store = filled(3_000);
+    store.checkpoint();
+    let request = loop {
+        store.set.tick(NOW, 0, 10);
+        if let Some(request) = store.set.next_io() {
+            break request;
+        }
+    };
+    store.set.begin_close();
+    assert!(!store.set.is_closed(), "the read owns a buffer");
+    let IoOperation::Read { buffer, .. } = request.operation else { panic!("compaction only reads") };
+    let result = Err(IoError::from_errno(5));
+    store.set.on_io(IoDone { id: request.id, result, buffer: IoBuffer::Owned(buffer) }).unwrap();
+    assert!(store.set.is_closed());
+}

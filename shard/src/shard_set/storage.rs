@@ -178,7 +178,9 @@ impl<P: BlockPool> ShardSet<P> {
         let files = self.storage.as_ref().is_none_or(|storage| {
             storage.closing == Closing::Log && storage.files.iter().all(ShardFiles::is_idle)
         });
-        files && self.log.as_ref().is_none_or(crate::log::Log::is_shut_down)
+        // A read of compaction that was begun before the end owns a buffer until it comes back.
+        let reads = self.shards.iter().any(|shard| shard.compaction.is_reading());
+        files && !reads && self.log.as_ref().is_none_or(crate::log::Log::is_shut_down)
     }
 
     /// Whether the set is on its way out: nothing is written any more.

@@ -104,10 +104,20 @@ impl SimDisk {
         self.pending.push(Pending { owner, request, submitted: self.time });
     }
 
-    /// Requests in flight.
+    /// A request in flight, in words.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.pending.len()
+    pub fn in_flight(&self) -> Option<String> {
+        let pending = self.pending.first()?;
+        let what = match &pending.request.operation {
+            IoOperation::CreateFile { file, .. } => format!("creating {file}"),
+            IoOperation::Write { file, .. } => format!("a write to {file}"),
+            IoOperation::SyncFile { file, .. } => format!("a sync of {file}"),
+            IoOperation::SyncDirectory => "a sync of the directory".to_owned(),
+            IoOperation::Read { file, .. } => format!("a read of {file}"),
+            IoOperation::DeleteFile { file } => format!("the removal of {file}"),
+            IoOperation::FreeSpace { file, .. } => format!("space of {file} being given back"),
+        };
+        Some(format!("{what}, request {:#x}", pending.request.id.0))
     }
 
     /// The disk becomes full, or has room again.

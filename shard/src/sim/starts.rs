@@ -84,6 +84,9 @@ impl Driver {
         for step in 0..REST_STEPS_MAX {
             let is_down = ShardSet::is_closed;
             if self.workers.iter().all(is_down) {
+                if let Some(request) = self.disk.in_flight() {
+                    return Err(format!("all is closed, and something is in flight: {request}"));
+                }
                 self.report.count("clean shutdowns");
                 self.models.iter_mut().for_each(ShardModel::all_is_durable);
                 self.end_workers();
