@@ -16,6 +16,7 @@ pub mod limits;
 pub mod load;
 pub mod machine;
 pub mod process;
+pub mod program;
 pub mod progress;
 pub mod report;
 pub mod rng;

@@ -1,7 +1,8 @@
 //! Opens the store that the options ask for, and says what became of it.
 
-use engine::disk_store::{self, DiskStore, DiskStoreConfig, OpenError};
+use engine::disk_store::{self, DiskStore, DiskStoreConfig};
 use engine::files::{LockError, StoreLock};
+use engine::open_error::OpenError;
 use engine::store::{OpenStore, open_in_memory};
 use engine::sync_probe::SyncProbe;
 use shard::log::recovery::RecoveryReport;

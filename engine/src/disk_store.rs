@@ -5,36 +5,30 @@
 //! their ends in the manifest) before new ones are begun. A crash anywhere on the way leaves a store that opens the
 //! same.
 
+mod recovery;
+
 use std::io;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use shard::cold::ColdReadError;
-use shard::io::{Fatal, FileId, IoRequest};
+use shard::io::{Fatal, FileId};
 use shard::key::KeyHasher;
-use shard::log::recovery::{LogRecovery, RecoveryMode, RecoveryReport, RecoveryStart, RefuseToStart};
+use shard::log::recovery::RecoveryReport;
 use shard::log::{Log, LogConfig};
-use shard::shard::ApplyError;
-use shard::shard_manifest::ShardManifest;
-use shard::shard_open::{ShardOpenError, check_reached};
 use shard::shard_set::{ShardSet, StorageConfig, first_request_id};
-use shard::store_files::{StoreManifestError, StoreManifestFound, StoreManifestLoad, StoreManifestWrite};
-use shard::store_manifest::{EraState, LogEntry, StoreManifest};
+use shard::store_files::{StoreManifestFound, StoreManifestLoad, StoreManifestWrite};
+use shard::store_manifest::StoreManifest;
 use shard::types::Term;
 
+use self::recovery::{RecoveredLog, RecoveredLogs};
 use crate::blocking_io::perform;
 use crate::clock::{Clock, unix_ms};
-use crate::cold_reader::ReplayError;
 use crate::files::{Files, RESTORE_MARK, StoreDirectory, StoreLock};
 use crate::limits::{BATCH_BUFFER_COUNT, LOG_SEGMENT_BYTES_READ_ONLY};
-use crate::open_shards::{create_manifests, open_shards, remove_obsolete};
+use crate::open_error::OpenError;
+use crate::open_shards::{create_manifests, remove_obsolete};
 use crate::pool::Pool;
-use crate::replay::Replay;
 use crate::start::WorkerSeed;
 use crate::store::{OpenStore, random_bytes};
 use crate::{Shard, ShardFiles};
@@ -58,129 +52,6 @@ pub struct DiskStoreConfig {
     pub storage: StorageConfig,
 }
 
-/// Why a store directory is not opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Its manifest says no.
-    #[error("{directory}: {source}")]
-    Manifest {
-        /// The directory.
-        directory: PathBuf,
-        /// The reason.
-        source: StoreManifestError,
-    },
-    /// There are files of a store, but no manifest.
-    #[error(
-        "{directory}: {file} is there, but both store manifests are missing; nothing was changed; restore them from \
-         a copy of the directory, or use an empty --dir"
-    )]
-    ManifestMissing {
-        /// The directory.
-        directory: PathBuf,
-        /// One of the files.
-        file: String,
-    },
-    /// There is no store.
-    #[error(
-        "{directory}: there is no store in this directory: it has no store.manifest-a and no other file of one"
-    )]
-    NoStore {
-        /// The directory.
-        directory: PathBuf,
-    },
-    /// Recovery in memory takes more of it than is allowed.
-    #[error(
-        "{directory}: the index and what the log holds since the last checkpoint take more memory than --maxmemory \
-         allows; start and stop the daemon once, which makes a checkpoint, or allow more"
-    )]
-    Memory {
-        /// The directory.
-        directory: PathBuf,
-    },
-    /// `ourod restore` began to fill it and did not come to its end.
-    #[error(
-        "{directory}: a restore into this directory was not finished ({file} is still there): it holds only a part of \
-         the dump; remove the directory and restore again"
-    )]
-    RestoreUnfinished {
-        /// The directory.
-        directory: PathBuf,
-        /// The file that says so.
-        file: &'static str,
-    },
-    /// The store has another number of shards than asked for.
-    #[error(
-        "{directory}: the store has {found} shards and --shards asks for {wanted}; the number is fixed at creation: \
-         leave --shards out"
-    )]
-    ShardCount {
-        /// The directory.
-        directory: PathBuf,
-        /// What it has.
-        found: u16,
-        /// What was asked for.
-        wanted: u16,
-    },
-    /// More workers than shards.
-    #[error("{directory}: {workers} workers cannot share {shards} shards; give --workers at most {shards}")]
-    TooManyWorkers {
-        /// The directory.
-        directory: PathBuf,
-        /// What was asked for.
-        workers: u16,
-        /// What there is to share.
-        shards: u16,
-    },
-    /// A log says no.
-    #[error("{directory}: {source}")]
-    Refused {
-        /// The directory.
-        directory: PathBuf,
-        /// The reason.
-        source: RefuseToStart,
-    },
-    /// The records of a log do not fit together.
-    #[error("{directory}: {source}; nothing was changed; restore the directory from a copy")]
-    Records {
-        /// The directory.
-        directory: PathBuf,
-        /// The reason.
-        source: ApplyError,
-    },
-    /// A shard's own files say no.
-    #[error("{directory}: {source}")]
-    Shard {
-        /// The directory.
-        directory: PathBuf,
-        /// The reason.
-        source: Box<ShardOpenError>,
-    },
-    /// A record on disk that the log's replay needs cannot be read back.
-    #[error("{directory}: {source}; nothing was changed; restore the directory from a copy")]
-    ColdRead {
-        /// The directory.
-        directory: PathBuf,
-        /// The reason.
-        source: ColdReadError,
-    },
-    /// Writing failed.
-    #[error("{directory}: {source}")]
-    Write {
-        /// The directory.
-        directory: PathBuf,
-        /// What failed.
-        source: Fatal,
-    },
-    /// Another failure of the operating system.
-    #[error("{directory}: {source}")]
-    Io {
-        /// The directory.
-        directory: PathBuf,
-        /// The error.
-        source: io::Error,
-    },
-}
-
 /// An open store directory.
 pub struct DiskStore {
     /// Its shards.
@@ -191,25 +62,6 @@ pub struct DiskStore {
     pub reports: Vec<RecoveryReport>,
     /// How long recovery took.
     pub recovery: Duration,
-}
-
-/// A log recovered: its shards, itself unless its era is over, and the files it has open.
-struct RecoveredLog {
-    shards: Vec<Shard>,
-    log: Option<Log<Pool>>,
-    files: Files,
-    pool: Pool,
-    report: RecoveryReport,
-}
-
-/// All logs recovered.
-struct RecoveredLogs {
-    /// Those of the era in force.
-    logs: Vec<RecoveredLog>,
-    /// What recovery of each found, earlier eras included.
-    reports: Vec<RecoveryReport>,
-    /// The manifest of each shard; `None`: it has none yet.
-    shard_manifests: Vec<Option<ShardManifest>>,
 }
 
 /// Opens, or creates, the store of a directory that is locked: `lock` shows it.
@@ -403,161 +255,6 @@ impl Opener<'_> {
         }
     }
 
-    /// Recovers era after era, the logs of each in parallel, and opens the last.
-    fn recover_all(&self, manifest: &mut StoreManifest) -> Result<RecoveredLogs, OpenError> {
-        let opened = open_shards(&self.directory, manifest, &Progress::default())?;
-        let (mut shards, shard_manifests): (Vec<Shard>, Vec<_>) =
-            opened.into_iter().map(|opened| (opened.shard, opened.manifest)).unzip();
-        let (mut term, mut reports) = (Term(1), Vec::new());
-        let mut logs = Vec::new();
-        for era in &manifest.eras {
-            logs = self.recover_era(manifest, &era.logs, shards, term)?;
-            term = logs.iter().map(|log| log.report.term).max().unwrap_or(term);
-            term = Term(term.0 + 1);
-            reports.extend(logs.iter().map(|log| log.report.clone()));
-            shards = Vec::new();
-            if era.state == EraState::Final {
-                shards = logs.iter_mut().flat_map(|log| log.shards.drain(..)).collect();
-            }
-        }
-        for log in &logs {
-            let end = log.log.as_ref().map(|log| (log.identity().log, log.appended()));
-            let end = end.expect("the era in force is open");
-            for shard in &log.shards {
-                let of = shard_manifests[usize::from(shard.id().0)].as_ref();
-                of.map_or(Ok(()), |of| check_reached(shard, of, end)).map_err(|source| OpenError::Shard {
-                    directory: self.directory.path().to_path_buf(),
-                    source: Box::new(source),
-                })?;
-            }
-        }
-        if manifest.current_era().state == EraState::Opening {
-            manifest.mark_open();
-            self.write_manifest(manifest, false)?;
-        }
-        Ok(RecoveredLogs { logs, reports, shard_manifests })
-    }
-
-    /// Recovers the logs of one era in parallel. `shards` are all shards, in order; each log takes its own.
-    fn recover_era(
-        &self,
-        manifest: &StoreManifest,
-        entries: &[LogEntry],
-        shards: Vec<Shard>,
-        first_term: Term,
-    ) -> Result<Vec<RecoveredLog>, OpenError> {
-        let progress = Progress::default();
-        let mut rest = shards.into_iter();
-        let parts: Vec<Vec<Shard>> = entries
-            .iter()
-            .map(|entry| rest.by_ref().take(usize::from(entry.shard_count)).collect())
-            .collect();
-        assert!(rest.next().is_none(), "the logs of an era hold every shard once");
-        // With one log, all cores apply its records; with one for each core, each does its own.
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = cores.div_ceil(entries.len().max(1));
-        let results = Mutex::new((0..entries.len()).map(|_| None).collect::<Vec<_>>());
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = entries
-                .iter()
-                .zip(parts)
-                .enumerate()
-                .map(|(index, (entry, shards))| {
-                    let (progress, results) = (&progress, &results);
-                    scope.spawn(move || {
-                        let start = RecoveryStart::of(manifest, entry.log, first_term);
-                        let start = start.expect("the manifest names the log");
-                        let result = self.recover_log(manifest, start, shards, threads, progress);
-                        if let Ok(mut results) = results.lock() {
-                            results[index] = Some(result);
-                        }
-                    })
-                })
-                .collect();
-            progress.report_until("replaying the log", || {
-                threads.iter().all(std::thread::ScopedJoinHandle::is_finished)
-            });
-        });
-        let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        results
-            .into_iter()
-            .map(|result| result.expect("a thread that ended without a panic has a result"))
-            .collect()
-    }
-
-    fn recover_log(
-        &self,
-        manifest: &StoreManifest,
-        start: RecoveryStart,
-        shards: Vec<Shard>,
-        threads: usize,
-        progress: &Progress,
-    ) -> Result<RecoveredLog, OpenError> {
-        let hasher = KeyHasher::new(manifest.seed);
-        let (mut files, pool) = (self.files()?, self.pool()?);
-        let config = self.config.log;
-        let reading = pool.keeping(config.read_bytes, config.read_depth);
-        let first = start.identity.first_shard;
-        let is_final = matches!(start.mode, RecoveryMode::Final(_));
-        let mut recovery = LogRecovery::new(start, config, reading.clone());
-        let mut seen = (0, 0);
-        let failed = |source| match source {
-            ReplayError::Apply(source) => {
-                OpenError::Records { directory: self.directory.path().to_path_buf(), source }
-            }
-            ReplayError::Read(source) => {
-                OpenError::ColdRead { directory: self.directory.path().to_path_buf(), source }
-            }
-            ReplayError::Memory => OpenError::Memory { directory: self.directory.path().to_path_buf() },
-            ReplayError::Open(source) => self.io(source),
-        };
-        // Reads go on in a thread of their own, and what they brought is applied by others.
-        let mut shards = std::thread::scope(|scope| {
-            let mut replay = Replay::start(scope, first, shards, threads, hasher, (&pool, &self.directory));
-            let (requests, to_perform) = channel::<IoRequest<Pool>>();
-            let (performed, completions) = channel();
-            let files = &mut files;
-            scope.spawn(move || {
-                while let Ok(request) = to_perform.recv() {
-                    if performed.send(perform(files, request)).is_err() {
-                        return;
-                    }
-                }
-            });
-            let mut under_way = 0;
-            while !recovery.is_finished() {
-                while let Some(event) = recovery.next_event() {
-                    replay.take(event).map_err(failed)?;
-                }
-                progress.advance(&mut seen, recovery.progress());
-                while let Some(request) = recovery.next_io() {
-                    if !request.operation.only_looks() {
-                        // Nothing is changed before it is known that all records fit together.
-                        replay.settle().map_err(failed)?;
-                    }
-                    under_way += 1;
-                    requests.send(request).expect("the thread performs until this end is gone");
-                }
-                if under_way > 0 {
-                    let done = completions.recv().expect("every request is performed");
-                    under_way -= 1;
-                    recovery.on_io(done);
-                }
-            }
-            replay.finish().map_err(failed)
-        })?;
-        reading.keep_no_more();
-        let recovered = recovery.finish().map_err(|source| OpenError::Refused {
-            directory: self.directory.path().to_path_buf(),
-            source,
-        })?;
-        assert!(recovered.log.is_some() || is_final, "a log that is not over is open");
-        for shard in &mut shards {
-            shard.set_term(recovered.report.term.max(shard.term()));
-        }
-        Ok(RecoveredLog { shards, log: recovered.log, files, pool, report: recovered.report })
-    }
-
     /// Ends the logs of the era in force and begins one with as many logs as there are workers now.
     fn begin_era(
         &self,
@@ -602,41 +299,5 @@ impl Opener<'_> {
             }
         }
         Ok(log.end())
-    }
-}
-
-/// Bytes of logs replayed and to be replayed, over all threads.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    done: AtomicU64,
-    total: AtomicU64,
-    shown: AtomicBool,
-}
-
-impl Progress {
-    pub(crate) fn advance(&self, seen: &mut (u64, u64), now: (u64, u64)) {
-        self.done.fetch_add(now.0.saturating_sub(seen.0), Ordering::Relaxed);
-        self.total.fetch_add(now.1.saturating_sub(seen.1), Ordering::Relaxed);
-        *seen = now;
-    }
-
-    /// A line a second while it goes on.
-    pub(crate) fn report_until(&self, what: &str, finished: impl Fn() -> bool) {
-        let mut next = Instant::now() + Duration::from_secs(1);
-        while !finished() {
-            std::thread::sleep(Duration::from_millis(2));
-            if Instant::now() >= next {
-                next += Duration::from_secs(1);
-                self.shown.store(true, Ordering::Relaxed);
-                let done = self.done.load(Ordering::Relaxed);
-                let total = self.total.load(Ordering::Relaxed).max(1);
-                tracing::info!(
-                    "{what}: {} of {} MiB, {} %",
-                    done >> 20,
-                    total >> 20,
-                    (done * 100 / total).min(100)
-                );
-            }
-        }
     }
 }

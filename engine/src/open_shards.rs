@@ -13,9 +13,10 @@ use shard::types::{ShardId, Term};
 use crate::Shard;
 use crate::blocking_io::perform;
 use crate::clock::unix_ms;
-use crate::disk_store::{OpenError, Progress};
 use crate::files::{Files, StoreDirectory};
+use crate::open_error::OpenError;
 use crate::pool::Pool;
+use crate::progress::Progress;
 use crate::store::{random_bytes, slots_of};
 
 /// A shard as of its snapshot.

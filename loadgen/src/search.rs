@@ -223,24 +223,28 @@ mod tests {
         run_blamed(options, |rate, stage| (!holds(rate, stage)).then_some(Blame::Server))
     }
 
+    fn step(rate: f64, stage: SearchStage, blame: Option<Blame>) -> SearchStep {
+        SearchStep {
+            stage,
+            rate,
+            achieved_ops_s: rate,
+            p50_ns: None,
+            p99_ns: None,
+            p99_9_ns: None,
+            slip_p99_ns: None,
+            held: blame.is_none(),
+            reasons: Vec::new(),
+            blame,
+        }
+    }
+
     fn run_blamed(
         options: &SearchOptions,
         mut broken_by: impl FnMut(f64, SearchStage) -> Option<Blame>,
     ) -> SearchOutcome {
         let outcome: Result<SearchOutcome, Infallible> = search(options, |rate, stage| {
             let blame = broken_by(rate, stage);
-            Ok(Some(SearchStep {
-                stage,
-                rate,
-                achieved_ops_s: rate,
-                p50_ns: None,
-                p99_ns: None,
-                p99_9_ns: None,
-                slip_p99_ns: None,
-                held: blame.is_none(),
-                reasons: Vec::new(),
-                blame,
-            }))
+            Ok(Some(step(rate, stage, blame)))
         });
         let Ok(outcome) = outcome;
         outcome
@@ -305,18 +309,7 @@ mod tests {
         let mut left = 4;
         let outcome: Result<SearchOutcome, Infallible> = search(&OPTIONS, |rate, stage| {
             left -= 1;
-            Ok((left > 0).then(|| SearchStep {
-                stage,
-                rate,
-                achieved_ops_s: rate,
-                p50_ns: None,
-                p99_ns: None,
-                p99_9_ns: None,
-                slip_p99_ns: None,
-                held: true,
-                reasons: Vec::new(),
-                blame: None,
-            }))
+            Ok((left > 0).then(|| step(rate, stage, None)))
         });
         let Ok(outcome) = outcome;
         assert_eq!((outcome.steps.len(), outcome.knee_ops_s, outcome.interrupted), (3, None, true));

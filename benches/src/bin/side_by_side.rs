@@ -4,7 +4,6 @@
 //! `results/side_by_side.json`; `... -- table results/side_by_side.json` prints it as Markdown.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -12,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use benches::binaries::Program;
 use benches::load::{ClientKind, LoadClient};
 use benches::machine::Machine;
+use benches::program::{ServerArgs, command_line, exit_code, print_text};
 use benches::progress::Progress;
 use benches::report::{Report, SCHEMA_VERSION};
 use benches::scenario::{Group, Measurement, Side, Sizes, file_system};
@@ -79,33 +79,14 @@ struct RunArgs {
     /// Measure redis against itself: what differs is noise
     #[arg(long)]
     noise: bool,
-    /// Core of the servers
-    #[arg(long, value_name = "CPU", default_value_t = 0)]
-    server_cpu: usize,
-    /// Core of the client; the second worker shares it
-    #[arg(long, value_name = "CPU", default_value_t = 1)]
-    client_cpu: usize,
-    /// redis-server, or one that takes its arguments
-    #[arg(long, value_name = "PATH", default_value = "redis-server")]
-    redis: PathBuf,
-    /// ourod [default: $OUROD, or built now]
-    #[arg(long, value_name = "PATH")]
-    ourod: Option<PathBuf>,
-    /// loadgen [default: $LOADGEN, or built now]
-    #[arg(long, value_name = "PATH")]
-    loadgen: Option<PathBuf>,
     /// redis-benchmark
     #[arg(long, value_name = "PATH", default_value = "redis-benchmark")]
     redis_benchmark: PathBuf,
     /// Folder for stores, on the disk to measure [default: the system's temporary folder]
     #[arg(long, value_name = "PATH")]
     dir: Option<PathBuf>,
-    /// Exit with code 3 when a bar is missed
-    #[arg(long)]
-    check: bool,
-    /// Further arguments of ourod
-    #[arg(last = true)]
-    extra: Vec<String>,
+    #[command(flatten)]
+    servers: ServerArgs,
 }
 
 fn main() -> ExitCode {
@@ -116,14 +97,7 @@ fn main() -> ExitCode {
             true
         }),
     };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(3),
-        Err(error) => {
-            print_text(&format!("side_by_side: {error:#}\n"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("side_by_side", result)
 }
 
 fn run(args: &RunArgs) -> Result<bool> {
@@ -164,7 +138,7 @@ fn run(args: &RunArgs) -> Result<bool> {
     progress.clear();
     print_text(&markdown(&report));
     print_text(&format!("\nreport: {}\n", out.display()));
-    Ok(!args.check || report.passed())
+    Ok(!args.servers.check || report.passed())
 }
 
 struct Programs {
@@ -175,12 +149,13 @@ struct Programs {
 impl Programs {
     fn find(args: &RunArgs) -> Result<Self> {
         // Redis against itself needs no ourod.
-        let ourod = if args.noise { PathBuf::new() } else { Program::Ourod.find(args.ourod.as_deref())? };
+        let ourod =
+            if args.noise { PathBuf::new() } else { Program::Ourod.find(args.servers.ourod.as_deref())? };
         let program = match args.client {
-            ClientKind::Loadgen => Program::Loadgen.find(args.loadgen.as_deref())?,
+            ClientKind::Loadgen => Program::Loadgen.find(args.servers.loadgen.as_deref())?,
             ClientKind::RedisBenchmark => args.redis_benchmark.clone(),
         };
-        let client = LoadClient { kind: args.client, program, cpus: vec![args.client_cpu] };
+        let client = LoadClient { kind: args.client, program, cpus: vec![args.servers.client_cpu] };
         Ok(Self { ourod, client })
     }
 
@@ -188,30 +163,35 @@ impl Programs {
     fn sides(&self, args: &RunArgs, group: Group) -> [Side; 2] {
         let side = |name: &str, kind: ServerKind, workers: usize, cpus: Vec<usize>| {
             let (program, extra) = match kind {
-                ServerKind::Redis => (args.redis.clone(), Vec::new()),
-                ServerKind::Ouro => (self.ourod.clone(), args.extra.clone()),
+                ServerKind::Redis => (args.servers.redis.clone(), Vec::new()),
+                ServerKind::Ouro => (self.ourod.clone(), args.servers.extra.clone()),
             };
             let spec = ServerSpec { kind, program, durability: group.durability(), workers, cpus, extra };
             Side { name: name.to_owned(), spec }
         };
         // No client loads a server that is starting: either side may use both cores then.
         let alone = match group {
-            Group::Recovery => vec![args.server_cpu, args.client_cpu],
-            _ => vec![args.server_cpu],
+            Group::Recovery => vec![args.servers.server_cpu, args.servers.client_cpu],
+            _ => vec![args.servers.server_cpu],
         };
         let redis = side("redis", ServerKind::Redis, 1, alone.clone());
         match (args.noise, group) {
             (true, _) => [redis, side("redis again", ServerKind::Redis, 1, alone)],
             (false, Group::TwoWorkers) => [
                 side("ouro, one worker", ServerKind::Ouro, 1, alone),
-                side("ouro, two workers", ServerKind::Ouro, 2, vec![args.server_cpu, args.client_cpu]),
+                side(
+                    "ouro, two workers",
+                    ServerKind::Ouro,
+                    2,
+                    vec![args.servers.server_cpu, args.servers.client_cpu],
+                ),
             ],
             (false, _) => [redis, side("ouro", ServerKind::Ouro, 1, alone)],
         }
     }
 
     fn versions(&self, args: &RunArgs) -> Result<BTreeMap<String, String>> {
-        let mut versions = BTreeMap::from([("redis".to_owned(), version(&args.redis)?)]);
+        let mut versions = BTreeMap::from([("redis".to_owned(), version(&args.servers.redis)?)]);
         if !args.noise {
             versions.insert("ouro".to_owned(), version(&self.ourod)?);
         }
@@ -226,16 +206,6 @@ fn version(program: &Path) -> Result<String> {
         .output()
         .with_context(|| format!("{} does not start", program.display()))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// Without folders: reports are published.
-fn command_line() -> Vec<String> {
-    std::env::args()
-        .map(|word| match word.rsplit_once('/') {
-            Some((_, name)) => name.to_owned(),
-            None => word,
-        })
-        .collect()
 }
 
 fn default_groups(args: &RunArgs) -> Vec<Group> {
@@ -266,9 +236,4 @@ fn sizes(args: &RunArgs) -> Sizes {
         many_keys: (sizes.many_keys / 10).max(1),
         ..sizes
     }
-}
-
-fn print_text(text: &str) {
-    // A closed pipe is no reason to stop.
-    let _ = write!(std::io::stdout().lock(), "{text}");
 }

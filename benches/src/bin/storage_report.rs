@@ -4,14 +4,14 @@
 //! 30 GB in DIR) and writes `results/storage.json`; `--groups` measures a part and keeps the rest of the file;
 //! `... -- table results/storage.json` prints it as Markdown.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use benches::binaries::Program;
 use benches::load::{ClientKind, LoadClient};
 use benches::machine::Machine;
+use benches::program::{ServerArgs, command_line, exit_code, print_text};
 use benches::progress::Progress;
 use benches::scenario::file_system;
 use benches::storage::bench::{Bench, GroupRun};
@@ -82,27 +82,8 @@ struct RunArgs {
     /// The report
     #[arg(short = 'o', long, value_name = "FILE", default_value = "results/storage.json")]
     out: PathBuf,
-    /// Core of the servers, and of fio
-    #[arg(long, value_name = "CPU", default_value_t = 0)]
-    server_cpu: usize,
-    /// Core of the client
-    #[arg(long, value_name = "CPU", default_value_t = 1)]
-    client_cpu: usize,
-    /// redis-server
-    #[arg(long, value_name = "PATH", default_value = "redis-server")]
-    redis: PathBuf,
-    /// ourod [default: $OUROD, or built now]
-    #[arg(long, value_name = "PATH")]
-    ourod: Option<PathBuf>,
-    /// loadgen [default: $LOADGEN, or built now]
-    #[arg(long, value_name = "PATH")]
-    loadgen: Option<PathBuf>,
-    /// Exit with code 3 when a bar is missed
-    #[arg(long)]
-    check: bool,
-    /// Further arguments of ourod
-    #[arg(last = true)]
-    extra: Vec<String>,
+    #[command(flatten)]
+    servers: ServerArgs,
 }
 
 fn main() -> ExitCode {
@@ -113,14 +94,7 @@ fn main() -> ExitCode {
             true
         }),
     };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(3),
-        Err(error) => {
-            print_text(&format!("storage_report: {error:#}\n"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code("storage_report", result)
 }
 
 fn run(args: &RunArgs) -> Result<bool> {
@@ -130,16 +104,16 @@ fn run(args: &RunArgs) -> Result<bool> {
     if file_system == "tmpfs" {
         bail!("{} is in memory: name a folder on a disk with --dir", args.dir.display());
     }
-    let program = Program::Loadgen.find(args.loadgen.as_deref())?;
+    let program = Program::Loadgen.find(args.servers.loadgen.as_deref())?;
     let bench = Bench {
-        ourod: Program::Ourod.find(args.ourod.as_deref())?,
-        redis: args.redis.clone(),
-        client: LoadClient { kind: ClientKind::Loadgen, program, cpus: vec![args.client_cpu] },
-        server_cpu: args.server_cpu,
+        ourod: Program::Ourod.find(args.servers.ourod.as_deref())?,
+        redis: args.servers.redis.clone(),
+        client: LoadClient { kind: ClientKind::Loadgen, program, cpus: vec![args.servers.client_cpu] },
+        server_cpu: args.servers.server_cpu,
         dir: dir.path().to_owned(),
         scale: args.scale,
         overwrites: args.overwrites,
-        extra: args.extra.clone(),
+        extra: args.servers.extra.clone(),
     };
     let mut report = StorageReport::read(&args.out)?;
     let groups = if args.groups.is_empty() { Group::value_variants() } else { args.groups.as_slice() };
@@ -162,18 +136,5 @@ fn run(args: &RunArgs) -> Result<bool> {
     progress.clear();
     print_text(&report.markdown());
     print_text(&format!("\nreport: {}\n", args.out.display()));
-    Ok(!args.check || report.passed())
-}
-
-/// Without folders: reports are published.
-fn command_line() -> Vec<String> {
-    let name = |word: String| {
-        Path::new(&word).file_name().map_or(word.clone(), |name| name.to_string_lossy().into())
-    };
-    std::env::args().map(name).collect()
-}
-
-fn print_text(text: &str) {
-    // A closed pipe is no reason to stop.
-    let _ = write!(std::io::stdout().lock(), "{text}");
+    Ok(!args.servers.check || report.passed())
 }

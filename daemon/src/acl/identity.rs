@@ -65,6 +65,11 @@ impl Identity {
     #[cold]
     fn refresh(&mut self) {
         (self.user, self.version) = self.handle.read();
+        if self.handle.is_deleted() {
+            // Its connection is closed at the next sweep; until then it is nobody.
+            (self.logged_in, self.is_free) = (false, false);
+            return;
+        }
         // Who never logged in is `default`, and may go on when that needs no password any more.
         self.logged_in |= self.user.is_enabled() && self.user.needs_no_password() && !self.has_password;
         self.is_free = self.logged_in && self.user.may_do_everything();

@@ -44,7 +44,7 @@ pub(super) fn quit(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
     *ctx.action = Action::CloseAfterReply;
 }
 
-/// SELECT index: there is one database
+/// SELECT index
 pub(super) fn select(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     let Some(index) = integer(args.at(1), &mut ctx.reply) else { return };
     if i32::try_from(index).is_err() {

@@ -112,7 +112,10 @@ fn rules_hold_on_every_worker_from_the_reply_on() {
     expect(&mut admin, &["CLIENT", "LIST"], "user=alice");
     expect(&mut admin, &["ACL", "DELUSER", "alice"], ":1");
     for wire in &mut alice {
-        assert!(wire.until_closed().is_empty());
+        // Closed already, or about to be: in between nothing is served.
+        wire.send_if_open(&request(&[b"GET", b"a:1"]));
+        let said = String::from_utf8(wire.until_closed()).unwrap();
+        assert!(said.is_empty() || said == "-NOAUTH Authentication required.\r\n", "{said}");
     }
 }
 

@@ -8,8 +8,8 @@ use shard::cold::ColdReadError;
 use shard::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use shard::shard_set::TaskError;
 
-use crate::disk_store::OpenError;
 use crate::files::LockError;
+use crate::open_error::OpenError;
 use crate::start::StartError;
 
 /// Why a call did not do what it was asked. Unless the variant says otherwise nothing was changed, and the handle

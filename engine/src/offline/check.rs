@@ -9,8 +9,9 @@ use shard::check::{CheckReport, Looked, Problem, Remedy, Severity, check_store};
 
 use super::view::View;
 use super::{OnStep, Step};
-use crate::disk_store::{OpenError, open_read_only};
+use crate::disk_store::open_read_only;
 use crate::files::{LockError, RESTORE_MARK, StoreLock};
+use crate::open_error::OpenError;
 
 /// Why a directory cannot be checked.
 #[derive(Debug, thiserror::Error)]

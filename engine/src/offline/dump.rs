@@ -8,9 +8,10 @@ use shard::dump::{DumpCounts, DumpWriter};
 use super::sweep::{SweepError, sweep};
 use super::{OnStep, Step};
 use crate::clock::unix_ms;
-use crate::disk_store::{OpenError, ReadOnlyStore, open_read_only};
+use crate::disk_store::{ReadOnlyStore, open_read_only};
 use crate::files::{LockError, StoreDirectory, StoreLock};
 use crate::limits::DUMP_PIECE_BYTES;
+use crate::open_error::OpenError;
 use crate::pool::Pool;
 
 /// What to dump.

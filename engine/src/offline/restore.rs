@@ -19,9 +19,10 @@ use shard::types::UnixMs;
 use super::{OnStep, Step};
 use crate::blocking_io::perform;
 use crate::clock::{Clock, unix_ms};
-use crate::disk_store::{self, DiskStoreConfig, OpenError};
+use crate::disk_store::{self, DiskStoreConfig};
 use crate::files::{DIRECTORY_MODE, LOCK_NAME, LockError, RESTORE_MARK, StoreLock};
 use crate::limits::{DUMP_PIECE_BYTES, RESTORE_BYTES_PER_TURN, RESTORE_RECORDS_PER_TURN};
+use crate::open_error::OpenError;
 use crate::start::WorkerSeed;
 use crate::store::slot_owners;
 

@@ -26,11 +26,10 @@ pub(in crate::commands) static HELLO: Doc =
         )
         .optional(),
     ]);
-pub(in crate::commands) static AUTH: Doc =
-    Doc::new(G, "1.0.0", "O(1)", "Logs in; there are no passwords yet.")
-        .with(&[Argument::string("username").optional(), Argument::string("password")]);
+pub(in crate::commands) static AUTH: Doc = Doc::new(G, "1.0.0", "O(1)", "Logs in.")
+    .with(&[Argument::string("username").optional(), Argument::string("password")]);
 pub(in crate::commands) static SELECT: Doc =
-    Doc::new(G, "1.0.0", "O(1)", "Selects a database; there is only 0.").with(&[Argument::integer("index")]);
+    Doc::new(G, "1.0.0", "O(1)", "Selects a database.").with(&[Argument::integer("index")]);
 pub(in crate::commands) static RESET: Doc =
     Doc::new(G, "6.2.0", "O(1)", "Puts the connection back to how it began.");
 pub(in crate::commands) static CLIENT: Doc =

@@ -1,0 +1,201 @@
+//! Recovery of all logs of a store: era after era, the logs of each in parallel.
+
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
+use shard::io::IoRequest;
+use shard::key::KeyHasher;
+use shard::log::Log;
+use shard::log::recovery::{LogRecovery, RecoveryMode, RecoveryReport, RecoveryStart};
+use shard::shard_manifest::ShardManifest;
+use shard::shard_open::check_reached;
+use shard::store_manifest::{EraState, LogEntry, StoreManifest};
+use shard::types::Term;
+
+use super::Opener;
+use crate::Shard;
+use crate::blocking_io::perform;
+use crate::cold_reader::ReplayError;
+use crate::files::Files;
+use crate::open_error::OpenError;
+use crate::open_shards::open_shards;
+use crate::pool::Pool;
+use crate::progress::Progress;
+use crate::replay::Replay;
+
+/// A log recovered: its shards, itself unless its era is over, and the files it has open.
+pub(super) struct RecoveredLog {
+    pub(super) shards: Vec<Shard>,
+    pub(super) log: Option<Log<Pool>>,
+    pub(super) files: Files,
+    pub(super) pool: Pool,
+    pub(super) report: RecoveryReport,
+}
+
+/// All logs recovered.
+pub(super) struct RecoveredLogs {
+    /// Those of the era in force.
+    pub(super) logs: Vec<RecoveredLog>,
+    /// What recovery of each found, earlier eras included.
+    pub(super) reports: Vec<RecoveryReport>,
+    /// The manifest of each shard; `None`: it has none yet.
+    pub(super) shard_manifests: Vec<Option<ShardManifest>>,
+}
+
+impl Opener<'_> {
+    /// Recovers era after era, the logs of each in parallel, and opens the last.
+    pub(super) fn recover_all(&self, manifest: &mut StoreManifest) -> Result<RecoveredLogs, OpenError> {
+        let opened = open_shards(&self.directory, manifest, &Progress::default())?;
+        let (mut shards, shard_manifests): (Vec<Shard>, Vec<_>) =
+            opened.into_iter().map(|opened| (opened.shard, opened.manifest)).unzip();
+        let (mut term, mut reports) = (Term(1), Vec::new());
+        let mut logs = Vec::new();
+        for era in &manifest.eras {
+            logs = self.recover_era(manifest, &era.logs, shards, term)?;
+            term = logs.iter().map(|log| log.report.term).max().unwrap_or(term);
+            term = Term(term.0 + 1);
+            reports.extend(logs.iter().map(|log| log.report.clone()));
+            shards = Vec::new();
+            if era.state == EraState::Final {
+                shards = logs.iter_mut().flat_map(|log| log.shards.drain(..)).collect();
+            }
+        }
+        for log in &logs {
+            let end = log.log.as_ref().map(|log| (log.identity().log, log.appended()));
+            let end = end.expect("the era in force is open");
+            for shard in &log.shards {
+                let of = shard_manifests[usize::from(shard.id().0)].as_ref();
+                of.map_or(Ok(()), |of| check_reached(shard, of, end)).map_err(|source| OpenError::Shard {
+                    directory: self.directory.path().to_path_buf(),
+                    source: Box::new(source),
+                })?;
+            }
+        }
+        if manifest.current_era().state == EraState::Opening {
+            manifest.mark_open();
+            self.write_manifest(manifest, false)?;
+        }
+        Ok(RecoveredLogs { logs, reports, shard_manifests })
+    }
+
+    /// Recovers the logs of one era in parallel. `shards` are all shards, in order; each log takes its own.
+    pub(super) fn recover_era(
+        &self,
+        manifest: &StoreManifest,
+        entries: &[LogEntry],
+        shards: Vec<Shard>,
+        first_term: Term,
+    ) -> Result<Vec<RecoveredLog>, OpenError> {
+        let progress = Progress::default();
+        let mut rest = shards.into_iter();
+        let parts: Vec<Vec<Shard>> = entries
+            .iter()
+            .map(|entry| rest.by_ref().take(usize::from(entry.shard_count)).collect())
+            .collect();
+        assert!(rest.next().is_none(), "the logs of an era hold every shard once");
+        // With one log, all cores apply its records; with one for each core, each does its own.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = cores.div_ceil(entries.len().max(1));
+        let results = Mutex::new((0..entries.len()).map(|_| None).collect::<Vec<_>>());
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = entries
+                .iter()
+                .zip(parts)
+                .enumerate()
+                .map(|(index, (entry, shards))| {
+                    let (progress, results) = (&progress, &results);
+                    scope.spawn(move || {
+                        let start = RecoveryStart::of(manifest, entry.log, first_term);
+                        let start = start.expect("the manifest names the log");
+                        let result = self.recover_log(manifest, start, shards, threads, progress);
+                        if let Ok(mut results) = results.lock() {
+                            results[index] = Some(result);
+                        }
+                    })
+                })
+                .collect();
+            progress.report_until("replaying the log", || {
+                threads.iter().all(std::thread::ScopedJoinHandle::is_finished)
+            });
+        });
+        let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        results
+            .into_iter()
+            .map(|result| result.expect("a thread that ended without a panic has a result"))
+            .collect()
+    }
+
+    fn recover_log(
+        &self,
+        manifest: &StoreManifest,
+        start: RecoveryStart,
+        shards: Vec<Shard>,
+        threads: usize,
+        progress: &Progress,
+    ) -> Result<RecoveredLog, OpenError> {
+        let hasher = KeyHasher::new(manifest.seed);
+        let (mut files, pool) = (self.files()?, self.pool()?);
+        let config = self.config.log;
+        let reading = pool.keeping(config.read_bytes, config.read_depth);
+        let first = start.identity.first_shard;
+        let is_final = matches!(start.mode, RecoveryMode::Final(_));
+        let mut recovery = LogRecovery::new(start, config, reading.clone());
+        let mut seen = (0, 0);
+        let failed = |source| match source {
+            ReplayError::Apply(source) => {
+                OpenError::Records { directory: self.directory.path().to_path_buf(), source }
+            }
+            ReplayError::Read(source) => {
+                OpenError::ColdRead { directory: self.directory.path().to_path_buf(), source }
+            }
+            ReplayError::Memory => OpenError::Memory { directory: self.directory.path().to_path_buf() },
+            ReplayError::Open(source) => self.io(source),
+        };
+        // Reads go on in a thread of their own, and what they brought is applied by others.
+        let mut shards = std::thread::scope(|scope| {
+            let mut replay = Replay::start(scope, first, shards, threads, hasher, (&pool, &self.directory));
+            let (requests, to_perform) = channel::<IoRequest<Pool>>();
+            let (performed, completions) = channel();
+            let files = &mut files;
+            scope.spawn(move || {
+                while let Ok(request) = to_perform.recv() {
+                    if performed.send(perform(files, request)).is_err() {
+                        return;
+                    }
+                }
+            });
+            let mut under_way = 0;
+            while !recovery.is_finished() {
+                while let Some(event) = recovery.next_event() {
+                    replay.take(event).map_err(failed)?;
+                }
+                progress.advance(&mut seen, recovery.progress());
+                while let Some(request) = recovery.next_io() {
+                    if !request.operation.only_looks() {
+                        // Nothing is changed before it is known that all records fit together.
+                        replay.settle().map_err(failed)?;
+                    }
+                    under_way += 1;
+                    requests.send(request).expect("the thread performs until this end is gone");
+                }
+                if under_way > 0 {
+                    let done = completions.recv().expect("every request is performed");
+                    under_way -= 1;
+                    recovery.on_io(done);
+                }
+            }
+            replay.finish().map_err(failed)
+        })?;
+        reading.keep_no_more();
+        let recovered = recovery.finish().map_err(|source| OpenError::Refused {
+            directory: self.directory.path().to_path_buf(),
+            source,
+        })?;
+        assert!(recovered.log.is_some() || is_final, "a log that is not over is open");
+        for shard in &mut shards {
+            shard.set_term(recovered.report.term.max(shard.term()));
+        }
+        Ok(RecoveredLog { shards, log: recovered.log, files, pool, report: recovered.report })
+    }
+}
