@@ -31,8 +31,27 @@ pub fn perform(files: &mut Files, request: IoRequest<Pool>) -> IoDone<Pool> {
             (freed.map(|()| 0), IoBuffer::None)
         }
         IoOperation::DeleteFile { file } => (files.delete(file).map(|()| 0), IoBuffer::None),
+        IoOperation::Allocate { file, offset, bytes } => {
+            let result = files.get(file).and_then(|file| {
+                let flags = rustix::fs::FallocateFlags::empty();
+                retry(|| Ok(rustix::fs::fallocate(file, flags, offset, bytes)?))
+            });
+            (allocated(result).map(|()| 0), IoBuffer::None)
+        }
+        IoOperation::Truncate { file, bytes } => {
+            (files.get(file).and_then(|file| file.set_len(bytes)).map(|()| 0), IoBuffer::None)
+        }
     };
     IoDone { id: request.id, result: result.map_err(|error| io_error(&error)), buffer }
+}
+
+/// A file system that cannot set space aside (`EOPNOTSUPP`) is no reason to refuse service: then a full disk is noticed
+/// by a write that fails, which ends the process.
+pub(crate) fn allocated(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+        other => other,
+    }
 }
 
 fn write(files: &mut Files, file: FileId, bytes: &[u8], offset: u64, durable: bool) -> io::Result<usize> {
@@ -53,7 +72,7 @@ pub(crate) fn read(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usi
     retry(|| file.read_at(bytes, offset))
 }
 
-fn retry(mut operation: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

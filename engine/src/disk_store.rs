@@ -93,7 +93,6 @@ pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<Disk
         manifest.note_shard_manifests();
         opener.write_manifest(&manifest, false)?;
     }
-    remove_obsolete(&config.directory, &shard_manifests).map_err(|error| opener.io(error))?;
     if logs.len() != usize::from(config.workers) {
         logs = opener.begin_era(&mut manifest, logs)?;
     }
@@ -106,7 +105,12 @@ pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<Disk
             let shard_files = shards.iter().enumerate().map(|(position, shard)| {
                 let own = shard_manifests[usize::from(shard.id().0)].take();
                 let own = own.expect("every shard has a manifest by now");
-                ShardFiles::new(own, manifest.extent_seal(shard.id()), first_request_id(position))
+                let seal = manifest.extent_seal(shard.id());
+                let mut files = ShardFiles::new(own, seal, first_request_id(position));
+                if shard.extents().place_end() > 0 {
+                    files.adopt_data_file();
+                }
+                files
             });
             let shard_files = shard_files.collect();
             let mut shards = ShardSet::new(shards, hasher, pool.clone(), log);

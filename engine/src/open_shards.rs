@@ -98,19 +98,22 @@ fn open_shard(
             "one copy of the shard's manifest was bad and was rewritten from the other"
         );
     }
-    if let Some(snapshot) = opened.manifest.as_ref().and_then(|manifest| manifest.snapshot.as_ref()) {
-        check_data_file(&mut files, &shard, snapshot.place_count).map_err(io)?;
-    }
+    check_data_file(&mut files, &mut shard).map_err(io)?;
     Ok(Opened { shard, manifest: opened.manifest })
 }
 
-/// The data file is there, and as long as the extents that the snapshot names need.
-fn check_data_file(files: &mut Files, shard: &Shard, places: u32) -> std::io::Result<()> {
-    let Some(end) = shard.extents().last_byte_on_disk() else { return Ok(()) };
+/// The data file is there, and as long as the extents that the snapshot names need. The space that it has beyond them is
+/// taken over.
+fn check_data_file(files: &mut Files, shard: &mut Shard) -> std::io::Result<()> {
+    let end = shard.extents().last_byte_on_disk().unwrap_or(0);
     let id = FileId::ShardData { shard: shard.id() };
     let path = files.path_of(id);
     let describe = |what: String| std::io::Error::other(format!("{}: {what}", path.display()));
-    let file = files.get(id).map_err(|error| {
+    let file = match files.get(id) {
+        Err(error) if end == 0 && error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        result => result,
+    };
+    let file = file.map_err(|error| {
         describe(format!(
             "{error}; the shard's snapshot points into it; restore it from a copy of the directory"
         ))
@@ -118,10 +121,11 @@ fn check_data_file(files: &mut Files, shard: &Shard, places: u32) -> std::io::Re
     let len = file.metadata()?.len();
     if len < end {
         return Err(describe(format!(
-            "ends at {len} bytes, and the shard's snapshot points into it up to {end} (of {places} places); restore it \
+            "ends at {len} bytes, and the shard's snapshot points into it up to {end}; restore it \
              from a copy of the directory"
         )));
     }
+    shard.adopt_file_length(len);
     Ok(())
 }
 
@@ -169,6 +173,37 @@ pub(crate) fn remove_obsolete(directory: &Path, manifests: &[Option<ShardManifes
         let named = manifest.and_then(|manifest| manifest.snapshot.as_ref()).map(|snapshot| snapshot.number);
         if manifest.is_some() && named != Some(number) {
             tracing::info!(file = %entry.file_name().to_string_lossy(), "a snapshot that nothing names is removed");
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes files of logs that the store's manifest no longer names because nothing needs them.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn remove_old_logs(directory: &Path, manifest: &StoreManifest) -> std::io::Result<()> {
+    let first = manifest.first_log();
+    remove_files(
+        directory,
+        |file| matches!(file, FileId::LogManifest { log, .. } | FileId::Segment { log, .. } if log < first),
+    )
+}
+
+/// Removes the disk space that the workers of an earlier run have kept: on a full disk recovery needs it for the segment
+/// that it goes on in, and the workers take theirs anew.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn remove_reserves(directory: &Path) -> std::io::Result<()> {
+    remove_files(directory, |file| matches!(file, FileId::Reserve { .. }))
+}
+
+fn remove_files(directory: &Path, is_gone: impl Fn(FileId) -> bool) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().parse().is_ok_and(&is_gone) {
             std::fs::remove_file(entry.path())?;
         }
     }

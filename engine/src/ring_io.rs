@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use ring::{Completion, Fd, Ring, Token, WriteDurability};
 use shard::io::{FileId, IoBuffer, IoDone, IoOperation, IoRequest, RequestId};
 
-use crate::blocking_io::io_error;
+use crate::blocking_io::{allocated, io_error};
 use crate::files::Files;
 use crate::pool::{Buffer, Frozen, Pool};
 
@@ -93,6 +93,18 @@ impl RingIo {
                 let removed = std::fs::remove_file(self.path.join(file.to_string())).map(|()| 0);
                 Some((removed, IoBuffer::None))
             }
+            IoOperation::Allocate { file, offset, bytes } => match self.file(file) {
+                Ok(file) => {
+                    ring.allocate(&file, offset, bytes, token);
+                    None
+                }
+                Err(error) => Some((Err(error), IoBuffer::None)),
+            },
+            IoOperation::Truncate { file, bytes } => {
+                // By name: the descriptor at hand, and the lock on it, stay with what is in flight.
+                let file = std::fs::OpenOptions::new().write(true).open(self.path.join(file.to_string()));
+                Some((file.and_then(|file| file.set_len(bytes)).map(|()| 0), IoBuffer::None))
+            }
         };
         match outcome {
             None => self.in_flight += 1,
@@ -117,6 +129,7 @@ impl RingIo {
             Completion::Wrote { token, buffer, result } => (token, result, IoBuffer::Frozen(Frozen(buffer))),
             Completion::Read { token, buffer, result } => (token, result, IoBuffer::Owned(Buffer(buffer))),
             Completion::Synced { token, result } => (token, result.map(|()| 0), IoBuffer::None),
+            Completion::Allocated { token, result } => (token, allocated(result).map(|()| 0), IoBuffer::None),
             other => panic!("not a storage operation: {other:?}"),
         };
         self.in_flight -= 1;
@@ -151,7 +164,10 @@ impl RingIo {
 #[must_use]
 pub fn is_storage(completion: &Completion) -> bool {
     match completion {
-        Completion::Wrote { .. } | Completion::Read { .. } | Completion::Synced { .. } => true,
+        Completion::Wrote { .. }
+        | Completion::Read { .. }
+        | Completion::Synced { .. }
+        | Completion::Allocated { .. } => true,
         Completion::Accepted { .. }
         | Completion::Received { .. }
         | Completion::Sent { .. }

@@ -55,7 +55,9 @@ impl Scratch {
                 (result, IoBuffer::Owned(buffer))
             }
             // What the range holds is nobody's any more: it may as well stay.
-            IoOperation::FreeSpace { .. } => (Ok(0), IoBuffer::None),
+            IoOperation::FreeSpace { .. } | IoOperation::Allocate { .. } => (Ok(0), IoBuffer::None),
+            // Asked for only by who gives up a file that it has made, of which nothing is read any more.
+            IoOperation::Truncate { .. } => (Ok(0), IoBuffer::None),
             IoOperation::DeleteFile { file } => {
                 self.changed().insert(file, Changed { hides: true, removed: true, ..Changed::default() });
                 (Ok(0), IoBuffer::None)

@@ -100,6 +100,13 @@ pub enum Completion {
         /// On an error nothing is known about what was written before: do not retry.
         result: io::Result<()>,
     },
+    /// Space was taken for a file, or could not be.
+    Allocated {
+        /// Tag given to `allocate`.
+        token: Token,
+        /// `ENOSPC`: there is none; `EOPNOTSUPP`: the file system cannot do it.
+        result: io::Result<()>,
+    },
     /// The time given to `set_timer` has come; the timer is off.
     Timer,
     /// A [`Waker`](crate::Waker) of this ring was used since the last `Woken`.

@@ -68,6 +68,13 @@ impl Ring {
         assert!(bytes > 0, "a range has bytes");
         self.start(token, Operation::FreeSpace { file: file.clone(), offset, bytes })
     }
+
+    /// Takes disk space for `bytes` bytes, above 0, at `offset` of the file, which grows to hold them: later writes
+    /// there need none (`fallocate`). Nothing is durable before a sync.
+    pub fn allocate(&mut self, file: &Fd, offset: u64, bytes: u64, token: Token) -> OperationId {
+        assert!(bytes > 0 && offset.checked_add(bytes).is_some_and(|end| end <= i64::MAX.unsigned_abs()));
+        self.start(token, Operation::Allocate { file: file.clone(), offset, bytes })
+    }
 }
 
 fn check_range(range: &Range<usize>, buffer_bytes: usize, offset: u64) {

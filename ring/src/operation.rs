@@ -62,6 +62,11 @@ pub(crate) enum Operation {
         offset: u64,
         bytes: u64,
     },
+    Allocate {
+        file: Fd,
+        offset: u64,
+        bytes: u64,
+    },
 }
 
 /// What of the ring shapes an entry.
@@ -129,6 +134,9 @@ impl Operation {
                 .offset(*offset)
                 .mode(libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE)
                 .build(),
+            Self::Allocate { file, offset, bytes } => {
+                opcode::Fallocate::new(target(file), *bytes).offset(*offset).build()
+            }
         }
     }
 
@@ -139,7 +147,11 @@ impl Operation {
             | Self::Recv { socket }
             | Self::Send { socket, .. }
             | Self::Connect { socket, .. } => socket.is_cancelled(),
-            Self::Write { .. } | Self::Read { .. } | Self::Sync { .. } | Self::FreeSpace { .. } => false,
+            Self::Write { .. }
+            | Self::Read { .. }
+            | Self::Sync { .. }
+            | Self::FreeSpace { .. }
+            | Self::Allocate { .. } => false,
         }
     }
 
@@ -156,6 +168,7 @@ impl Operation {
             Self::Sync { .. } | Self::FreeSpace { .. } => {
                 Completion::Synced { token, result: byte_count(result).map(drop) }
             }
+            Self::Allocate { .. } => Completion::Allocated { token, result: byte_count(result).map(drop) },
             Self::Accept { .. } | Self::Recv { .. } => {
                 unreachable!("multishot operations are completed by `turn`")
             }

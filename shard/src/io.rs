@@ -101,6 +101,11 @@ pub enum FileId {
         /// The shard.
         shard: ShardId,
     },
+    /// Disk space that a worker keeps for the day the disk is full (`checkpoint/reserve.rs`); its bytes mean nothing.
+    Reserve {
+        /// The worker's log.
+        log: LogId,
+    },
 }
 
 impl fmt::Display for FileId {
@@ -120,6 +125,7 @@ impl fmt::Display for FileId {
                 write!(f, "shard-{:05}.snapshot-{number:06}", shard.0)
             }
             Self::ShardData { shard } => write!(f, "shard-{:05}.data", shard.0),
+            Self::Reserve { log } => write!(f, "log-{:05}.reserve", log.0),
             Self::Segment { log, file } => write!(f, "log-{:05}.segment-{file:06}", log.0),
         }
     }
@@ -152,6 +158,7 @@ impl FromStr for FileId {
                 let log = LogId(stem.strip_prefix("log-").ok_or(())?.parse().map_err(|_| ())?);
                 match copy {
                     Some(copy) => Self::LogManifest { log, copy },
+                    None if kind == "reserve" => Self::Reserve { log },
                     None => {
                         let number = kind.strip_prefix("segment-").ok_or(())?;
                         Self::Segment { log, file: number.parse().map_err(|_| ())? }
@@ -236,6 +243,24 @@ pub enum IoOperation<P: BlockPool> {
     DeleteFile {
         /// The file.
         file: FileId,
+    },
+    /// Take disk space for a range, so that a later write into it needs none: the file grows up to its end, what was
+    /// written stays, the rest reads as zeros. Nothing is durable before a sync. Done: `Ok(0)`.
+    Allocate {
+        /// The file.
+        file: FileId,
+        /// Start of the range, a multiple of [`BLOCK_BYTES`].
+        offset: u64,
+        /// Its length, a multiple of [`BLOCK_BYTES`], above 0.
+        bytes: u64,
+    },
+    /// Cut the file to a length and give the space behind it back. Asked for only when nothing that counts lies there
+    /// and nothing is in flight to there. Done: `Ok(0)`.
+    Truncate {
+        /// The file.
+        file: FileId,
+        /// Its new length, a multiple of [`BLOCK_BYTES`], not above the one it has.
+        bytes: u64,
     },
 }
 
@@ -354,6 +379,7 @@ mod tests {
             FileId::ShardManifest { shard: ShardId(3), copy: ManifestCopy::B },
             FileId::ShardData { shard: ShardId(u16::MAX) },
             FileId::ShardSnapshot { shard: ShardId(0), number: 12 },
+            FileId::Reserve { log },
         ] {
             assert_eq!(file.to_string().parse(), Ok(file));
         }
@@ -368,6 +394,7 @@ mod tests {
             "log-1.segment-1",
             "log-00001.segment-1",
             "log-00001.segment-+00001",
+            "log-1.reserve",
             "shard-1.data",
             "shard-00001.datax",
             "shard-00001.snapshot-1",

@@ -33,6 +33,18 @@ pub const EMPTIED_BYTES_MIN: u64 = 4 << 20;
 /// Extent numbers that a start, or a checkpoint, sets aside: so many may be used before the next checkpoint is
 /// published, which is asked for in time.
 pub const EXTENT_NUMBERS_AHEAD: u32 = 4096;
+/// Of the free places of a data file, so many are for compaction only: with an open extent and one more it can always
+/// empty another.
+pub const PLACES_FOR_COMPACTION: u64 = 1;
+/// Places of a data file, beside those that extents in memory will take, that are kept free at least: that for compaction,
+/// and two for extents that are opened while more are being taken.
+pub const PLACES_KEPT_MIN: u32 = 3;
+/// Places of a data file, beside those that extents in memory will take, that are kept free for compaction at most.
+pub const PLACES_KEPT_MAX: u32 = 16;
+/// Places that a data file grows by at once at most, unless more are owed.
+pub const PLACES_GROWN_MAX: u32 = 32;
+/// How long nothing is tried again that a full disk has refused, in milliseconds.
+pub const SPACE_RETRY_MS: u64 = 250;
 /// Index tables that one step of a checkpoint copies at most.
 pub const COPY_TABLES_PER_STEP: usize = 8;
 /// Commands of one worker that may wait for records on disk; more are held back at their connections.
@@ -82,6 +94,8 @@ pub const LOG_MANIFEST_BYTES_MAX: usize = 1 << 20;
 pub const SHARD_MANIFEST_BYTES_MAX: usize = 64 << 10;
 /// Largest store manifest.
 pub const STORE_MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the log's last segment, when there is no space for another, that are kept for what is appended already.
+pub const LOG_KEPT_BYTES_MAX: u64 = 1 << 20;
 /// Free segment files a log keeps for reuse; more are deleted.
 pub const LOG_FREE_FILES_MAX: usize = 4;
 /// Bytes of records in one block of a dump.

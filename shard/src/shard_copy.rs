@@ -6,6 +6,7 @@
 use crate::extent::ExtentOnDisk;
 use crate::index::{Entry, ExtentNumber, Location, Table};
 use crate::io::BlockPool;
+use crate::limits::EXTENT_BYTES;
 use crate::shard::{FloorKind, Shard, ShardFloor};
 use crate::types::{Db, KeyspaceId, Slot};
 
@@ -90,6 +91,13 @@ impl<P: BlockPool> Shard<P> {
     /// The data file has so many places, as a snapshot's manifest says.
     pub fn load_file(&mut self, places: u32) {
         self.extents_mut().adopt_file(places);
+    }
+
+    /// The data file, of which a snapshot names places, is so long: what it has behind the last extent is free places. On a
+    /// full disk what is replayed needs them.
+    pub fn adopt_file_length(&mut self, bytes: u64) {
+        let places = u32::try_from(bytes / EXTENT_BYTES as u64).unwrap_or(u32::MAX);
+        self.extents_mut().adopt_file_end(places);
     }
 
     /// Takes over an extent that a snapshot names.

@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `OUROSTOR` |
 //! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
-//! | 12 | 4 | format version | 2 (1: no flags, all are 0) |
+//! | 12 | 4 | format version | 3 (2: eras are numbered from 1; 1: and no flags, all are 0) |
 //! | 16 | 16 | store | uuid, random at creation |
 //! | 32 | 4 | reserved | 0 |
 //! | 36 | 4 | byte length | with padding |
@@ -33,7 +33,7 @@ use crate::types::{BatchNumber, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
 /// First bytes of a store manifest.
 pub const STORE_MANIFEST_MAGIC: [u8; 8] = *b"OUROSTOR";
 /// Version of the layout that this program writes, and the newest it reads.
-pub const STORE_MANIFEST_FORMAT: u32 = 2;
+pub const STORE_MANIFEST_FORMAT: u32 = 3;
 
 /// Every shard has a manifest of its own.
 const FLAG_SHARD_MANIFESTS: u32 = 1;
@@ -97,7 +97,7 @@ pub struct StoreManifest {
     pub shard_manifests: bool,
     /// First slot of each shard.
     pub first_slots: Vec<Slot>,
-    /// Eras, oldest first.
+    /// Eras, oldest first; those that nothing needs any more are gone.
     pub eras: Vec<Era>,
 }
 
@@ -209,6 +209,34 @@ impl StoreManifest {
         }
         self.push_era(worker_count);
         self.sequence += 1;
+    }
+
+    /// Drops final eras that nothing needs: those with logs before `oldest`, the log in which the oldest snapshot of any
+    /// shard was made. The caller writes both copies, then the files of logs before [`Self::first_log`] may go.
+    /// Returns whether there were any.
+    pub fn drop_eras_before(&mut self, oldest: LogId) -> bool {
+        let is_needed =
+            |era: &Era| era.state != EraState::Final || era.logs.iter().any(|entry| entry.log >= oldest);
+        let gone = self.eras.iter().position(is_needed).unwrap_or(0);
+        // A new era takes its first term from the one before: that stays until the new one is open.
+        if gone == 0 || self.current_era().state != EraState::Open {
+            return false;
+        }
+        self.eras.drain(..gone);
+        self.sequence += 1;
+        true
+    }
+
+    /// The first log that is named. Those with lower numbers are gone for good.
+    ///
+    /// # Panics
+    /// Never: an era has a log.
+    #[must_use]
+    pub fn first_log(&self) -> LogId {
+        let Some(entry) = self.eras.first().and_then(|era| era.logs.first()) else {
+            unreachable!("an era has a log")
+        };
+        entry.log
     }
 
     /// What the log with this id is, for [`crate::log::recovery::LogRecovery`]; `None` when no era has it.
@@ -352,7 +380,8 @@ impl StoreManifest {
         let slotted = slots.first() == Some(&Slot(0))
             && slots.windows(2).all(|pair| pair[0] < pair[1])
             && slots.last().is_some_and(|last| last.0 < SLOT_COUNT);
-        let numbered = self.eras.iter().zip(1..).all(|(era, number)| era.era == number);
+        let first = self.eras.first().map_or(0, |era| era.era);
+        let numbered = first > 0 && self.eras.iter().zip(first..).all(|(era, number)| era.era == number);
         let (last, earlier) = match self.eras.split_last() {
             Some(split) => split,
             None => return false,
@@ -400,7 +429,7 @@ mod tests {
     fn golden_bytes_of_a_store_manifest() {
         let mut expected = b"OUROSTOR".to_vec();
         expected.extend([0; 4]);
-        expected.extend([2, 0, 0, 0]);
+        expected.extend([3, 0, 0, 0]);
         expected.extend(b"0123456789abcdef");
         expected.extend([0, 0, 0, 0, 0, 0x10, 0, 0]); // reserved, byte length 4096
         expected.extend([2, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]); // sequence, created
@@ -448,6 +477,25 @@ mod tests {
         }
         let logs = &manifest().eras[0].logs;
         assert_eq!(logs.iter().map(|log| log.shard_count).sum::<u16>(), 3);
+    }
+
+    #[test]
+    fn eras_that_no_snapshot_needs_are_dropped_once_the_last_is_open() {
+        let mut manifest = manifest();
+        manifest.mark_open();
+        manifest.begin_era(&[LogEnd::default(); 2], 1);
+        assert!(!manifest.drop_eras_before(LogId(9)), "the new one is not open yet");
+        manifest.mark_open();
+        let before = manifest.sequence;
+        for oldest in [1, 2] {
+            assert!(!manifest.drop_eras_before(LogId(oldest)), "a snapshot was made in log {oldest}");
+        }
+        assert!(manifest.drop_eras_before(LogId(3)) && !manifest.drop_eras_before(LogId(3)));
+        assert_eq!((manifest.sequence, manifest.first_log(), manifest.eras.len()), (before + 1, LogId(3), 1));
+        assert_eq!(StoreManifest::decode(&manifest.encode()), ManifestRead::Valid(manifest.clone()));
+        assert!(!manifest.drop_eras_before(LogId(99)), "the last stays");
+        manifest.begin_era(&[LogEnd::default()], 2);
+        assert_eq!((manifest.eras[1].era, manifest.eras[1].logs[0].log), (3, LogId(4)), "numbers go on");
     }
 
     #[test]

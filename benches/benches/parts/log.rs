@@ -59,9 +59,11 @@ impl MemoryDisk {
             IoOperation::DeleteFile { file } => {
                 (self.files.remove(&file).map(|_| 0).ok_or_else(missing), IoBuffer::None)
             }
-            IoOperation::SyncFile { .. } | IoOperation::SyncDirectory | IoOperation::FreeSpace { .. } => {
-                (Ok(0), IoBuffer::None)
-            }
+            IoOperation::SyncFile { .. }
+            | IoOperation::SyncDirectory
+            | IoOperation::FreeSpace { .. }
+            | IoOperation::Allocate { .. }
+            | IoOperation::Truncate { .. } => (Ok(0), IoBuffer::None),
         };
         IoDone { id: request.id, result, buffer }
     }

@@ -140,6 +140,7 @@ fn run(line: &CommandLine) -> Result<bool> {
         flush_every: line.flush_every,
         dir: dir.clone(),
         copy_store: line.copy_store,
+        power: None,
     };
     let mut progress = Progress::new();
     let (tally, violations) = Cycles::new(plan)?.run(&mut progress)?;

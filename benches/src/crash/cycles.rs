@@ -20,6 +20,7 @@ use shard::types::SLOT_COUNT;
 use super::checker::check;
 use super::history::{History, Journal};
 use super::key_state::KeyState;
+use super::power::PowerSwitch;
 use super::reader::{Read, Seen, read_until_the_end};
 use super::survey::survey;
 use super::violation::{Promise, Violation};
@@ -30,7 +31,7 @@ use crate::rng::Rng;
 use crate::server::{Server, ServerKind, ServerSpec};
 
 /// What to do.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Plan {
     /// The server; its number of workers is drawn from `workers` at each start.
     pub server: ServerSpec,
@@ -56,6 +57,8 @@ pub struct Plan {
     pub dir: PathBuf,
     /// Whether to keep a copy of the store as it was after each kill, until the next one.
     pub copy_store: bool,
+    /// The drive under `dir/store` whose power is cut with each kill; `None`: kills only.
+    pub power: Option<PowerSwitch>,
 }
 
 /// What came of it.
@@ -65,6 +68,8 @@ pub struct Tally {
     pub kills: u64,
     /// SIGKILLs during recovery.
     pub kills_in_recovery: u64,
+    /// Power cuts, with a kill each.
+    pub power_cuts: u64,
     /// Orderly stops under load.
     pub stops: u64,
     /// Flushes of everything.
@@ -190,6 +195,9 @@ impl Cycles {
             violations.extend(read.violations);
             seen.push(read.seen);
         }
+        if let Some(power) = &self.plan.power {
+            power.restore()?;
+        }
         if self.plan.copy_store {
             self.copy_store()?;
         }
@@ -275,7 +283,8 @@ impl Cycles {
                 server.stop().err().map(|error| Violation::new(Promise::ServerAnswers, format!("{error:#}")))
             } else {
                 self.tally.kills += 1;
-                server.kill()?;
+                self.tally.power_cuts += u64::from(self.plan.power.is_some());
+                end_at_once(self.plan.power.as_ref(), server)?;
                 None
             };
             let written =
@@ -301,7 +310,11 @@ impl Cycles {
                     format!("it ended while it recovered ({status}); its log ends:\n{}", server.log_tail());
                 return Ok(Err(Violation::new(Promise::ServerAnswers, text)));
             }
-            server.kill()?;
+            self.tally.power_cuts += u64::from(self.plan.power.is_some());
+            end_at_once(self.plan.power.as_ref(), &mut server)?;
+            if let Some(power) = &self.plan.power {
+                power.restore()?;
+            }
             self.tally.kills_in_recovery += 1;
         }
         self.start()
@@ -346,6 +359,14 @@ impl Cycles {
         fs::create_dir_all(&copy)?;
         copy_files(&self.plan.dir.join("store"), &copy).context("cannot copy the store")
     }
+}
+
+/// Kills the server, and cuts the power of its drive before, if that is what the run is about.
+fn end_at_once(power: Option<&PowerSwitch>, server: &mut Server) -> Result<()> {
+    if let Some(power) = power {
+        power.cut()?;
+    }
+    server.kill()
 }
 
 /// Copies regular files, and folders with theirs.

@@ -10,6 +10,7 @@ pub mod cycles;
 pub mod history;
 pub mod key_state;
 pub mod operation;
+pub mod power;
 pub mod reader;
 pub mod survey;
 pub mod violation;

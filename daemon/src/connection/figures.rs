@@ -1,6 +1,7 @@
 //! Figures of a worker's shards and log, collected now and then for INFO and the metrics.
 
 use engine::worker::Worker;
+use shard::shard_set::DiskSpace;
 use shard::types::{BatchNumber, Db};
 
 use super::service::Service;
@@ -12,6 +13,8 @@ pub(crate) struct Figures {
     /// The watermark, and since when it stands there, on the monotonic clock.
     durable: BatchNumber,
     durable_since_ns: u64,
+    /// How the disk stood.
+    disk: DiskSpace,
 }
 
 impl Figures {
@@ -50,6 +53,12 @@ impl Figures {
         counters.set(Counter::CompactionFullDone, compaction.full_done);
         counters.set(Counter::CompactionFullTotal, compaction.full_total);
         Self::collect_storage(counters, worker);
+        if let Some(disk) = shards.disk_space() {
+            counters.set(Counter::DiskLow, disk.is_low.into());
+            counters.set(Counter::DiskReserveBytes, disk.reserve_bytes);
+            counters.set(Counter::CheckpointsGivenUp, disk.checkpoints_given_up);
+            self.tell_of_disk(worker.index, disk);
+        }
         let Some(log) = shards.log() else { return };
         let stats = log.stats();
         counters.set(Counter::LogBatches, stats.batches);
@@ -86,5 +95,26 @@ impl Figures {
         counters.set(Counter::DataFileBytes, sum(|shard| shard.extents().file_bytes()));
         counters.set(Counter::DataFreeBytes, sum(|shard| shard.extents().free_bytes()));
         counters.set(Counter::DataEmptiedBytes, sum(|shard| shard.extents().emptied_bytes()));
+    }
+
+    /// Says once that the disk is full, and once that it no longer is.
+    fn tell_of_disk(&mut self, worker: usize, disk: DiskSpace) {
+        let before = std::mem::replace(&mut self.disk, disk);
+        if disk.is_low && !before.is_low {
+            tracing::warn!(
+                worker,
+                "the disk is full: writes are refused until keys are deleted or space is freed on the file system of \
+                 --dir; reads and deletes go on"
+            );
+        } else if before.is_low && !disk.is_low {
+            tracing::info!(worker, "the disk has space again: writes are accepted");
+        }
+        if disk.checkpoints_given_up > 0 && before.checkpoints_given_up == 0 {
+            tracing::warn!(
+                worker,
+                "a checkpoint was given up because the disk is full; the one before stays in force, and it is tried \
+                 again (INFO counts them: checkpoints_given_up)"
+            );
+        }
     }
 }

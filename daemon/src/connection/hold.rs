@@ -12,7 +12,7 @@ use shard::cold::Need;
 use shard::types::{BatchNumber, Db, UnixMs};
 
 use super::core::Core;
-use super::disk_full::{DISK_FULL, refuses};
+use super::disk_full::{DISK_FULL, refuses_record};
 use super::errand::put_seen;
 use super::job::{Job, JobPart};
 use super::message::{Address, Task};
@@ -179,10 +179,10 @@ impl Service {
         change: &Change,
     ) -> Option<&'static str> {
         let Change::Put { value, .. } = change else { return None };
-        if worker.shards.log().is_some_and(|log| refuses(log, job.command)) {
+        let bytes = || value.len() + job.args().at(1).len();
+        if refuses_record(&mut worker.shards, job.command, job.args().at(1), bytes()) {
             return Some(DISK_FULL);
         }
-        let bytes = || value.len() + job.args().at(1).len();
         let lacks = self.core.lacks_memory(worker, job.command, bytes, worker.clock.now);
         lacks.then_some(OUT_OF_MEMORY)
     }

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 
 use engine::worker::Worker;
 use resp::ReplyWriter;
+use shard::shard_set::SpaceFor;
 use shard::types::BatchNumber;
 
 use super::allowance::{Allowance, NextCommand};
-use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, refuses};
+use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, space_for};
 use super::errand::ERRANDS;
 use super::job::Job;
 use super::limits::{LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES};
@@ -163,6 +164,13 @@ impl Service {
                 self.log_is_full = true;
                 break;
             }
+            if let Task::Run(command) = request.task
+                && command.is_write()
+                && space_for(&mut worker.shards, command, requests.args(request), None) == SpaceFor::Soon
+            {
+                self.log_is_full = true;
+                break;
+            }
             next += 1;
             let allowance = &mut self.inboxes[other].allowance;
             match request.task {
@@ -215,7 +223,7 @@ impl Service {
     ) -> usize {
         let args = requests.args(request);
         let mut refused = None;
-        if worker.shards.log().is_some_and(|log| refuses(log, command)) {
+        if command.is_write() && space_for(&mut worker.shards, command, args, None) == SpaceFor::None {
             refused = Some((DISK_FULL, DISK_FULL_REPLY));
         }
         let bytes = || args.iter().map(<[u8]>::len).sum();

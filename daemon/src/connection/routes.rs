@@ -3,12 +3,12 @@
 use engine::worker::Worker;
 use resp::{Args, ReplyWriter};
 use shard::key::Key;
-use shard::shard_set::TaskKind;
+use shard::shard_set::{SpaceFor, TaskKind};
 use shard::types::{BatchNumber, Slot};
 
 use super::connection::{Client, Life};
 use super::core::Core;
-use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, refuses};
+use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, space_for};
 use super::gather::{Gather, GatherKind};
 use super::job::Job;
 use super::limits::LOG_QUEUE_BYTES_MAX;
@@ -81,16 +81,20 @@ impl Core {
         if !client.session.identity.is_free() && self.is_denied(worker, client, me, command, args) {
             return (Flow::Continue, None);
         }
-        if let Some(log) = worker.shards.log() {
-            if log.queued_bytes() > LOG_QUEUE_BYTES_MAX {
-                return (Flow::Stall, None);
-            }
-            if refuses(log, command) {
-                self.answer(worker, client, me, |core, mut reply| {
-                    reply.error(DISK_FULL);
-                    core.counters.note_rejected(command.id, DISK_FULL_REPLY);
-                });
-                return (Flow::Continue, None);
+        if worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX) {
+            return (Flow::Stall, None);
+        }
+        if command.is_write() {
+            match space_for(&mut worker.shards, command, args, planned.key.map(|(slot, _)| slot)) {
+                SpaceFor::Ready => {}
+                SpaceFor::Soon => return (Flow::Stall, None),
+                SpaceFor::None => {
+                    self.answer(worker, client, me, |core, mut reply| {
+                        reply.error(DISK_FULL);
+                        core.counters.note_rejected(command.id, DISK_FULL_REPLY);
+                    });
+                    return (Flow::Continue, None);
+                }
             }
         }
         if self.has_memory_limit && self.may_run_here(worker, command, planned.key) {

@@ -154,6 +154,12 @@ counters! {
     LogDurableBatch => "log_durable_batch" gauge,
     /// Age of the oldest batch not yet durable, in milliseconds.
     LogOldestUnflushedMs => "log_oldest_unflushed_ms" gauge,
+    /// Workers that refuse writes because the disk is full.
+    DiskLow => "disk_low_workers" gauge,
+    /// Bytes of disk space kept for the day the disk is full.
+    DiskReserveBytes => "disk_reserve_bytes" gauge,
+    /// Checkpoints given up because the disk was full.
+    CheckpointsGivenUp => "checkpoints_given_up" gauge,
     /// Wall clock of the last turn, Unix milliseconds: how the others know that it is alive.
     HeartbeatMs => "heartbeat_ms" gauge,
 }

@@ -1,76 +1,44 @@
 //! A file system with no room for another log segment: writes are refused with the reason, on the worker of the
 //! connection and on the one that a request hops to; reads and deletes go on; room makes it serve again.
 
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use crate::server::{Server, Setup, wait_for};
+use crate::small_disk::SmallDisk;
 use crate::wire::{Wire, key_of};
-
-/// A small file system of its own, unmounted in the end.
-struct SmallDisk {
-    temp: Arc<tempfile::TempDir>,
-}
-
-impl SmallDisk {
-    /// `None` where this process may not mount one: the test cannot be run there, and says so.
-    #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-    fn mount(mib: u32) -> Option<Self> {
-        let temp = tempfile::tempdir().unwrap();
-        let size = format!("size={mib}m");
-        let mount =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(temp.path()).output();
-        let mount = mount.unwrap();
-        if !mount.status.success() {
-            let why = String::from_utf8_lossy(&mount.stderr).into_owned();
-            let denied = ["permission denied", "only root", "must be superuser", "not permitted"];
-            assert!(denied.iter().any(|word| why.contains(word)), "mount: {why}");
-            println!("skipped: mounting a small file system takes root: {why}");
-            return None;
-        }
-        Some(Self { temp: Arc::new(temp) })
-    }
-
-    fn path(&self) -> &Path {
-        self.temp.path()
-    }
-
-    fn grow(&self, mib: u32) {
-        let size = format!("remount,size={mib}m");
-        let status = Command::new("mount").args(["-o", &size]).arg(self.path()).status().unwrap();
-        assert!(status.success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a server of a test that failed may still be there.
-        drop(Command::new("umount").arg("-l").arg(self.path()).status());
-    }
-}
 
 /// Connections to both workers; the Unix listener hands them out in turn.
 fn connections(server: &Server) -> [Wire; 2] {
     [server.connect(), server.connect()]
 }
 
-/// Sets keys of one worker until it refuses. Returns the refusal.
+/// Sets keys of one worker until it refuses, and goes on refusing: what a full disk forces finds some room at first.
+/// Returns the refusal.
 fn fill(wire: &mut Wire, worker: usize) -> String {
+    const REFUSALS: usize = 5;
     let value = "x".repeat(64 << 10);
-    for number in 10..2000 {
+    let mut refusals = 0;
+    for number in 10..4000 {
         let answer = wire.answer(&["SET", &key_of(worker, number), &value]);
-        if answer != "+OK" {
+        if answer == "+OK" {
+            refusals = 0;
+            continue;
+        }
+        refusals += 1;
+        if refusals == REFUSALS {
             return answer;
         }
+        thread::sleep(Duration::from_millis(400));
     }
     panic!("a small disk takes no more than it has");
 }
 
 #[test]
 fn a_worker_without_room_refuses_writes_and_serves_the_rest_and_the_other_worker_goes_on() {
-    let Some(disk) = SmallDisk::mount(32) else { return };
-    let server = Setup::disk().start_in(Arc::clone(&disk.temp));
+    let Some(disk) = SmallDisk::tmpfs(80) else { return };
+    let server = Setup::disk().and(&["--shards", "2"]).start_in(Arc::clone(&disk.temp));
     let two = server.workers() == 2;
     let mut wires = connections(&server);
     for worker in 0..2 {
@@ -96,7 +64,7 @@ fn a_worker_without_room_refuses_writes_and_serves_the_rest_and_the_other_worker
         let answers = wires.each_mut().map(|wire| wire.answer(&["SET", &key_of(0, 0), "new"]));
         assert!(answers.contains(&"+OK".to_owned()), "{answers:?}");
     }
-    disk.grow(256);
+    disk.grow(400);
     for wire in &mut wires {
         wait_for("room", || (wire.answer(&["SET", &full, "newer"]) == "+OK").then_some(()));
     }

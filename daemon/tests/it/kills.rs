@@ -30,6 +30,7 @@ fn what_was_acknowledged_or_read_survives_ten_kills_of_two_workers() {
         flush_every: 4,
         dir: dir.path().to_owned(),
         copy_store: false,
+        power: None,
     };
     let (tally, violations) = Cycles::new(plan).unwrap().run(&mut Progress::new()).unwrap();
     assert!(violations.is_empty(), "--cycles 10 --seed {seed}: {tally:?}\n{}", violations[0]);

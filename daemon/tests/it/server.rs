@@ -267,6 +267,36 @@ impl Ended {
         Server::start(self.setup, self.temp, self.dir)
     }
 
+    /// Starts again and kills the process so much later, wherever it is then.
+    pub(crate) fn start_and_kill(self, after: Duration) -> Self {
+        let mut child = self.setup.spawn(&self.dir);
+        let log = Log::follow(&mut child);
+        thread::sleep(after);
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        Self { status, log: log.whole(), ..self }
+    }
+
+    /// Starts again, where both is right; how it refused, if it did.
+    pub(crate) fn refusal_or_server(self) -> Result<Server, (i32, String)> {
+        let mut child = self.setup.spawn(&self.dir);
+        let log = Log::follow(&mut child);
+        let ended = wait_for("ourod to serve or to refuse", || match child.try_wait().unwrap() {
+            Some(status) => Some(Some(status)),
+            None => log.so_far().contains("ready for connections").then_some(None),
+        });
+        match ended {
+            Some(status) => Err((status.code().unwrap_or(-1), log.whole())),
+            None => Ok(Server {
+                setup: self.setup,
+                temp: self.temp,
+                dir: self.dir,
+                child: Some(child),
+                log: Some(log),
+            }),
+        }
+    }
+
     /// Starts again, where a refusal is expected; its exit code and what it said.
     pub(crate) fn refusal(&self) -> (i32, String) {
         self.setup.refusal(&self.dir)

@@ -19,7 +19,7 @@ use crate::blocking_io::perform;
 use crate::cold_reader::ReplayError;
 use crate::files::Files;
 use crate::open_error::OpenError;
-use crate::open_shards::open_shards;
+use crate::open_shards::{open_shards, remove_obsolete, remove_old_logs, remove_reserves};
 use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::replay::Replay;
@@ -49,6 +49,11 @@ impl Opener<'_> {
         let opened = open_shards(&self.directory, manifest, &Progress::default())?;
         let (mut shards, shard_manifests): (Vec<Shard>, Vec<_>) =
             opened.into_iter().map(|opened| (opened.shard, opened.manifest)).unzip();
+        if !self.directory.is_read_only() {
+            // Before the logs are opened, which may need the space.
+            remove_obsolete(self.directory.path(), &shard_manifests).map_err(|error| self.io(error))?;
+            remove_reserves(self.directory.path()).map_err(|error| self.io(error))?;
+        }
         let (mut term, mut reports) = (Term(1), Vec::new());
         let mut logs = Vec::new();
         for era in &manifest.eras {
@@ -76,7 +81,26 @@ impl Opener<'_> {
             manifest.mark_open();
             self.write_manifest(manifest, false)?;
         }
+        if !self.directory.is_read_only() {
+            self.drop_obsolete_eras(manifest, &shard_manifests)?;
+        }
         Ok(RecoveredLogs { logs, reports, shard_manifests })
+    }
+
+    /// Logs of earlier numbers of workers that no shard needs any more are taken out of the manifest, then removed: whole as
+    /// they have just been found, so that damage to what is named never goes unnoticed.
+    fn drop_obsolete_eras(
+        &self,
+        manifest: &mut StoreManifest,
+        shards: &[Option<ShardManifest>],
+    ) -> Result<(), OpenError> {
+        let made_in = |of: &Option<ShardManifest>| Some(of.as_ref()?.snapshot.as_ref()?.log);
+        let oldest = shards.iter().map(made_in).min().flatten();
+        if oldest.is_some_and(|oldest| manifest.drop_eras_before(oldest)) {
+            tracing::info!("logs of earlier numbers of workers that nothing needs any more are removed");
+            self.write_manifest(manifest, false)?;
+        }
+        remove_old_logs(self.directory.path(), manifest).map_err(|error| self.io(error))
     }
 
     /// Recovers the logs of one era in parallel. `shards` are all shards, in order; each log takes its own.

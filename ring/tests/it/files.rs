@@ -58,6 +58,28 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
+fn space_is_taken_ahead_and_what_was_written_stays() {
+    let mut ring = Ring::new(&RingConfig::default()).unwrap();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[7; 100]).unwrap();
+    let fd = Fd::from(file.try_clone().unwrap());
+    ring.allocate(&fd, 0, 1 << 20, 9);
+    match turn_once(&mut ring) {
+        Completion::Allocated { token: 9, result } => result.unwrap(),
+        other => panic!("{other:?}"),
+    }
+    let metadata = file.metadata().unwrap();
+    assert_eq!(metadata.len(), 1 << 20);
+    assert!(
+        std::os::unix::fs::MetadataExt::blocks(&metadata) >= (1 << 20) / 512,
+        "on the file system, not only in name"
+    );
+    let mut byte = [0];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut byte, 99).unwrap();
+    assert_eq!(byte, [7]);
+}
+
+#[test]
 fn a_short_read_goes_on_in_the_same_buffer() {
     let mut ring = Ring::new(&RingConfig::default()).unwrap();
     let mut file = tempfile::tempfile().unwrap();

@@ -113,6 +113,9 @@ pub(super) struct Tools<'a, P: BlockPool> {
 impl<P: BlockPool> Checkpoint<P> {
     /// One bounded step. True: there is more to do at once; false: it waits for a completion, or for the log.
     pub(super) fn advance(&mut self, shard: &mut Shard<P>, log: LogState, tools: &mut Tools<'_, P>) -> bool {
+        if self.writer.has_no_space() {
+            return false;
+        }
         match self.step {
             Step::Copy(place) => self.copy(shard, place, log, tools),
             Step::WriteExtents(limit) => {
@@ -214,8 +217,22 @@ impl<P: BlockPool> Checkpoint<P> {
         true
     }
 
+    /// Whether it was given up, and nothing of it is in flight any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.writer.has_no_space() && self.writer.is_idle() && !self.syncing
+    }
+
+    /// Whether it waits for extents to be written.
+    pub(super) fn awaits_extents(&self) -> bool {
+        matches!(self.step, Step::WriteExtents(_))
+    }
+
     /// The sync of the data file is done: now the snapshot may be finished, which syncs it.
     pub(super) fn on_data_synced(&mut self, pool: &mut P, ids: &mut RequestIds) {
+        self.syncing = false;
+        if self.writer.has_no_space() {
+            return;
+        }
         let Step::SyncData(limit) = self.step else { unreachable!("the sync was asked for in this step") };
         self.writer.finish(pool, ids);
         self.step = Step::FinishSnapshot(limit);

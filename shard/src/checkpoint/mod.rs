@@ -6,7 +6,12 @@
 #[expect(clippy::module_inception, reason = "the folder is about checkpoints, the file is one")]
 mod checkpoint;
 mod data_file;
+mod data_space;
+mod reserve;
 mod shard_files;
 
 pub(crate) use checkpoint::LogState;
+pub(crate) use data_space::Pressure;
+pub use data_space::SpaceFor;
+pub(crate) use reserve::Reserve;
 pub use shard_files::{CheckpointFigures, ShardFiles};

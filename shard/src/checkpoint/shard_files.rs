@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::checkpoint::{Checkpoint, LogState, Step, Tools};
 use super::data_file::DataFile;
+use super::data_space::{DataSpace, Pressure, SpaceFor};
 use crate::extent::ExtentSeal;
 use crate::index::ExtentNumber;
 use crate::io::{BlockPool, Fatal, FileId, IoDone, IoError, IoErrorKind, IoOperation, IoRequest, RequestId};
@@ -42,6 +43,8 @@ pub struct CheckpointFigures {
     pub last_duration_ms: u64,
     /// Bytes of the newest snapshot file; 0 before the first.
     pub snapshot_bytes: u64,
+    /// Checkpoints given up since the start, because the disk was full.
+    pub given_up: u64,
 }
 
 /// What the manifest is being written for.
@@ -73,6 +76,8 @@ pub struct ShardFiles<P: BlockPool> {
     data: DataFile<P>,
     /// Whether the data file is there for good: before the first snapshot nothing in it counts, and it is made anew.
     data_file: DataFileState,
+    /// Its disk space.
+    space: DataSpace,
     manifest: ShardManifest,
     manifest_write: Option<(CopiesWrite, ShardManifest, Writing)>,
     checkpoint: Option<Checkpoint<P>>,
@@ -106,6 +111,7 @@ impl<P: BlockPool> ShardFiles<P> {
             seal,
             ids: RequestIds::starting_at(first_id),
             data: DataFile::new(manifest.shard),
+            space: DataSpace::new(FileId::ShardData { shard: manifest.shard }),
             data_file: if has_data { DataFileState::There } else { DataFileState::Unmade },
             manifest,
             manifest_write: None,
@@ -121,6 +127,13 @@ impl<P: BlockPool> ShardFiles<P> {
             figures: CheckpointFigures::default(),
             began_ms: 0,
             publishing_ms: 0,
+        }
+    }
+
+    /// The data file is there though no snapshot names a place of it: nothing in it counts, its space does.
+    pub fn adopt_data_file(&mut self) {
+        if self.data_file == DataFileState::Unmade {
+            self.data_file = DataFileState::There;
         }
     }
 
@@ -158,6 +171,12 @@ impl<P: BlockPool> ShardFiles<P> {
             || self.manifest_write.is_some()
             || self.removal.is_some()
             || !is_told
+    }
+
+    /// Whether a checkpoint runs or is to run.
+    #[must_use]
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        self.checkpoint.is_some() || self.wanted
     }
 
     /// Whether nothing at all is in flight.
@@ -206,6 +225,27 @@ impl<P: BlockPool> ShardFiles<P> {
         matches!(checkpoint.step, Step::AwaitLog(_)).then_some(checkpoint.end.1)
     }
 
+    /// Whether the file needs more space than it has, and it is time to ask for it.
+    pub(crate) fn wants_space(&self, shard: &Shard<P>, now: UnixMs) -> bool {
+        self.space.is_due(shard.extents(), now)
+    }
+
+    /// How the worker stands with its disk.
+    pub(crate) const fn press(&mut self, pressure: Pressure) {
+        self.space.press(pressure);
+    }
+
+    /// Whether the disk is too full for what the shard has in memory.
+    #[must_use]
+    pub fn is_low(&self, shard: &Shard<P>) -> bool {
+        self.space.is_low(shard.extents())
+    }
+
+    /// Whether a record of so many bytes may be placed.
+    pub(crate) fn space_for(&mut self, shard: &Shard<P>, bytes: usize) -> SpaceFor {
+        self.space.space_for(shard.extents(), bytes)
+    }
+
     /// Work without a completion, bounded: begins what is wanted, goes on with what runs. Returns whether there is more
     /// to do at once.
     pub(crate) fn step(&mut self, shard: &mut Shard<P>, log: LogState, now: UnixMs, pool: &mut P) -> bool {
@@ -227,8 +267,44 @@ impl<P: BlockPool> ShardFiles<P> {
             self.checkpoint = Some(Checkpoint::begin(number, shard, log, SnapshotWriter::new(identity)));
         }
         let more = self.advance_checkpoint(shard, log, now, pool);
+        self.take_space(shard, now);
         self.collect(shard, pool);
+        self.give_up_if_stuck(shard, pool);
         more
+    }
+
+    /// The file is made with the first record, and has its places before they are needed.
+    fn take_space(&mut self, shard: &Shard<P>, now: UnixMs) {
+        if self.data_file == DataFileState::Unmade && self.space.is_due(shard.extents(), now) {
+            let file = FileId::ShardData { shard: self.seal.shard };
+            let id = self.ids.next();
+            self.data_file = DataFileState::Creating(id);
+            self.requests.push_back(IoRequest { id, operation: IoOperation::CreateFile { file, bytes: 0 } });
+        }
+        if self.data_file == DataFileState::There {
+            self.requests.extend(self.space.next_io(shard.extents(), now, &mut self.ids));
+        }
+    }
+
+    /// A checkpoint for which the disk is too full is given up: the snapshot before stays in force.
+    fn give_up_if_stuck(&mut self, shard: &mut Shard<P>, pool: &mut P) {
+        let Some(checkpoint) = &mut self.checkpoint else { return };
+        let waits = checkpoint.awaits_extents() && self.data.is_idle() && self.manifest_write.is_none();
+        if waits && shard.extents_mut().next_dirty().is_some() && self.space.is_low(shard.extents()) {
+            checkpoint.writer.give_up(pool);
+        }
+        if !checkpoint.is_given_up() {
+            return;
+        }
+        let Some(checkpoint) = self.checkpoint.take() else { unreachable!("looked at above") };
+        shard.extents_mut().on_given_up();
+        self.figures.given_up += 1;
+        self.wanted = false;
+        if let Some(file) = checkpoint.writer.file_made() {
+            let id = self.ids.next();
+            self.removal = Some((id, file));
+            self.requests.push_back(IoRequest { id, operation: IoOperation::DeleteFile { file } });
+        }
     }
 
     fn advance_checkpoint(&mut self, shard: &mut Shard<P>, log: LogState, now: UnixMs, pool: &mut P) -> bool {
@@ -292,12 +368,6 @@ impl<P: BlockPool> ShardFiles<P> {
                 self.requests.push_back(request);
             }
         }
-        if self.data_file == DataFileState::Unmade && shard.extents().dirty_count() > 0 {
-            let file = FileId::ShardData { shard: self.seal.shard };
-            let id = self.ids.next();
-            self.data_file = DataFileState::Creating(id);
-            self.requests.push_back(IoRequest { id, operation: IoOperation::CreateFile { file, bytes: 0 } });
-        }
         if self.data_file != DataFileState::There {
             return;
         }
@@ -315,10 +385,10 @@ impl<P: BlockPool> ShardFiles<P> {
 
     /// Gives back space that is not likely to be used again soon. Nothing on disk counts on it: the places are free.
     fn free_space(&mut self, shard: &mut Shard<P>) {
-        if self.freeing.is_some() || self.cannot_free {
+        if self.freeing.is_some() || self.cannot_free || !self.space.is_idle() {
             return;
         }
-        if let Some((offset, bytes)) = shard.extents_mut().next_free_space() {
+        if let Some((offset, bytes)) = shard.extents_mut().next_free_space(self.space.is_pressed()) {
             let file = FileId::ShardData { shard: self.seal.shard };
             let id = self.ids.next();
             self.freeing = Some(id);
@@ -379,6 +449,13 @@ impl<P: BlockPool> ShardFiles<P> {
             self.removal = None;
         } else if self.freeing == Some(done.id) {
             self.on_space_freed(done.result, shard)?;
+        } else if self.space.owns(done.id) {
+            self.requests.extend(self.space.on_io(&done, shard.extents_mut(), &mut self.ids)?);
+        } else if matches!(self.data_file, DataFileState::Creating(id) | DataFileState::Syncing(id) if id == done.id)
+            && matches!(&done.result, Err(error) if error.kind == IoErrorKind::NoSpace)
+        {
+            self.data_file = DataFileState::Unmade;
+            self.space.on_refused(shard.extents().places_short());
         } else if self.data_file == DataFileState::Creating(done.id) {
             let file = FileId::ShardData { shard: self.seal.shard };
             done.result.map_err(|error| Fatal { what: "creating a data file", file, offset: 0, error })?;

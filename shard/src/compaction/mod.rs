@@ -169,6 +169,8 @@ pub(crate) struct Compaction<P: BlockPool> {
     rests_since: Option<UnixMs>,
     /// The victim was chosen because something in it has ended.
     is_ended_victim: bool,
+    /// The disk is full: whatever is dead is worth emptying.
+    pressed: bool,
     damaged: Vec<DamagedExtent>,
     figures: CompactionFigures,
 }
@@ -183,6 +185,7 @@ impl<P: BlockPool> Default for Compaction<P> {
             full: None,
             rests_since: None,
             is_ended_victim: false,
+            pressed: false,
             damaged: Vec::new(),
             figures: CompactionFigures::default(),
         }
@@ -207,6 +210,11 @@ impl<P: BlockPool> Compaction<P> {
     /// Whether a victim is being emptied, or read, because something in it has ended.
     pub(crate) fn empties_ended(&self) -> bool {
         self.is_ended_victim && self.has_victim()
+    }
+
+    /// Whether all that is dead is to be given back, however little: the disk is full.
+    pub(crate) fn set_pressed(&mut self, pressed: bool) {
+        self.pressed = pressed;
     }
 
     /// Whether it goes on when a read has ended.

@@ -268,7 +268,11 @@ impl OnDisk {
 
     pub(super) fn write_back(&mut self) {
         let extents = &mut self.set.shards[0].extents;
-        while let Some(write) = extents.next_write(&mut HeapPool) {
+        while extents.next_dirty().is_some() {
+            let Some(write) = extents.next_write(&mut HeapPool) else {
+                extents.got_space(extents.next_growth(0, 1));
+                continue;
+            };
             let offset = usize::try_from(write.offset).unwrap();
             self.file.resize(self.file.len().max(offset + write.len), 0);
             self.file[offset..offset + write.len].copy_from_slice(&write.buffer.as_ref()[..write.len]);
@@ -305,6 +309,10 @@ impl OnDisk {
 
     pub(super) fn compact_at(&mut self, now: UnixMs) {
         for _ in 0..100_000 {
+            let extents = &mut self.set.shards[0].extents;
+            while extents.places_short() > 0 {
+                extents.got_space(extents.next_growth(0, 1));
+            }
             let more = self.set.tick(now, 0, 10);
             let mut read = false;
             while let Some(request) = self.set.next_io() {

@@ -15,6 +15,8 @@ use crate::types::UnixMs;
 const GRAIN_BYTES: u64 = 16 << 10;
 /// How long a shard rests when it has dead bytes but no extent that is worth emptying, in milliseconds.
 const REST_MS: u64 = 100;
+/// Dead bytes of a shard below which nothing is done on a full disk.
+const PRESSED_DEAD_BYTES: u64 = 64 << 10;
 /// Bits of a request id that hold the shard's position.
 const POSITION_BITS: u32 = 16;
 
@@ -38,7 +40,10 @@ impl<P: BlockPool> Shard<P> {
         let dead = self.extents.dead_sealed_bytes();
         let is_dropping = self.is_dropping();
         let compaction = &mut self.compaction;
-        let allowed = Pacing::allowed_dead(&compaction.config, fill);
+        let allowed = match compaction.pressed {
+            true => compaction.config.dead_bytes_min.min(PRESSED_DEAD_BYTES),
+            false => Pacing::allowed_dead(&compaction.config, fill),
+        };
         let is_written = compaction.pacing.note(self.extents.fresh_bytes(), dead, allowed);
         if compaction.rests_since.is_some_and(|since| now.0.abs_diff(since.0) >= REST_MS) {
             compaction.rests_since = None;
@@ -46,6 +51,8 @@ impl<P: BlockPool> Shard<P> {
         // While a dropped keyspace is taken apart, more is dead than is counted: victims are the cheaper afterwards.
         let is_behind = dead > allowed && compaction.rests_since.is_none() && !is_dropping;
         let wants = match compaction.step {
+            // Where survivors could find no place on disk they stay where they are.
+            _ if self.extents.is_out_of_places() => false,
             Step::Reading { .. } => false,
             Step::Idle => is_behind || compaction.wants_full(),
             Step::Choose(_) | Step::Read { .. } | Step::Walk(_) => true,

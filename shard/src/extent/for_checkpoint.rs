@@ -2,7 +2,7 @@
 
 use crate::index::ExtentNumber;
 use crate::io::{BLOCK_BYTES, BlockPool};
-use crate::limits::{EXTENT_BYTES, FREE_PLACES_KEPT, FREE_PLACES_PER_STEP};
+use crate::limits::EXTENT_BYTES;
 use crate::planted::{self, PlantedBug};
 
 use super::extent::{Disk, Extent};
@@ -105,24 +105,25 @@ impl<P: BlockPool> Extents<P> {
         }
     }
 
+    /// The checkpoint is given up: the snapshot before stays in force. What waited for it and was never written is
+    /// gone at once; places of what was written stay taken until a later checkpoint is published.
+    pub fn on_given_up(&mut self) {
+        assert!(self.checkpoint_runs, "what was begun is given up");
+        self.checkpoint_runs = false;
+        for number in std::mem::take(&mut self.emptied) {
+            if self.table.get(number).disk == Disk::Dirty {
+                self.forget(number);
+            } else {
+                self.emptied.push(number);
+            }
+        }
+    }
+
     /// Bytes of the data file that emptied extents take until the next checkpoint is published.
     #[must_use]
     pub fn emptied_bytes(&self) -> u64 {
         self.emptied.iter().map(|&number| u64::from(self.table.get(number).place_count())).sum::<u64>()
             * EXTENT_BYTES as u64
-    }
-
-    /// A range of the data file whose space is to be given back: offset and bytes. A quarter of what is used is kept, so that
-    /// space that is used again soon does not come and go. One at a time; see [`Self::on_space_freed`].
-    pub fn next_free_space(&mut self) -> Option<(u64, u64)> {
-        let keep = self.places.used_count() as usize / 4 + FREE_PLACES_KEPT;
-        let (first, count) = self.places.leave(keep, FREE_PLACES_PER_STEP)?;
-        Some((u64::from(first) * EXTENT_BYTES as u64, u64::from(count) * EXTENT_BYTES as u64))
-    }
-
-    /// The space has been given back, or could not be: then nothing is changed.
-    pub fn on_space_freed(&mut self, is_given_back: bool) {
-        self.places.on_left(is_given_back);
     }
 
     /// How long the data file has to be for what is written: the end of the last extent on disk.

@@ -19,6 +19,7 @@ mod loading;
 mod places;
 mod read_cache;
 mod seal;
+mod space;
 mod table;
 mod to_disk;
 
@@ -38,6 +39,7 @@ use loading::Counted;
 use places::Places;
 use read_cache::ReadCache;
 pub use seal::{EXTENT_HEADER_BYTES, ExtentError, ExtentSeal};
+pub use space::Growth;
 use table::ExtentTable;
 pub use to_disk::ExtentWrite;
 
@@ -87,6 +89,8 @@ pub struct Extents<P: BlockPool> {
     dirty_count: usize,
     /// Extents that are being written.
     writing: usize,
+    /// Places that they need.
+    dirty_places: u64,
     /// Emptied extents that a snapshot may still point into.
     emptied: Vec<ExtentNumber>,
     checkpoints_begun: u64,
@@ -136,6 +140,7 @@ impl<P: BlockPool> Extents<P> {
             dirty: VecDeque::new(),
             dirty_count: 0,
             writing: 0,
+            dirty_places: 0,
             emptied: Vec::new(),
             checkpoints_begun: 0,
             checkpoint_runs: false,
@@ -424,6 +429,7 @@ impl<P: BlockPool> Extents<P> {
             let Self { dirty, table, .. } = self;
             dirty.retain(|number| table.find(*number).is_some_and(|extent| extent.disk == Disk::Dirty));
         }
+        self.dirty_places += u64::from(self.table.get(number).place_count());
         self.dirty.push_back(number);
         self.dirty_count += 1;
         if is_dead {
@@ -523,9 +529,14 @@ impl<P: BlockPool> Extents<P> {
             self.held_bytes -= u64::from(extent.used_bytes);
             self.placed_bytes -= u64::from(extent.placed_bytes);
         }
-        self.dirty_count -= usize::from(extent.disk == Disk::Dirty);
+        if extent.disk == Disk::Dirty {
+            self.dirty_count -= 1;
+            self.dirty_places -= u64::from(extent.place_count());
+        }
         if matches!(extent.disk, Disk::Writing | Disk::Written) {
-            self.places.give_back(extent.place, extent.place_count());
+            // Another run may have left its last place half a hole.
+            let is_whole = extent.salt == self.salt;
+            self.places.give_back(extent.place, extent.place_count(), is_whole);
         }
     }
 }

@@ -1,4 +1,7 @@
 //! Which places of a data file are free: places are 1 MiB each, numbered from the start of the file.
+//!
+//! Only free places that are known to have disk space are given out. Of those that a file of an earlier run has free
+//! nobody knows whether they have: their space is taken once more, which costs nothing where it is there.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +10,20 @@ use std::collections::BTreeSet;
 pub(super) struct Places {
     /// Free places below `end`.
     free: BTreeSet<u32>,
-    /// Those of them that take disk space.
+    /// Those of them that have disk space.
     spaced: BTreeSet<u32>,
+    /// Those that may have it.
+    unsure: BTreeSet<u32>,
     /// Places whose space is being given back: the first, and how many. They are not free meanwhile.
     leaving: Option<(u32, u32)>,
-    /// Places that the file has room for: every place from here on is beyond its end.
+    /// Places that the file has: every place from here on is beyond its end.
     end: u32,
 }
 
 impl Places {
-    /// Places from 0 to `end`, all free.
+    /// Places from 0 to `end`, all free, of an earlier run's file.
     pub(super) fn with_end(end: u32) -> Self {
-        Self { free: (0..end).collect(), spaced: (0..end).collect(), leaving: None, end }
+        Self { free: (0..end).collect(), unsure: (0..end).collect(), end, ..Self::default() }
     }
 
     /// Places the file has.
@@ -31,9 +36,15 @@ impl Places {
         self.free.len()
     }
 
-    /// Places that take disk space, free or not.
+    /// Free places that have disk space for sure.
+    pub(super) fn ready_count(&self) -> usize {
+        self.spaced.len()
+    }
+
+    /// Places that take disk space, free or not, as far as is known.
     pub(super) fn spaced_count(&self) -> u32 {
-        self.end - u32::try_from(self.free.len() - self.spaced.len()).unwrap_or(0)
+        let holes = self.free.len() - self.spaced.len() - self.unsure.len();
+        self.end - u32::try_from(holes).unwrap_or(0)
     }
 
     /// Places that are not free.
@@ -41,32 +52,28 @@ impl Places {
         self.end - u32::try_from(self.free.len()).unwrap_or(0)
     }
 
-    /// Takes `count` places in a row: the lowest that are free, of single ones those first that take disk space; else the
-    /// file grows.
-    pub(super) fn take(&mut self, count: u32) -> u32 {
+    /// Takes `count` places in a row, the lowest that are free and have disk space; `None`: there are not as many.
+    pub(super) fn take(&mut self, count: u32) -> Option<u32> {
         assert!(count > 0, "an extent has a place");
-        let first = self.free_run(count).unwrap_or_else(|| {
-            // Free places at the very end of the file are part of the run.
-            let mut first = self.end;
-            while first > 0 && self.end - first < count && self.free.contains(&(first - 1)) {
-                first -= 1;
-            }
-            self.end = first.checked_add(count).expect("2^32 places of 1 MiB are 4 PiB");
-            first
-        });
+        let first = self.ready_run(count)?;
         for place in first..first + count {
             self.free.remove(&place);
             self.spaced.remove(&place);
         }
-        first
+        Some(first)
     }
 
-    fn free_run(&self, count: u32) -> Option<u32> {
+    /// Whether [`Self::take`] would find so many in a row.
+    pub(super) fn has_run(&self, count: u32) -> bool {
+        self.ready_run(count).is_some()
+    }
+
+    fn ready_run(&self, count: u32) -> Option<u32> {
         if count == 1 {
-            return self.spaced.first().or_else(|| self.free.first()).copied();
+            return self.spaced.first().copied();
         }
         let (mut first, mut len) = (0, 0);
-        for &place in &self.free {
+        for &place in &self.spaced {
             if len > 0 && place == first + len {
                 len += 1;
             } else {
@@ -79,37 +86,91 @@ impl Places {
         None
     }
 
-    /// Marks places as used: as they stood in a snapshot. False when one of them is used already or beyond the end.
-    pub(super) fn claim(&mut self, first: u32, count: u32) -> bool {
-        (first..first.saturating_add(count)).all(|place| {
-            self.spaced.remove(&place);
-            self.free.remove(&place)
-        })
+    /// Free places that have disk space at the very end of the file.
+    pub(super) fn ready_tail(&self) -> u32 {
+        let tail =
+            self.spaced.iter().rev().zip(1..).take_while(|(place, from_end)| **place + from_end == self.end);
+        u32::try_from(tail.count()).unwrap_or(u32::MAX)
     }
 
-    /// Gives places back.
-    pub(super) fn give_back(&mut self, first: u32, count: u32) {
-        for place in first..first + count {
-            assert!(place < self.end && self.free.insert(place), "a place is given back once");
+    /// A free place whose space is to be taken: one that may have it, else one that has none.
+    pub(super) fn hole(&self) -> Option<u32> {
+        let unsure = self.unsure.first().copied();
+        unsure.or_else(|| self.free.iter().copied().find(|place| !self.spaced.contains(place)))
+    }
+
+    /// Whether there is a free place that may have disk space.
+    pub(super) fn has_unsure(&self) -> bool {
+        !self.unsure.is_empty()
+    }
+
+    /// A place that may have had disk space has none. False: that was known.
+    pub(super) fn forget_unsure(&mut self, place: u32) -> bool {
+        self.unsure.remove(&place)
+    }
+
+    /// Places from `first` on to `end` have disk space now: free ones of the file, or those behind it.
+    pub(super) fn got_space(&mut self, first: u32, end: u32) {
+        assert!(
+            first < end && first <= self.end,
+            "space is taken for places of the file, or for the next ones"
+        );
+        self.free.extend(self.end.min(end)..end);
+        self.end = self.end.max(end);
+        for place in first..end {
+            assert!(self.free.contains(&place), "space is taken for free places");
+            self.unsure.remove(&place);
             self.spaced.insert(place);
         }
     }
 
+    /// The file is so long: places behind the last that is known are free.
+    pub(super) fn adopt_end(&mut self, end: u32) {
+        let new = self.end.min(end)..end;
+        self.free.extend(new.clone());
+        self.unsure.extend(new);
+        self.end = self.end.max(end);
+    }
+
+    /// Marks places as used: as they stood in a snapshot. False when one of them is used already or beyond the end.
+    pub(super) fn claim(&mut self, first: u32, count: u32) -> bool {
+        (first..first.saturating_add(count)).all(|place| {
+            self.spaced.remove(&place);
+            self.unsure.remove(&place);
+            self.free.remove(&place)
+        })
+    }
+
+    /// Gives places back. `is_whole`: they were taken in this run, so that they have disk space from end to end.
+    pub(super) fn give_back(&mut self, first: u32, count: u32, is_whole: bool) {
+        for place in first..first + count {
+            assert!(place < self.end && self.free.insert(place), "a place is given back once");
+            if is_whole {
+                self.spaced.insert(place);
+            } else {
+                self.unsure.insert(place);
+            }
+        }
+    }
+
     /// Free places in a row, at most `count_max`, whose space is to be given back so that `keep` free ones that have space
-    /// stay: those furthest behind. One row at a time; they are free again after [`Self::on_left`].
+    /// stay: those furthest behind, those that only may have space first. One row at a time; they are free again after
+    /// [`Self::on_left`].
     pub(super) fn leave(&mut self, keep: usize, count_max: u32) -> Option<(u32, u32)> {
-        let more = self.spaced.len().checked_sub(keep).filter(|&more| more > 0)?;
+        let all = self.spaced.len() + self.unsure.len();
+        let more = all.checked_sub(keep).filter(|&more| more > 0)?;
         if self.leaving.is_some() {
             return None;
         }
         let count_max = count_max.min(u32::try_from(more).unwrap_or(u32::MAX));
-        let last = *self.spaced.last()?;
+        let from = if self.unsure.is_empty() { &mut self.spaced } else { &mut self.unsure };
+        let last = *from.last()?;
         let mut first = last;
-        while last - first + 1 < count_max && first > 0 && self.spaced.contains(&(first - 1)) {
+        while last - first + 1 < count_max && first > 0 && from.contains(&(first - 1)) {
             first -= 1;
         }
         for place in first..=last {
-            self.spaced.remove(&place);
+            from.remove(&place);
             self.free.remove(&place);
         }
         self.leaving = Some((first, last - first + 1));
@@ -122,7 +183,7 @@ impl Places {
         for place in first..first + count {
             self.free.insert(place);
             if !is_given_back {
-                self.spaced.insert(place);
+                self.unsure.insert(place);
             }
         }
     }
@@ -133,33 +194,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lowest_free_places_go_first_and_the_file_grows_when_none_is() {
+    fn the_lowest_free_places_go_first_and_there_are_no_more_than_have_space() {
         let mut places = Places::default();
-        assert_eq!((places.take(1), places.take(3), places.take(1)), (0, 1, 4));
-        places.give_back(1, 3);
-        places.give_back(0, 1);
-        assert_eq!((places.take(1), places.take(3), places.end()), (0, 1, 5));
-        places.give_back(4, 1);
-        assert_eq!(places.take(2), 4, "a free end is part of a run");
-        assert_eq!((places.end(), places.free_count()), (6, 0));
+        assert_eq!(places.take(1), None);
+        places.got_space(0, 5);
+        assert_eq!((places.take(1), places.take(3), places.take(1)), (Some(0), Some(1), Some(4)));
+        places.give_back(1, 3, true);
+        places.give_back(0, 1, true);
+        assert_eq!((places.take(1), places.take(3), places.end()), (Some(0), Some(1), 5));
+        places.give_back(4, 1, true);
+        assert!(!places.has_run(2) && places.ready_tail() == 1);
+        assert_eq!(places.take(2), None);
+        places.got_space(5, 6);
+        assert_eq!(places.ready_tail(), 2);
+        assert_eq!((places.take(2), places.end(), places.free_count()), (Some(4), 6, 0));
     }
 
     #[test]
-    fn space_of_free_places_is_given_back_from_behind_and_they_are_used_last() {
-        let mut places = Places::with_end(10);
-        assert!(places.claim(3, 2) && !places.claim(4, 1) && !places.claim(10, 1));
+    fn what_an_earlier_run_has_left_is_used_when_its_space_was_taken_again() {
+        let mut places = Places::with_end(4);
+        assert!(places.claim(1, 1) && !places.claim(1, 1) && !places.claim(4, 1));
+        places.adopt_end(6);
+        assert_eq!((places.take(1), places.free_count(), places.spaced_count()), (None, 5, 6));
+        assert_eq!(places.hole(), Some(0));
+        places.got_space(0, 1);
+        assert_eq!((places.hole(), places.take(1)), (Some(2), Some(0)));
+        places.give_back(1, 1, false);
+        assert_eq!((places.hole(), places.take(1)), (Some(1), None), "it may not be whole");
+    }
+
+    #[test]
+    fn space_of_free_places_is_given_back_from_behind_and_has_to_be_taken_again() {
+        let mut places = Places::default();
+        places.got_space(0, 10);
+        assert!(places.claim(3, 2));
         assert_eq!(places.leave(8, 64), None, "so many are kept");
         assert_eq!(places.leave(1, 4), Some((6, 4)));
         assert_eq!(places.leave(1, 4), None, "one row at a time");
-        assert_eq!((places.take(1), places.take(1)), (0, 1));
+        assert_eq!((places.take(1), places.take(1)), (Some(0), Some(1)));
         places.on_left(true);
         assert_eq!((places.free_count(), places.spaced_count(), places.used_count()), (6, 6, 4));
         assert_eq!(places.leave(1, 4), Some((5, 1)));
         places.on_left(false);
-        assert_eq!((places.take(1), places.take(1), places.take(1)), (2, 5, 6), "what has space goes first");
-        assert_eq!(places.take(3), 7, "a row may be of both kinds");
-        assert_eq!((places.free_count(), places.spaced_count(), places.end()), (0, 10, 10));
-        places.give_back(2, 1);
-        assert_eq!(places.leave(0, 64), Some((2, 1)));
+        assert_eq!((places.hole(), places.ready_count()), (Some(5), 1));
+        assert_eq!((places.take(1), places.take(1)), (Some(2), None));
+        places.got_space(5, 6);
+        places.got_space(6, 7);
+        assert_eq!(places.take(2), Some(5));
+        assert_eq!(places.hole(), Some(7));
+        assert_eq!(places.leave(0, 64), None, "holes have nothing to give");
     }
 }

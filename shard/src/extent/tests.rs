@@ -19,7 +19,12 @@ fn fill(extents: &mut Extents<HeapPool>, count: usize, len: usize) -> Vec<Locati
 
 fn write_all(extents: &mut Extents<HeapPool>) -> Vec<(u64, usize)> {
     let mut writes = Vec::new();
-    while let Some(write) = extents.next_write(&mut HeapPool) {
+    while extents.next_dirty().is_some() {
+        let Some(write) = extents.next_write(&mut HeapPool) else {
+            let first = extents.place_end();
+            extents.got_space(Growth::End { first, end: first + 1 });
+            continue;
+        };
         writes.push((write.offset, write.len));
         extents.on_written(write.number);
     }
@@ -157,6 +162,7 @@ fn what_a_snapshot_names_is_taken_over_and_the_dead_is_free() {
     extents.count_live(at, LengthClass::of(3 << 20), false);
     extents.finish_loading(ExtentNumber(100)).unwrap();
     assert_eq!((extents.count(), extents.free_places(), extents.next_number().0), (1, 3, 100));
+    assert_eq!(extents.places_ready(), 0, "nobody knows yet which of them have disk space");
     let (fresh, _) = extents.allocate(Stream::Fresh, 10, &mut HeapPool);
     assert_eq!(fresh.extent.0, 100);
 

@@ -21,17 +21,21 @@ pub struct ExtentWrite<P: BlockPool> {
 }
 
 impl<P: BlockPool> Extents<P> {
-    /// The next sealed extent to write, which gets its place now. Its bytes are readable all the while.
+    /// The next sealed extent to write, which gets its place now; `None` also when the file has no place for it yet. Its
+    /// bytes are readable all the while.
     pub fn next_write(&mut self, pool: &mut P) -> Option<ExtentWrite<P>> {
         let number = self.next_dirty()?;
+        let count = self.table.get(number).place_count();
+        let place = self.places.take(count)?;
         self.dirty.pop_front();
         if self.is_writable_extent(number) {
             self.freeze(number, pool);
         }
         self.dirty_count -= 1;
+        self.dirty_places -= u64::from(count);
         let extent = self.table.get_mut(number);
         assert_eq!(extent.disk, Disk::Dirty, "an extent is written once");
-        extent.place = self.places.take(extent.place_count());
+        extent.place = place;
         extent.disk = Disk::Writing;
         self.writing += 1;
         let Memory::Frozen(frozen) = &extent.memory else { unreachable!("a dirty extent is in memory") };

@@ -66,6 +66,8 @@ pub struct Log<P: BlockPool> {
     pub(super) floors: Vec<FloorEntry>,
     /// Free files are to be deleted instead of kept.
     pub(super) drops_free: bool,
+    /// The same, because the disk is full.
+    pub(super) is_disk_low: bool,
     /// Files that the manifest on its way to disk no longer names.
     pub(super) unnamed: Vec<u32>,
     // the world
@@ -120,6 +122,7 @@ impl<P: BlockPool> Log<P> {
             manifest: from.manifest,
             floors: Vec::new(),
             drops_free: false,
+            is_disk_low: false,
             unnamed: Vec::new(),
             now_ns: 0,
             idle_since_ns: 0,

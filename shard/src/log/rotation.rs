@@ -169,7 +169,7 @@ impl<P: BlockPool> Log<P> {
             self.pump_manifest();
         }
         if let Some(standby) = &mut self.standby
-            && let Some(request) = standby.start(self.now_ns, &mut self.pool, &mut self.ids)
+            && let Some(request) = standby.start(self.now_ns, &mut self.ids)
         {
             self.request(request);
         }
@@ -177,7 +177,8 @@ impl<P: BlockPool> Log<P> {
 
     /// A free file, when there is one that fits, else a new one.
     fn next_standby(&self) -> Standby<P> {
-        choose_standby(self.manifest.current(), &self.config, self.current.entry.generation + 1)
+        let generation = self.current.entry.generation + 1;
+        choose_standby(self.manifest.current(), &self.unnamed, &self.config, generation)
     }
 
     // ---- what is needed ---------------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ impl<P: BlockPool> Log<P> {
         let is_due = |entry: &FloorEntry| entry.batch <= durable || too_soon;
         let due = self.floors.iter().any(is_due);
         let prepared = self.standby.as_ref().filter(|standby| standby.is_prepared()).map(Standby::entry);
-        let drops_free = self.drops_free && !self.manifest.current().free.is_empty();
+        let drops_free = (self.drops_free || self.is_disk_low) && !self.manifest.current().free.is_empty();
         if !due && prepared.is_none() && !drops_free {
             return;
         }
@@ -223,7 +224,7 @@ impl<P: BlockPool> Log<P> {
             set_floor(&mut next, entry);
         }
         self.drop_obsolete(&mut next);
-        if self.drops_free {
+        if self.drops_free || self.is_disk_low {
             next.free.clear();
         }
         if next == *self.manifest.current() {
@@ -253,11 +254,19 @@ impl<P: BlockPool> Log<P> {
                 break;
             }
             let SegmentEntry { file, file_bytes, .. } = next.segments.remove(0);
-            if next.free.len() < LOG_FREE_FILES_MAX {
+            if next.free.len() < LOG_FREE_FILES_MAX && !self.is_disk_low {
                 next.free.push(FreeFile { file, file_bytes });
             }
         }
         assert!(next.segments.contains(&self.current.entry), "the current segment is needed");
+    }
+
+    /// Whether files of old segments are kept to be used again. On a full disk they are given back.
+    pub fn keep_free_files(&mut self, keep: bool) {
+        if self.is_disk_low == keep {
+            self.is_disk_low = !keep;
+            self.pump();
+        }
     }
 
     /// Both copies are durable: what they name may be used, what they no longer name may go.
@@ -363,14 +372,15 @@ fn set_floor(manifest: &mut LogManifest, entry: FloorEntry) {
     }
 }
 
-/// The file for a new generation: a free one that fits, else one that is made.
+/// The file for a new generation: a free one that fits and is not about to be deleted, else one that is made.
 pub(crate) fn choose_standby<P: BlockPool>(
     manifest: &LogManifest,
+    given_back: &[u32],
     config: &LogConfig,
     generation: u64,
 ) -> Standby<P> {
     let needed = (SEGMENT_HEADER_BYTES + config.batch_bytes_max + BLOCK_BYTES) as u64;
-    let fits = |free: &&FreeFile| free.file_bytes >= needed;
+    let fits = |free: &&FreeFile| free.file_bytes >= needed && !given_back.contains(&free.file);
     if let Some(&FreeFile { file, file_bytes }) = manifest.free.iter().find(fits) {
         return Standby::recycled(manifest.log, SegmentEntry { generation, file, file_bytes });
     }

@@ -41,11 +41,12 @@ enum Step {
     Prepared,
     /// The manifest names it: it may be used.
     Ready,
-    /// The disk was full; go on from `zeroed` bytes (nothing created yet: `None`) at this time.
+    /// The disk was full: the file is being cut to nothing, so that what it had is there for the checkpoint that makes old
+    /// segments free.
+    GiveBack(RequestId),
+    /// The disk was full; begin again at this time.
     NoSpace {
-        /// Bytes of zeros written so far.
-        zeroed: Option<u64>,
-        /// When to go on.
+        /// When to begin again.
         retry_at_ns: u64,
     },
 }
@@ -88,7 +89,7 @@ impl<P: BlockPool> Standby<P> {
     }
 
     pub(crate) const fn is_out_of_space(&self) -> bool {
-        matches!(self.step, Step::NoSpace { .. })
+        matches!(self.step, Step::NoSpace { .. } | Step::GiveBack(_))
     }
 
     /// The manifest names it now, in both copies.
@@ -100,20 +101,16 @@ impl<P: BlockPool> Standby<P> {
     /// When it wants to try again.
     pub(crate) const fn retry_at_ns(&self) -> Option<u64> {
         match self.step {
-            Step::NoSpace { retry_at_ns, .. } => Some(retry_at_ns),
+            Step::NoSpace { retry_at_ns } => Some(retry_at_ns),
             _ => None,
         }
     }
 
     /// Starts, or tries again; `None` when there is nothing to start now.
-    pub(crate) fn start(&mut self, now_ns: u64, pool: &mut P, ids: &mut RequestIds) -> Option<IoRequest<P>> {
+    pub(crate) fn start(&mut self, now_ns: u64, ids: &mut RequestIds) -> Option<IoRequest<P>> {
         match self.step {
             Step::Idle => {}
-            Step::NoSpace { zeroed, retry_at_ns } if now_ns >= retry_at_ns => {
-                if let Some(zeroed) = zeroed {
-                    return Some(self.write_zeros(zeroed, pool, ids));
-                }
-            }
+            Step::NoSpace { retry_at_ns } if now_ns >= retry_at_ns => {}
             _ => return None,
         }
         let id = ids.next();
@@ -124,7 +121,9 @@ impl<P: BlockPool> Standby<P> {
 
     pub(crate) fn owns(&self, id: RequestId) -> bool {
         match &self.step {
-            Step::Create(own) | Step::SyncFile(own) | Step::SyncDirectory(own) => *own == id,
+            Step::Create(own) | Step::SyncFile(own) | Step::SyncDirectory(own) | Step::GiveBack(own) => {
+                *own == id
+            }
             Step::Zero(write) => write.id == id,
             Step::Idle | Step::Prepared | Step::Ready | Step::NoSpace { .. } => false,
         }
@@ -144,20 +143,24 @@ impl<P: BlockPool> Standby<P> {
         let file = self.file();
         match &mut self.step {
             Step::Create(_) if no_space => {
-                self.step = Step::NoSpace { zeroed: None, retry_at_ns };
+                self.step = Step::NoSpace { retry_at_ns };
+                Ok(None)
+            }
+            Step::GiveBack(_) => {
+                done.result
+                    .map_err(|error| failed("cutting a log segment that finds no space", file, error))?;
+                self.step = Step::NoSpace { retry_at_ns };
                 Ok(None)
             }
             Step::Create(_) => {
                 done.result.map_err(|error| failed("creating a log segment", file, error))?;
                 Ok(Some(self.write_zeros(0, pool, ids)))
             }
-            Step::Zero(write) if no_space => {
-                let zeroed = Some(write.offset);
+            Step::Zero(_) if no_space => {
                 if let IoBuffer::Frozen(buffer) = done.buffer {
                     pool.reclaim(buffer);
                 }
-                self.step = Step::NoSpace { zeroed, retry_at_ns };
-                Ok(None)
+                Ok(Some(self.give_back(ids)))
             }
             Step::Zero(write) => match write.advance(done, ids)? {
                 Advance::Continue(request) => Ok(Some(request)),
@@ -169,8 +172,7 @@ impl<P: BlockPool> Standby<P> {
             },
             Step::SyncFile(_) if no_space => {
                 // Delayed allocation may find the disk full only now; what is written is not known: begin again.
-                self.step = Step::NoSpace { zeroed: None, retry_at_ns };
-                Ok(None)
+                Ok(Some(self.give_back(ids)))
             }
             Step::SyncFile(_) => {
                 done.result.map_err(|error| failed("syncing a new log segment", file, error))?;
@@ -187,6 +189,12 @@ impl<P: BlockPool> Standby<P> {
                 unreachable!("a completion goes to its request")
             }
         }
+    }
+
+    fn give_back(&mut self, ids: &mut RequestIds) -> IoRequest<P> {
+        let id = ids.next();
+        self.step = Step::GiveBack(id);
+        IoRequest { id, operation: IoOperation::Truncate { file: self.file(), bytes: 0 } }
     }
 
     /// The write of zeros at `offset`, or the sync when the file is full.

@@ -7,6 +7,7 @@
 //! no handler has to think of it.
 
 mod cold;
+mod low_water;
 mod on_demand;
 mod reading;
 mod storage;
@@ -14,6 +15,7 @@ mod turn;
 mod walk;
 mod writing;
 
+use crate::checkpoint::Reserve;
 use crate::cold::ColdReads;
 use crate::compaction::Departures;
 use crate::eviction::Room;
@@ -25,6 +27,8 @@ use crate::shard::Shard;
 use crate::types::{BatchNumber, Lsn, SLOT_COUNT, Slot};
 use crate::wheel::WheelEntry;
 
+pub use crate::checkpoint::SpaceFor;
+pub use low_water::DiskSpace;
 pub use on_demand::{StorageTask, TaskError, TaskKind};
 pub use reading::WARM_KEYS_MAX;
 use storage::Storage;

@@ -1,7 +1,8 @@
 //! What a worker's shards keep on disk: when extents are written, checkpoints made, and memory given back.
 
 use super::ShardSet;
-use crate::checkpoint::{LogState, ShardFiles};
+use super::low_water::RESERVE_IDS;
+use crate::checkpoint::{Pressure, Reserve, ShardFiles};
 use crate::io::BlockPool;
 use crate::limits::{DIRTY_EXTENTS_MAX, EMPTIED_BYTES_MIN, EXTENT_BYTES};
 use crate::types::{BatchNumber, UnixMs};
@@ -71,6 +72,20 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) dirty_max: usize,
     /// Memory is used up by records on their way to disk: all of them are written, and writes wait until some are.
     pub(super) is_behind: bool,
+    /// Disk space for the day the disk is full; `None` without a log.
+    pub(super) reserve: Option<Reserve<P>>,
+    /// Whether the log or the reserve lacks space: then nothing may grow.
+    pub(super) is_low: bool,
+    /// Whether data files were told not to take space when they were told last.
+    pub(super) was_held_back: bool,
+    /// Checkpoints that were given up, as counted last.
+    pub(super) gave_up: u64,
+    /// When the last one was given up.
+    pub(super) rests_since: Option<UnixMs>,
+    /// The shard that is looked at first for the next one.
+    pub(super) forced_next: usize,
+    /// The time, as told last.
+    pub(super) now: UnixMs,
 }
 
 /// Part of the memory bound that is kept free for what one turn adds, and the most that is.
@@ -123,7 +138,21 @@ impl<P: BlockPool> ShardSet<P> {
             index_bytes: 0,
             dirty_max: 0,
             is_behind: false,
+            reserve: self.log.as_ref().map(|log| Reserve::new(log.identity().log, RESERVE_IDS | 1)),
+            is_low: false,
+            was_held_back: false,
+            gave_up: 0,
+            rests_since: None,
+            forced_next: 0,
+            now: UnixMs(0),
         });
+        if let Some(storage) = &mut self.storage
+            && storage.reserve.is_some()
+        {
+            // The reserve comes first.
+            let pressure = Pressure { is_held_back: true, ..Pressure::default() };
+            storage.files.iter_mut().for_each(|files| files.press(pressure));
+        }
         self.share_dirty();
         self.look_for_cold();
     }
@@ -155,8 +184,11 @@ impl<P: BlockPool> ShardSet<P> {
         match &mut self.storage {
             Some(storage) if storage.closing == Closing::No => {
                 storage.closing = Closing::Checkpoints;
+                let log = self.log.as_ref().map(|log| log.identity().log);
                 for (files, shard) in storage.files.iter_mut().zip(&self.shards) {
-                    if files.end_lsn() != Some(shard.lsn()) {
+                    // One that was made under another number of workers would keep the logs of that time.
+                    let made_in = files.manifest().snapshot.as_ref().map(|snapshot| snapshot.log);
+                    if files.end_lsn() != Some(shard.lsn()) || (log.is_some() && made_in != log) {
                         files.want_checkpoint();
                     }
                 }
@@ -176,7 +208,9 @@ impl<P: BlockPool> ShardSet<P> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         let files = self.storage.as_ref().is_none_or(|storage| {
-            storage.closing == Closing::Log && storage.files.iter().all(ShardFiles::is_idle)
+            storage.closing == Closing::Log
+                && storage.files.iter().all(ShardFiles::is_idle)
+                && storage.reserve.as_ref().is_none_or(Reserve::is_idle)
         });
         // A read of compaction that was begun before the end owns a buffer until it comes back.
         let reads = self.shards.iter().any(|shard| shard.compaction.is_reading());
@@ -191,19 +225,20 @@ impl<P: BlockPool> ShardSet<P> {
 
     /// One bounded step of what the shards do on disk. Returns whether there is more to do at once.
     pub(super) fn storage_step(&mut self, now: UnixMs) -> bool {
+        if self.storage.as_ref().is_some_and(Storage::lacks_reserve) {
+            // Writes wait for it: at a start, and when it comes back.
+            self.low_water_tick(now);
+        }
         let Self { shards, storage, pool, log, .. } = self;
         let Some(storage) = storage else { return false };
         let mut more = false;
         for (position, (files, shard)) in storage.files.iter_mut().zip(shards).enumerate() {
             let dirty_max = if storage.is_behind { 0 } else { storage.dirty_max };
-            if !files.is_busy() && shard.extents().dirty_count() <= dirty_max {
+            let is_idle = !files.is_busy() && shard.extents().dirty_count() <= dirty_max;
+            if is_idle && !files.wants_space(shard, now) {
                 continue;
             }
-            let state = log.as_ref().map_or(LogState::default(), |log| LogState {
-                log: log.identity().log,
-                appended: log.appended(),
-                durable: log.durable(),
-            });
+            let state = Storage::log_state(log.as_ref());
             more |= files.step(shard, state, now, pool);
             if let (Some(batch), Some(log)) = (files.awaits_log(), log.as_mut()) {
                 // What the copy holds may still be in the open batch: the end of the turn submits it.
@@ -224,7 +259,8 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     /// Now and then: starts checkpoints that are due and keeps memory within its limit.
-    pub(super) fn storage_tick(&mut self) {
+    pub(super) fn storage_tick(&mut self, now: UnixMs) {
+        self.low_water_tick(now);
         let Self { shards, storage, log, .. } = self;
         let Some(storage) = storage else { return };
         if storage.closing == Closing::No {

@@ -5,8 +5,9 @@ use crate::io::{BlockPool, Fatal, IoDone, IoRequest};
 use crate::log::Log;
 use crate::types::{BatchNumber, UnixMs};
 
+use super::low_water::RESERVE_IDS;
 use super::storage::{Closing, FILES_IDS, position_of_id};
-use super::{COLD_IDS, COMPACTION_IDS, OWNER_MASK, ShardSet};
+use super::{COLD_IDS, COMPACTION_IDS, OWNER_MASK, ShardSet, SpaceFor, Storage};
 
 impl<P: BlockPool> ShardSet<P> {
     /// Ends a turn: goes on with checkpoints, closes the log's batch when the log is ready to fly another. Returns
@@ -30,7 +31,7 @@ impl<P: BlockPool> ShardSet<P> {
             return Some(request);
         }
         let files = storage.as_mut().and_then(|it| it.files.iter_mut().find_map(ShardFiles::next_io));
-        files.or_else(|| self.next_compaction_io())
+        files.or_else(|| self.next_reserve_io()).or_else(|| self.next_compaction_io())
     }
 
     /// A completion. Afterwards [`Self::released`] may be higher.
@@ -49,6 +50,12 @@ impl<P: BlockPool> ShardSet<P> {
                 unreachable!("only files ask under these ids")
             };
             return storage.files[position].on_io(done, &mut shards[position], pool);
+        }
+        if done.id.0 & OWNER_MASK == RESERVE_IDS {
+            let Some(Storage { reserve: Some(reserve), now, .. }) = &mut self.storage else {
+                unreachable!("only the reserve asks under these ids")
+            };
+            return reserve.on_io(&done, *now);
         }
         if done.id.0 & OWNER_MASK == COMPACTION_IDS {
             self.on_compaction_io(done);
@@ -77,10 +84,13 @@ impl<P: BlockPool> ShardSet<P> {
                 return false;
             }
         }
-        self.storage_tick();
+        self.storage_tick(now);
         let mut more = false;
+        let may_expire = self.space_for_deletes() == SpaceFor::Ready;
         for position in 0..self.shards.len() {
-            more |= self.expire_step(position, now, budget);
+            if may_expire {
+                more |= self.expire_step(position, now, budget);
+            }
             more |= self.shards[position].background_step();
         }
         more |= self.compact_turn(now, budget.saturating_mul(self.shards.len()));

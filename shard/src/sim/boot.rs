@@ -123,6 +123,7 @@ impl Boot<'_> {
         if manifest.sequence > before {
             self.write_manifest(&manifest, false)?;
         }
+        self.drop_obsolete_eras(&mut manifest, &shard_manifests)?;
         self.disk.remove_obsolete_snapshots(&shard_manifests);
         if logs.len() != usize::from(self.worker_count) {
             logs = self.change_workers(logs, &mut manifest, &mut shards, &mut term)?;
@@ -137,7 +138,12 @@ impl Boot<'_> {
             }
             let files = own.iter().enumerate().map(|(position, shard)| {
                 let own = shard_manifests[usize::from(shard.id().0)].clone();
-                ShardFiles::new(own, manifest.extent_seal(shard.id()), first_request_id(position))
+                let seal = manifest.extent_seal(shard.id());
+                let mut files = ShardFiles::new(own, seal, first_request_id(position));
+                if shard.extents().place_end() > 0 {
+                    files.adopt_data_file();
+                }
+                files
             });
             let files = files.collect();
             let mut set = ShardSet::new(own, hasher, HeapPool, Some(log));
@@ -190,6 +196,8 @@ impl Boot<'_> {
                 self.report.count("refused DataFileShort");
                 return Err(refused("a data file is missing or too short".into()));
             }
+            let data = FileId::ShardData { shard: shard.id() };
+            shard.adopt_file_length(self.disk.file_len(data).unwrap_or(0));
             let own = opened.manifest.unwrap_or_else(|| ShardManifest::create(manifest.uuid, shard.id()));
             manifests.push(own);
         }
@@ -252,6 +260,21 @@ impl Boot<'_> {
                 Down::Refused { why: error.to_string(), by_error }
             })?;
         }
+        Ok(())
+    }
+
+    fn drop_obsolete_eras(
+        &mut self,
+        manifest: &mut StoreManifest,
+        shards: &[ShardManifest],
+    ) -> Result<(), Down> {
+        let made_in = |of: &ShardManifest| of.snapshot.as_ref().map(|snapshot| snapshot.log);
+        let oldest = shards.iter().map(made_in).min().flatten();
+        if oldest.is_some_and(|oldest| manifest.drop_eras_before(oldest)) {
+            self.report.count("eras dropped");
+            self.write_manifest(manifest, false)?;
+        }
+        self.disk.remove_old_logs(manifest.first_log());
         Ok(())
     }
 

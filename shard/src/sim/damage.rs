@@ -63,19 +63,24 @@ impl Damage<'_> {
         }
     }
 
+    /// Nothing is kept in the reserve: what becomes of it is nobody's loss.
+    fn damageable(&self) -> impl Iterator<Item = FileId> + '_ {
+        self.files.keys().copied().filter(|file| !matches!(file, FileId::Reserve { .. }))
+    }
+
     /// A file; those of classes with few files as often as others.
     fn any_file(&mut self) -> Option<FileId> {
         let class = FileClass::ALL[self.rng.position(FileClass::ALL.len())];
         let any = self.rng.chance(400);
         let names: Vec<FileId> =
-            self.files.keys().copied().filter(|name| any || FileClass::of(*name) == class).collect();
+            self.damageable().filter(|name| any || FileClass::of(*name) == class).collect();
         (!names.is_empty()).then(|| names[self.rng.position(names.len())])
     }
 
     /// Files of the same class, but for this one.
     fn alike(&self, name: FileId) -> Vec<FileId> {
         let class = FileClass::of(name);
-        self.files.keys().copied().filter(|other| *other != name && FileClass::of(*other) == class).collect()
+        self.damageable().filter(|other| *other != name && FileClass::of(*other) == class).collect()
     }
 
     /// Two files of one class change places.
@@ -95,7 +100,7 @@ impl Damage<'_> {
     /// A bit rots in both copies of a manifest.
     fn rot_both_copies(&mut self, name: FileId) -> Option<FileId> {
         let both = [ManifestCopy::A, ManifestCopy::B].map(|copy| match name {
-            FileId::LogManifest { log, .. } => FileId::LogManifest { log, copy },
+            FileId::LogManifest { log, .. } | FileId::Reserve { log } => FileId::LogManifest { log, copy },
             // A segment has its two copies in one file; see `damage_block`.
             FileId::StoreManifest(_) | FileId::Segment { .. } => FileId::StoreManifest(copy),
             FileId::ShardManifest { shard, .. }

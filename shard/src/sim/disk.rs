@@ -16,6 +16,7 @@ use crate::sim::report::SimReport;
 use crate::sim::rng::Rng;
 pub use crate::sim::truth::Truth;
 use crate::testing::{HeapPool, SharedVec};
+use crate::types::LogId;
 
 const EIO: i32 = 5;
 const ENOENT: i32 = 2;
@@ -94,6 +95,15 @@ impl SimDisk {
                 let named = manifest.snapshot.as_ref().map(|snapshot| snapshot.number);
                 manifest.shard == *shard && named == Some(*number)
             }),
+            _ => true,
+        });
+    }
+
+    /// Removes files of logs before this one, as a start does.
+    pub fn remove_old_logs(&mut self, first: LogId) {
+        self.files.retain(|file, _| match file {
+            FileId::LogManifest { log, .. } | FileId::Segment { log, .. } => *log >= first,
+            FileId::Reserve { .. } => false,
             _ => true,
         });
     }
@@ -212,7 +222,24 @@ impl SimDisk {
                 }
                 None => plain(Err(ENOENT)),
             },
+            IoOperation::Allocate { .. } if self.full => plain(Err(ENOSPC)),
+            IoOperation::Allocate { file, offset, bytes } => plain(self.resize(file, offset + bytes, true)),
+            IoOperation::Truncate { file, bytes } => plain(self.resize(file, bytes, false)),
         }
+    }
+
+    /// Grows a file, or cuts it. What was durable behind a cut may be back after a power cut, what a file has grown by
+    /// may be gone.
+    fn resize(&mut self, file: FileId, bytes: u64, grow: bool) -> Result<usize, i32> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let target = self.files.get_mut(&file).ok_or(ENOENT)?;
+        if grow {
+            target.extend(bytes);
+            return Ok(0);
+        }
+        target.cut_unsynced(bytes);
+        self.truth.retain(|&(of, block), _| of != file || block < bytes / BLOCK_BYTES);
+        Ok(0)
     }
 
     fn write(
@@ -420,7 +447,17 @@ impl SimDisk {
                     self.deleted.push((file, gone));
                 }
             }
-            IoOperation::SyncFile { .. } | IoOperation::SyncDirectory | IoOperation::Read { .. } => {}
+            IoOperation::Allocate { file, offset, bytes } if !self.full => {
+                // Only files that are there grow.
+                let _ = self.resize(file, offset + bytes, true);
+            }
+            IoOperation::Truncate { file, bytes } => {
+                let _ = self.resize(file, bytes, false);
+            }
+            IoOperation::Allocate { .. }
+            | IoOperation::SyncFile { .. }
+            | IoOperation::SyncDirectory
+            | IoOperation::Read { .. } => {}
         }
     }
 }

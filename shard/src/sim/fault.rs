@@ -31,7 +31,8 @@ impl FileClass {
         match file {
             FileId::StoreManifest(_) => StoreManifest,
             FileId::LogManifest { .. } => LogManifest,
-            FileId::Segment { .. } => Segment,
+            // The reserve holds nothing and is never damaged.
+            FileId::Segment { .. } | FileId::Reserve { .. } => Segment,
             FileId::ShardManifest { .. } => ShardManifest,
             FileId::ShardSnapshot { .. } => Snapshot,
             FileId::ShardData { .. } => Data,

@@ -189,6 +189,17 @@ impl SimFile {
         self.dirty.split_off(&len.div_ceil(BLOCK_BYTES));
     }
 
+    /// Is at least so long, unsynced.
+    pub(super) fn extend(&mut self, len: usize) {
+        self.current.grow(len);
+    }
+
+    /// Is cut, unsynced: what was durable behind may be back after a power cut.
+    pub(super) fn cut_unsynced(&mut self, len: usize) {
+        self.current.truncate(len);
+        self.dirty.split_off(&len.div_ceil(BLOCK_BYTES));
+    }
+
     /// All that reads see is durable from now on.
     pub fn settle(&mut self) {
         self.durable.clone_from(&self.current);

@@ -73,7 +73,10 @@ impl Disk {
                 buffer[..len].copy_from_slice(&rest[..len]);
                 ("read", len, IoBuffer::Owned(buffer))
             }
-            IoOperation::DeleteFile { .. } | IoOperation::FreeSpace { .. } => {
+            IoOperation::DeleteFile { .. }
+            | IoOperation::FreeSpace { .. }
+            | IoOperation::Allocate { .. }
+            | IoOperation::Truncate { .. } => {
                 unreachable!("a snapshot is not removed by who writes or reads it")
             }
         };

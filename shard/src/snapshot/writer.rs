@@ -1,7 +1,8 @@
 //! Writes a snapshot file, fed table by table.
 //!
 //! The file is created, chunks are written one behind the other with a few in flight, and when the footer is there
-//! too, file and directory are synced: only then it is finished. An error is the end, as everywhere.
+//! too, file and directory are synced: only then it is finished. A full disk is no harm: the file counts for nothing
+//! until it is published, so it is given up. Any other error is the end, as everywhere.
 
 use std::collections::VecDeque;
 
@@ -11,7 +12,7 @@ use super::chunk::{
 };
 use crate::extent::ExtentOnDisk;
 use crate::index::Entry;
-use crate::io::{BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest, RequestId};
+use crate::io::{BlockPool, Fatal, FileId, IoBuffer, IoDone, IoErrorKind, IoOperation, IoRequest, RequestId};
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::planted::{self, PlantedBug};
 use crate::types::{KeyspaceId, Slot};
@@ -55,6 +56,8 @@ pub struct SnapshotWriter<P: BlockPool> {
     previous: u32,
     counts: Footer,
     end: End,
+    /// The disk was too full for it.
+    no_space: bool,
 }
 
 impl<P: BlockPool> SnapshotWriter<P> {
@@ -74,13 +77,45 @@ impl<P: BlockPool> SnapshotWriter<P> {
             previous: 0,
             counts: Footer::default(),
             end: End::Open,
+            no_space: false,
+        }
+    }
+
+    /// Whether the disk was too full for it: it can only be given up.
+    #[must_use]
+    pub fn has_no_space(&self) -> bool {
+        self.no_space
+    }
+
+    /// Whether nothing of it is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        let syncing = matches!(self.end, End::SyncingFile(_) | End::SyncingDirectory(_));
+        self.flights.is_empty() && self.create.is_none() && !syncing
+    }
+
+    /// The file, if it may be there.
+    pub(crate) fn file_made(&self) -> Option<FileId> {
+        self.is_created.then_some(self.file)
+    }
+
+    /// Nothing more is asked for: what is in flight ends, what waits never begins.
+    pub(crate) fn give_up(&mut self, pool: &mut P) {
+        self.no_space = true;
+        if let Some(open) = self.open.take() {
+            pool.put(open.buffer);
+        }
+        for request in self.waiting.drain(..) {
+            self.flights.retain(|write| write.id != request.id);
+            if let IoOperation::Write { buffer, .. } = request.operation {
+                pool.reclaim(buffer);
+            }
         }
     }
 
     /// Whether more may be fed now.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.flights.len() < IN_FLIGHT_MAX
+        self.flights.len() < IN_FLIGHT_MAX && !self.no_space
     }
 
     /// Whether all of it survives power loss.
@@ -189,6 +224,9 @@ impl<P: BlockPool> SnapshotWriter<P> {
 
     /// The next I/O to perform.
     pub(crate) fn next_io(&mut self, ids: &mut RequestIds) -> Option<IoRequest<P>> {
+        if self.no_space {
+            return None;
+        }
         if !self.is_created {
             if self.create.is_some() {
                 return None;
@@ -233,6 +271,10 @@ impl<P: BlockPool> SnapshotWriter<P> {
     ) -> Result<Option<IoRequest<P>>, Fatal> {
         let file = self.file;
         let failed = |what, error| Fatal { what, file, offset: 0, error };
+        if matches!(&done.result, Err(error) if error.kind == IoErrorKind::NoSpace) {
+            self.on_no_space(done, pool);
+            return Ok(None);
+        }
         if self.create == Some(done.id) {
             done.result.map_err(|error| failed("creating a snapshot", error))?;
             (self.create, self.is_created) = (None, true);
@@ -263,5 +305,19 @@ impl<P: BlockPool> SnapshotWriter<P> {
                 Ok(None)
             }
         }
+    }
+
+    fn on_no_space(&mut self, done: IoDone<P>, pool: &mut P) {
+        if self.create == Some(done.id) {
+            self.create = None;
+        } else if self.end == End::SyncingFile(done.id) || self.end == End::SyncingDirectory(done.id) {
+            self.end = End::Closing;
+        } else {
+            self.flights.retain(|write| write.id != done.id);
+        }
+        if let IoBuffer::Frozen(buffer) = done.buffer {
+            pool.reclaim(buffer);
+        }
+        self.give_up(pool);
     }
 }

@@ -251,6 +251,9 @@ pub(super) fn ouro(facts: &Facts<'_>, text: &mut String) {
     if options.storage == Storage::Disk {
         line(text, "data", data_figures(facts));
     }
+    line(text, "disk_low_workers", total(Counter::DiskLow));
+    line(text, "disk_reserve_bytes", total(Counter::DiskReserveBytes));
+    line(text, "checkpoints_given_up", total(Counter::CheckpointsGivenUp));
     line(text, "workers", options.workers);
     line(text, "shards", options.shards);
     for (index, worker) in facts.server.workers.iter().enumerate() {

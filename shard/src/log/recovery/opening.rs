@@ -193,9 +193,9 @@ impl<P: BlockPool> LogRecovery<P> {
         end: LogEnd,
         term: Term,
     ) {
-        let mut standby = choose_standby(&manifest, &self.config, generation);
+        let mut standby = choose_standby(&manifest, &[], &self.config, generation);
         let entry = standby.entry();
-        let request = standby.start(0, &mut self.pool, &mut self.ids);
+        let request = standby.start(0, &mut self.ids);
         let step = OpeningStep::Prepare(standby);
         let in_flight = request.as_ref().map_or(RequestId(0), |request| request.id);
         let opening = Opening { step, in_flight, manifest, entry, closed, end, term };

@@ -1,0 +1,101 @@
+//! File systems of a test's own, small or failing, unmounted in the end. Mounting takes root: where it is denied the
+//! test says that it is passed over.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+/// A file system mounted on a directory of its own.
+pub(crate) struct SmallDisk {
+    pub(crate) temp: Arc<TempDir>,
+    /// The image that a loop device shows, and where it lies.
+    image: Option<(PathBuf, Under)>,
+}
+
+/// What lies under an image.
+enum Under {
+    Directory(#[expect(dead_code, reason = "kept until the end")] TempDir),
+    Disk(Box<SmallDisk>),
+}
+
+/// Runs a command that takes root. `None`: it is denied here.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn as_root(program: &str, args: &[&str]) -> Option<()> {
+    let output = Command::new(program).args(args).output().unwrap();
+    if output.status.success() {
+        return Some(());
+    }
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    let denied =
+        ["permission denied", "only root", "must be superuser", "not permitted", "failed to setup loop"];
+    assert!(denied.iter().any(|word| why.to_lowercase().contains(word)), "{program}: {why}");
+    println!("skipped: a file system of its own takes root and loop devices: {why}");
+    None
+}
+
+impl SmallDisk {
+    /// In memory.
+    pub(crate) fn tmpfs(mib: u32) -> Option<Self> {
+        let temp = tempfile::tempdir().unwrap();
+        let size = format!("size={mib}m");
+        as_root("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", temp.path().to_str().unwrap()])?;
+        Some(Self { temp: Arc::new(temp), image: None })
+    }
+
+    /// An ext4 on a loop device, as a drive of that size would be.
+    pub(crate) fn ext4(mib: u32) -> Option<Self> {
+        let under = tempfile::tempdir().unwrap();
+        let image = under.path().join("image");
+        Self::on(image, mib, Under::Directory(under))
+    }
+
+    /// An ext4 whose drive has less than it says: writes fail with EIO when `real_mib` are used up.
+    pub(crate) fn ext4_on_less(mib: u32, real_mib: u32) -> Option<Self> {
+        let under = Self::tmpfs(real_mib)?;
+        let image = under.path().join("image");
+        Self::on(image, mib, Under::Disk(Box::new(under)))
+    }
+
+    fn on(image: PathBuf, mib: u32, under: Under) -> Option<Self> {
+        let file = OpenOptions::new().write(true).create_new(true).open(&image).unwrap();
+        file.set_len(u64::from(mib) << 20).unwrap();
+        let status =
+            Command::new("mkfs.ext4").args(["-q", "-m", "0", "-E", "nodiscard"]).arg(&image).status();
+        assert!(status.unwrap().success());
+        let temp = tempfile::tempdir().unwrap();
+        as_root("mount", &["-o", "loop", image.to_str().unwrap(), temp.path().to_str().unwrap()])?;
+        Some(Self { temp: Arc::new(temp), image: Some((image, under)) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.temp.path()
+    }
+
+    /// Gives a tmpfs more room.
+    pub(crate) fn grow(&self, mib: u32) {
+        let size = format!("remount,size={mib}m");
+        let status = Command::new("mount").args(["-o", &size]).arg(self.path()).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// The drive loses all beyond this: reads there fail with EIO.
+    pub(crate) fn lose_beyond(&self, bytes: u64) {
+        let (image, _) = self.image.as_ref().expect("a disk with an image");
+        OpenOptions::new().write(true).open(image).unwrap().set_len(bytes).unwrap();
+        // What the kernel keeps of the drive would hide it.
+        fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a server of a test that failed may still be there.
+        drop(Command::new("umount").arg("-l").arg(self.path()).status());
+        if let Some((_, Under::Disk(under))) = self.image.take() {
+            drop(under);
+        }
+    }
+}

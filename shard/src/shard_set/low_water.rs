@@ -1,0 +1,167 @@
+//! A full disk: what is refused, what goes on, and what heals it.
+//!
+//! The disk is *low* for a shard when its data file cannot grow by what its extents in memory are going to need, and
+//! for the whole set when the log's next segment, or the reserve, is not to be had. Writes that grow are refused then;
+//! reads and deletes go on. What frees space is a checkpoint: it makes places of emptied extents free, lets the log
+//! drop segments, and a free end of a data file is cut off. So while the disk is low, every shard in which something
+//! was emptied gets one, one after the other, and compaction empties what it can.
+
+use super::ShardSet;
+use super::storage::{Closing, Storage};
+use crate::checkpoint::{LogState, Pressure, ShardFiles, SpaceFor};
+use crate::io::{BlockPool, IoRequest};
+use crate::limits::{LOG_KEPT_BYTES_MAX, SPACE_RETRY_MS};
+use crate::log::{Log, LogSpace};
+use crate::shard::Shard;
+use crate::types::{Slot, UnixMs};
+
+/// Request ids of the reserve.
+pub(super) const RESERVE_IDS: u64 = 4 << 56;
+
+/// Bytes of a snapshot for each entry, tables and chunks included, and for all that there is only once.
+const SNAPSHOT_ENTRY_BYTES: u64 = 14;
+const SNAPSHOT_BYTES_MIN: u64 = 128 << 10;
+
+/// How storage stands with its disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Whether writes that grow are refused, at least those to some shards.
+    pub is_low: bool,
+    /// Bytes of the reserve, as far as it is held.
+    pub reserve_bytes: u64,
+    /// Checkpoints given up since the start, because the disk was full.
+    pub checkpoints_given_up: u64,
+}
+
+impl<P: BlockPool> ShardSet<P> {
+    /// How storage stands with its disk; `None` in memory-only storage.
+    #[must_use]
+    pub fn disk_space(&self) -> Option<DiskSpace> {
+        let storage = self.storage.as_ref()?;
+        Some(DiskSpace {
+            is_low: storage.is_low || any_low(&storage.files, &self.shards),
+            reserve_bytes: storage.reserve.as_ref().map_or(0, super::Reserve::held_bytes),
+            checkpoints_given_up: storage.files.iter().map(|files| files.figures().given_up).sum(),
+        })
+    }
+
+    /// Whether there is disk space for a write of about so many bytes to keys in these slots. Slots of other workers do
+    /// not count.
+    pub fn space_for(&mut self, slots: impl Iterator<Item = Slot>, bytes: usize) -> SpaceFor {
+        let Self { shards, storage, by_slot, log, .. } = self;
+        let Some(storage) = storage else { return SpaceFor::Ready };
+        if storage.is_low || log.as_ref().is_some_and(|log| log.space() != LogSpace::Ok) {
+            return SpaceFor::None;
+        }
+        let mut space = SpaceFor::Ready;
+        for slot in slots {
+            let position = by_slot[usize::from(slot.0)];
+            if position == u16::MAX {
+                continue;
+            }
+            let position = usize::from(position);
+            match storage.files[position].space_for(&shards[position], bytes) {
+                SpaceFor::None => return SpaceFor::None,
+                SpaceFor::Soon => space = SpaceFor::Soon,
+                SpaceFor::Ready => {}
+            }
+        }
+        space
+    }
+
+    /// Whether the log has room for what frees space, deletes; `Soon`: what is left of its last segment is kept for what is
+    /// appended already, which the checkpoint that frees segments waits for.
+    #[must_use]
+    pub fn space_for_deletes(&self) -> SpaceFor {
+        let Some(log) = &self.log else { return SpaceFor::Ready };
+        match log.space() {
+            LogSpace::Low { bytes_left } => {
+                let kept =
+                    (log.config().segment_bytes / 4).min(LOG_KEPT_BYTES_MAX) + log.queued_bytes() as u64;
+                if bytes_left < kept { SpaceFor::Soon } else { SpaceFor::Ready }
+            }
+            LogSpace::Ok => SpaceFor::Ready,
+        }
+    }
+
+    /// Now and then: keeps the reserve, and while the disk is low does what frees space.
+    pub(super) fn low_water_tick(&mut self, now: UnixMs) {
+        let Self { shards, storage, log, .. } = self;
+        let Some(storage) = storage else { return };
+        storage.now = now;
+        let (Some(reserve), Some(log)) = (&mut storage.reserve, log.as_mut()) else { return };
+        let log_low = log.space() != LogSpace::Ok;
+        let gave_up: u64 = storage.files.iter().map(|files| files.figures().given_up).sum();
+        if gave_up > storage.gave_up {
+            storage.rests_since = Some(now);
+        }
+        let has_checkpoint = storage.files.iter().any(ShardFiles::has_checkpoint);
+        if log_low || gave_up > storage.gave_up {
+            storage.gave_up = gave_up;
+            reserve.lend();
+        } else if !has_checkpoint || !reserve.is_lent() {
+            // One that is lent comes back when the checkpoint that has it is done.
+            reserve.take(reserve_bytes(shards, log), now);
+        }
+        storage.is_low = log_low || reserve.is_short();
+        let is_low = storage.is_low || any_low(&storage.files, shards);
+        log.keep_free_files(!is_low);
+        let is_held_back = storage.is_low || reserve.held_bytes() == 0;
+        storage.was_held_back = is_held_back;
+        let pressure = Pressure { is_held_back, is_short: storage.is_low, is_low };
+        storage.files.iter_mut().for_each(|files| files.press(pressure));
+        for shard in shards.iter_mut() {
+            shard.compaction.set_pressed(is_low);
+        }
+        let rests = storage.rests_since.is_some_and(|since| now.0.abs_diff(since.0) < SPACE_RETRY_MS);
+        if is_low && !has_checkpoint && !rests && storage.closing == Closing::No {
+            storage.force_checkpoint(shards, log);
+        }
+    }
+
+    pub(super) fn next_reserve_io(&mut self) -> Option<IoRequest<P>> {
+        self.storage.as_mut()?.reserve.as_mut()?.next_io()
+    }
+}
+
+impl<P: BlockPool> Storage<P> {
+    /// Whether the reserve is not held.
+    pub(super) fn lacks_reserve(&self) -> bool {
+        self.was_held_back || self.reserve.as_ref().is_some_and(|reserve| reserve.held_bytes() == 0)
+    }
+
+    /// One of the next shard in which something was emptied, or which holds up the log: in turn, so that one that cannot
+    /// complete a checkpoint for want of space is not in the way of those that can.
+    fn force_checkpoint(&mut self, shards: &[Shard<P>], log: &Log<P>) {
+        let count = shards.len();
+        let helps = |position: &usize| {
+            let holds_up = log.segments() > 1 && self.begun_at[*position] < log.appended();
+            shards[*position].extents().emptied_bytes() > 0 || holds_up
+        };
+        let next = (0..count).map(|turn| (self.forced_next + turn) % count).find(helps);
+        if let Some(position) = next {
+            self.forced_next = (position + 1) % count;
+            self.files[position].want_checkpoint();
+        }
+    }
+
+    /// What the log has told, for a step of files.
+    pub(super) fn log_state(log: Option<&Log<P>>) -> LogState {
+        log.map_or(LogState::default(), |log| LogState {
+            log: log.identity().log,
+            appended: log.appended(),
+            durable: log.durable(),
+        })
+    }
+}
+
+fn any_low<P: BlockPool>(files: &[ShardFiles<P>], shards: &[Shard<P>]) -> bool {
+    files.iter().zip(shards).any(|(files, shard)| files.is_low(shard))
+}
+
+/// One whole snapshot, of the shard with the largest, and one log segment. Rounded up so that it is not changed often.
+fn reserve_bytes<P: BlockPool>(shards: &[Shard<P>], log: &Log<P>) -> u64 {
+    let entries = shards.iter().map(Shard::entry_count).max().unwrap_or(0);
+    let snapshot = (entries * SNAPSHOT_ENTRY_BYTES).max(SNAPSHOT_BYTES_MIN).next_power_of_two();
+    snapshot + log.config().segment_bytes
+}
