@@ -27,7 +27,7 @@ use crate::clock::{Clock, unix_ms};
 use crate::files::{Files, RESTORE_MARK, StoreDirectory, StoreLock};
 use crate::limits::{BATCH_BUFFER_COUNT, LOG_SEGMENT_BYTES_READ_ONLY};
 use crate::open_error::OpenError;
-use crate::open_shards::{create_manifests, remove_obsolete};
+use crate::open_shards::create_manifests;
 use crate::pool::Pool;
 use crate::start::WorkerSeed;
 use crate::store::{OpenStore, random_bytes};

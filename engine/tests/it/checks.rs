@@ -315,7 +315,8 @@ fn one_copy_of_each_manifest_is_made_again_from_the_other() {
 #[test]
 fn a_missing_cut_or_swapped_file_is_named() {
     let whole = sample();
-    let names = whole.names();
+    // The reserve is space that is kept, and holds nothing.
+    let names: Vec<String> = whole.names().into_iter().filter(|name| !name.ends_with(".reserve")).collect();
     for name in &names {
         let sample = whole.copy();
         fs::remove_file(sample.path(name)).unwrap();
