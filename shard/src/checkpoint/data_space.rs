@@ -66,6 +66,8 @@ pub(super) struct DataSpace {
     exact: bool,
     pressure: Pressure,
     now: UnixMs,
+    /// When space was taken last.
+    taken_at: UnixMs,
 }
 
 impl DataSpace {
@@ -79,12 +81,13 @@ impl DataSpace {
             exact: false,
             pressure: Pressure::default(),
             now: UnixMs(0),
+            taken_at: UnixMs(0),
         }
     }
 
     /// How the worker stands with its disk.
-    pub(super) const fn press(&mut self, pressure: Pressure) {
-        self.pressure = pressure;
+    pub(super) const fn press(&mut self, pressure: Pressure, now: UnixMs) {
+        (self.pressure, self.now) = (pressure, now);
     }
 
     /// Whether what is not needed is to be given back at once.
@@ -95,6 +98,12 @@ impl DataSpace {
     /// Whether nothing is being taken.
     pub(super) fn is_idle(&self) -> bool {
         self.flight == Flight::Nothing
+    }
+
+    /// Whether space that is not needed may be given back: none that a large record has just been waiting for, which
+    /// nothing in memory tells until the record is placed.
+    pub(super) fn may_give_back(&self) -> bool {
+        self.is_idle() && self.asked == 0 && self.now.0.abs_diff(self.taken_at.0) >= SPACE_RETRY_MS
     }
 
     /// Whether there is something to take and it is time to try.
@@ -192,6 +201,7 @@ impl DataSpace {
             }
             Flight::Taking { growth, .. } if kind.is_none() => {
                 extents.got_space(growth);
+                self.taken_at = self.now;
                 self.asked = self.asked.saturating_sub(growth.count());
                 (self.refusal, self.exact) = (None, false);
             }

@@ -230,9 +230,16 @@ impl<P: BlockPool> ShardFiles<P> {
         self.space.is_due(shard.extents(), now)
     }
 
+    /// Whether the file has space that is not needed, and it is time to give it back.
+    pub(crate) fn has_space_to_give(&self, shard: &Shard<P>) -> bool {
+        let may = self.freeing.is_none() && !self.cannot_free && self.space.may_give_back();
+        may && self.data_file == DataFileState::There
+            && shard.extents().has_space_to_give(self.space.is_pressed())
+    }
+
     /// How the worker stands with its disk.
-    pub(crate) const fn press(&mut self, pressure: Pressure) {
-        self.space.press(pressure);
+    pub(crate) const fn press(&mut self, pressure: Pressure, now: UnixMs) {
+        self.space.press(pressure, now);
     }
 
     /// Whether the disk is too full for what the shard has in memory.
@@ -385,7 +392,7 @@ impl<P: BlockPool> ShardFiles<P> {
 
     /// Gives back space that is not likely to be used again soon. Nothing on disk counts on it: the places are free.
     fn free_space(&mut self, shard: &mut Shard<P>) {
-        if self.freeing.is_some() || self.cannot_free || !self.space.is_idle() {
+        if !self.has_space_to_give(shard) {
             return;
         }
         if let Some((offset, bytes)) = shard.extents_mut().next_free_space(self.space.is_pressed()) {

@@ -157,11 +157,10 @@ impl Places {
     /// stay: those furthest behind, those that only may have space first. One row at a time; they are free again after
     /// [`Self::on_left`].
     pub(super) fn leave(&mut self, keep: usize, count_max: u32) -> Option<(u32, u32)> {
-        let all = self.spaced.len() + self.unsure.len();
-        let more = all.checked_sub(keep).filter(|&more| more > 0)?;
-        if self.leaving.is_some() {
+        if !self.may_leave(keep) {
             return None;
         }
+        let more = self.spaced.len() + self.unsure.len() - keep;
         let count_max = count_max.min(u32::try_from(more).unwrap_or(u32::MAX));
         let from = if self.unsure.is_empty() { &mut self.spaced } else { &mut self.unsure };
         let last = *from.last()?;
@@ -175,6 +174,11 @@ impl Places {
         }
         self.leaving = Some((first, last - first + 1));
         self.leaving
+    }
+
+    /// Whether there are more than `keep` free places that have space, and none is leaving.
+    pub(super) fn may_leave(&self, keep: usize) -> bool {
+        self.leaving.is_none() && self.spaced.len() + self.unsure.len() > keep
     }
 
     /// The space of the places that were leaving has been given back, or could not be.

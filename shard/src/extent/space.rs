@@ -161,11 +161,20 @@ impl<P: BlockPool> Extents<P> {
     /// space that is used again soon does not come and go, and what is wanted; `urgent`: that only. One at a time; see
     /// [`Self::on_space_freed`].
     pub fn next_free_space(&mut self, urgent: bool) -> Option<(u64, u64)> {
+        let (first, count) = self.places.leave(self.places_kept(urgent), FREE_PLACES_PER_STEP)?;
+        Some((u64::from(first) * EXTENT_BYTES as u64, u64::from(count) * EXTENT_BYTES as u64))
+    }
+
+    /// Whether [`Self::next_free_space`] has something to give back.
+    #[must_use]
+    pub fn has_space_to_give(&self, urgent: bool) -> bool {
+        self.places.may_leave(self.places_kept(urgent))
+    }
+
+    fn places_kept(&self, urgent: bool) -> usize {
         let wanted = usize::try_from(self.places_wanted()).unwrap_or(usize::MAX);
         let usual = self.places.used_count() as usize / 4 + FREE_PLACES_KEPT;
-        let keep = if urgent { wanted } else { usual.max(wanted.saturating_mul(2)) };
-        let (first, count) = self.places.leave(keep, FREE_PLACES_PER_STEP)?;
-        Some((u64::from(first) * EXTENT_BYTES as u64, u64::from(count) * EXTENT_BYTES as u64))
+        if urgent { wanted } else { usual.max(wanted.saturating_mul(2)) }
     }
 
     /// The space has been given back, or could not be.

@@ -109,7 +109,7 @@ impl<P: BlockPool> ShardSet<P> {
         let is_held_back = storage.is_low || reserve.held_bytes() == 0;
         storage.was_held_back = is_held_back;
         let pressure = Pressure { is_held_back, is_short: storage.is_low, is_low };
-        storage.files.iter_mut().for_each(|files| files.press(pressure));
+        storage.files.iter_mut().for_each(|files| files.press(pressure, now));
         for shard in shards.iter_mut() {
             shard.compaction.set_pressed(is_low);
         }

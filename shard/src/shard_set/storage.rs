@@ -151,7 +151,7 @@ impl<P: BlockPool> ShardSet<P> {
         {
             // The reserve comes first.
             let pressure = Pressure { is_held_back: true, ..Pressure::default() };
-            storage.files.iter_mut().for_each(|files| files.press(pressure));
+            storage.files.iter_mut().for_each(|files| files.press(pressure, storage.now));
         }
         self.share_dirty();
         self.look_for_cold();
@@ -235,7 +235,7 @@ impl<P: BlockPool> ShardSet<P> {
         for (position, (files, shard)) in storage.files.iter_mut().zip(shards).enumerate() {
             let dirty_max = if storage.is_behind { 0 } else { storage.dirty_max };
             let is_idle = !files.is_busy() && shard.extents().dirty_count() <= dirty_max;
-            if is_idle && !files.wants_space(shard, now) {
+            if is_idle && !files.wants_space(shard, now) && !files.has_space_to_give(shard) {
                 continue;
             }
             let state = Storage::log_state(log.as_ref());
