@@ -126,6 +126,8 @@ impl SimDisk {
             IoOperation::Read { file, .. } => format!("a read of {file}"),
             IoOperation::DeleteFile { file } => format!("the removal of {file}"),
             IoOperation::FreeSpace { file, .. } => format!("space of {file} being given back"),
+            IoOperation::Allocate { file, .. } => format!("space of {file} being taken"),
+            IoOperation::Truncate { file, .. } => format!("a cut of {file}"),
         };
         Some(format!("{what}, request {:#x}", pending.request.id.0))
     }
