@@ -1,6 +1,6 @@
 //! One run: operations, turns, completions, crashes and starts, drawn from a seed, checked against the model.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::io::Fatal;
 use crate::log::SyncPolicy;
@@ -11,23 +11,15 @@ use crate::sim::invariants::{order::KeyOrder, published, watermarks::Watermarks}
 use crate::sim::model::ShardModel;
 use crate::sim::options::Options;
 use crate::sim::plan::Plan;
+use crate::sim::replies::{Replies, Reply};
 use crate::sim::report::SimReport;
 use crate::sim::rng::Rng;
 use crate::store_manifest::StoreManifest;
 use crate::testing::HeapPool;
-use crate::types::{BatchNumber, Lsn, ShardId, UnixMs};
+use crate::types::{BatchNumber, UnixMs};
 
 /// Databases that operations use.
 pub(super) const DB_COUNT: u64 = 2;
-
-/// A reply that waits for its batch.
-pub(super) struct Reply {
-    pub(super) barrier: BatchNumber,
-    /// What it acknowledges or reveals.
-    pub(super) tells: Vec<(ShardId, Lsn)>,
-    /// Whether it promises that this survives power loss.
-    pub(super) strict: bool,
-}
 
 /// A store, its disk and its model.
 pub struct Driver {
@@ -37,7 +29,7 @@ pub struct Driver {
     pub(super) models: Vec<ShardModel>,
     pub(super) workers: Vec<ShardSet<HeapPool>>,
     pub(super) manifest: Option<StoreManifest>,
-    pub(super) replies: Vec<VecDeque<Reply>>,
+    pub(super) replies: Vec<Replies>,
     pub(super) policy: SyncPolicy,
     /// The change to [`SyncPolicy::EveryBatch`] is in force when this batch of each worker is durable: what was written
     /// under a laxer policy is known to readers until then.
@@ -263,20 +255,19 @@ impl Driver {
 
     /// Delivers every reply whose batch has been passed.
     pub(super) fn deliver(&mut self) {
-        for (worker, replies) in self.workers.iter().zip(&mut self.replies) {
-            let released = worker.released();
-            let ready = replies.iter().filter(|reply| reply.barrier <= released).count();
-            self.report.replies += ready as u64;
-            for reply in replies.iter().filter(|reply| reply.barrier <= released) {
+        let Self { workers, replies, models, report, policy, .. } = self;
+        let every_batch = *policy == SyncPolicy::EveryBatch;
+        for (worker, replies) in workers.iter().zip(replies) {
+            replies.deliver(worker.released(), |reply| {
+                report.replies += 1;
                 for &(shard, lsn) in &reply.tells {
-                    let model = &mut self.models[usize::from(shard.0)];
+                    let model = &mut models[usize::from(shard.0)];
                     model.written = model.written.max(lsn);
-                    if reply.strict && self.policy == SyncPolicy::EveryBatch {
+                    if reply.strict && every_batch {
                         model.durable = model.durable.max(lsn);
                     }
                 }
-            }
-            replies.retain(|reply| reply.barrier > released);
+            });
         }
     }
 
@@ -305,7 +296,7 @@ impl Driver {
             // The reply to the change waits for all that is appended, and tells that it is durable.
             for ((worker, replies), barrier) in self.workers.iter().zip(&mut self.replies).zip(barriers) {
                 let tells = worker.shards().iter().map(|shard| (shard.id(), shard.lsn())).collect();
-                replies.push_back(Reply { barrier, tells, strict: true });
+                replies.push(Reply { barrier, tells, strict: true });
             }
         }
     }

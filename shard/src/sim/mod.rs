@@ -22,6 +22,7 @@ mod operations;
 pub mod options;
 mod plan;
 pub mod refusals;
+mod replies;
 pub mod report;
 pub mod rng;
 mod starts;

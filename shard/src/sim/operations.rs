@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use crate::log::SyncPolicy;
 use crate::planted::PlantedBug;
-use crate::sim::driver::{Driver, Reply};
+use crate::sim::driver::Driver;
 use crate::sim::invariants::reads;
 use crate::sim::model::{ModelKey, ModelValue};
 use crate::sim::plan::Plan;
+use crate::sim::replies::Reply;
 use crate::types::{BatchNumber, Db, Lsn, ShardId};
 
 /// A value longer than this is deleted instead of appended to.
@@ -48,7 +49,7 @@ impl Driver {
         let in_force =
             self.workers[worker].log().is_some_and(|log| log.durable() >= self.strict_from[worker]);
         let strict = self.policy == SyncPolicy::EveryBatch && in_force;
-        self.replies[worker].push_back(Reply { barrier, tells, strict });
+        self.replies[worker].push(Reply { barrier, tells, strict });
     }
 
     fn set(&mut self, worker: usize, key: ModelKey, value: Rc<Vec<u8>>, time_to_live: u64) {
@@ -78,7 +79,7 @@ impl Driver {
         let ungated = if found.is_some() { PlantedBug::ReadNotGated } else { PlantedBug::MissNotGated };
         self.reply(worker, tells);
         if self.options.planted == Some(ungated)
-            && let Some(reply) = self.replies[worker].back_mut()
+            && let Some(reply) = self.replies[worker].last_mut()
         {
             reply.barrier = BatchNumber::ZERO;
         }

@@ -1,7 +1,5 @@
 //! How a run ends and begins again: crashes, shutdowns, damage while the store is down, and the check of what comes up.
 
-use std::collections::VecDeque;
-
 use crate::checkpoint::ShardFiles;
 use crate::cold::Need;
 use crate::io::FileId;
@@ -18,6 +16,7 @@ use crate::sim::invariants::{content::CameUp, order::KeyOrder, watermarks::Water
 use crate::sim::model::ShardModel;
 use crate::sim::options::Options;
 use crate::sim::refusals;
+use crate::sim::replies::Replies;
 use crate::sim::report::SimReport;
 use crate::types::{BatchNumber, Db, Lsn, ShardId, UnixMs};
 
@@ -229,7 +228,7 @@ impl Driver {
                 log.set_policy(self.policy);
             }
         }
-        self.replies = up.workers.iter().map(|_| VecDeque::new()).collect();
+        self.replies = up.workers.iter().map(|_| Replies::default()).collect();
         self.strict_from = vec![BatchNumber::ZERO; up.workers.len()];
         self.watermarks = vec![Watermarks::default(); up.workers.len()];
         self.published.clear();
