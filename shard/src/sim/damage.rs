@@ -188,6 +188,10 @@ impl Damage<'_> {
         let mut to = head_bytes + self.rng.position(room / BLOCK_BYTES + 1) * BLOCK_BYTES;
         if head_bytes == 0 {
             let used: Vec<usize> = target.used_blocks().collect();
+            if used.is_empty() {
+                // A file that was just made, or has only been given space.
+                return None;
+            }
             to = used[self.rng.position(used.len())] * BLOCK_BYTES;
             if to + bytes.len() > target.len() {
                 return None;

@@ -283,13 +283,16 @@ impl SimDisk {
                 return Ok(bytes.len());
             }
         }
-        if !self.truth.is_empty() {
-            for block in offset / BLOCK_BYTES..(offset + bytes.len()).div_ceil(BLOCK_BYTES) {
-                self.truth.remove(&(file, block));
-            }
-        }
         let unsynced = (!durable).then_some(self.time);
         if let Some(target) = self.files.get_mut(&file) {
+            if !self.truth.is_empty() {
+                for block in offset / BLOCK_BYTES..(offset + bytes.len()).div_ceil(BLOCK_BYTES) {
+                    if let Some(truth) = self.truth.remove(&(file, block)) {
+                        // A power cut may undo the write: what comes back is what should be there.
+                        target.tamper(block * BLOCK_BYTES, &truth);
+                    }
+                }
+            }
             target.write(offset, bytes, unsynced);
         }
         Ok(bytes.len())
