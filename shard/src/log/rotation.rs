@@ -162,9 +162,7 @@ impl<P: BlockPool> Log<P> {
         if !self.wants_standby() {
             return;
         }
-        // A file that the manifest under way no longer names is free in the old one still: it is deleted, not used.
-        let settled = self.unnamed.is_empty() || planted::is(PlantedBug::UseDroppedFile);
-        if self.standby.is_none() && settled {
+        if self.standby.is_none() {
             self.standby = Some(self.next_standby());
             self.pump_manifest();
         }
@@ -178,7 +176,9 @@ impl<P: BlockPool> Log<P> {
     /// A free file, when there is one that fits, else a new one.
     fn next_standby(&self) -> Standby<P> {
         let generation = self.current.entry.generation + 1;
-        choose_standby(self.manifest.current(), &self.unnamed, &self.config, generation)
+        // A file that the manifest under way no longer names is free in the old one still: it is deleted, not used.
+        let given_back: &[u32] = if planted::is(PlantedBug::UseDroppedFile) { &[] } else { &self.unnamed };
+        choose_standby(self.manifest.current(), given_back, &self.config, generation)
     }
 
     // ---- what is needed ---------------------------------------------------------------------------------------
