@@ -50,6 +50,7 @@ pub mod operations;
 pub mod phase;
 pub mod phase_run;
 pub mod plan;
+pub mod plan_measurement;
 pub mod plan_workload;
 pub mod plot;
 pub mod pressure;

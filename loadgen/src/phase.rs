@@ -25,6 +25,8 @@ pub struct Phase {
     pub budget: Budget,
     /// Whether intervals are handed over for the series.
     pub series: bool,
+    /// Whether the worker polls instead of sleeping.
+    pub spin: bool,
 }
 
 /// What sets the pace of a phase.

@@ -301,6 +301,7 @@ mod tests {
             drain_ns: 50,
             budget: Budget::unlimited(),
             series: true,
+            spin: false,
         };
         PhaseRun::new(phase, table())
     }

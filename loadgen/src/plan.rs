@@ -6,15 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::{Live, LoadArgs, LoadShape, ReplayArgs, RunArgs, Speed, TargetArgs};
-use crate::cli_values::Rate;
-use crate::limits::{
-    CONNECTIONS_MAX, OUTSTANDING_BYTES_MAX, OUTSTANDING_MAX, PIPELINE_MAX, RATE_MAX, THREADS_MAX,
-};
+use crate::limits::{CONNECTIONS_MAX, OUTSTANDING_BYTES_MAX, OUTSTANDING_MAX, PIPELINE_MAX, THREADS_MAX};
 use crate::operations::Verb;
+use crate::plan_measurement::measurement;
+pub use crate::plan_measurement::{Measurement, Pace, Stop};
 pub use crate::plan_workload::Workload;
-use crate::rate_curve::RateCurve;
 use crate::report::{Config, Mode, TargetConfig};
-use crate::schedule::Arrival;
 use crate::target::{PORT_DEFAULT, Target};
 use crate::tls::{TlsClient, TlsOptions};
 use crate::trace::Trace;
@@ -30,49 +27,6 @@ pub struct Session {
     pub resp3: bool,
     /// Database number.
     pub db: u32,
-}
-
-/// Who sets the pace.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Pace {
-    /// Replies.
-    Closed,
-    /// A schedule of all workers together.
-    Open {
-        /// Requests per second, over time.
-        curve: RateCurve,
-        /// Spacing.
-        arrival: Arrival,
-    },
-    /// The recorded times of a trace, so many times as fast.
-    Recorded {
-        /// The factor.
-        speed: f64,
-    },
-}
-
-/// What ends the measured window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Time.
-    After(Duration),
-    /// A number of requests.
-    Requests(u64),
-}
-
-/// The measured phase.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Measurement {
-    /// Requests in flight on one connection.
-    pub pipeline: u32,
-    /// Who sets the pace.
-    pub pace: Pace,
-    /// Time before the window.
-    pub warmup: Duration,
-    /// End of the window.
-    pub stop: Stop,
-    /// How long to wait for outstanding replies.
-    pub drain: Duration,
 }
 
 /// A checked run.
@@ -190,6 +144,7 @@ impl Plan {
             warmup: Duration::ZERO,
             stop: Stop::Requests(trace.len() as u64),
             drain: arguments.drain,
+            spin: false,
         });
         plan.trace = Some(Arc::new(trace));
         plan.out.clone_from(&arguments.out);
@@ -235,6 +190,7 @@ impl Plan {
             warmup: Duration::ZERO,
             stop,
             drain: Duration::from_secs(1),
+            spin: false,
         };
         Ok(Self { measurement: Some(measurement), ..self.clone() })
     }
@@ -321,6 +277,7 @@ impl Plan {
             mode,
             rate_target_ops_s,
             arrival,
+            spin: measurement.is_some_and(|measurement| measurement.spin),
             warmup_s: measurement.map_or(0.0, |measurement| measurement.warmup.as_secs_f64()),
             duration_s,
             requests,
@@ -351,57 +308,6 @@ pub(crate) fn session(target: &TargetArgs) -> Result<Session, String> {
     let pass = target.pass.clone().or_else(|| std::env::var("REDISCLI_AUTH").ok());
     check(target.user.is_none() || pass.is_some(), || "--user needs --pass".to_owned())?;
     Ok(Session { user: target.user.clone(), pass, resp3: target.resp3, db: target.db })
-}
-
-fn measurement(arguments: &RunArgs) -> Result<Measurement, String> {
-    check((1..=PIPELINE_MAX).contains(&arguments.pipeline), || {
-        format!("--pipeline goes from 1 to {PIPELINE_MAX}")
-    })?;
-    let stop = match (arguments.duration, arguments.requests) {
-        (Some(duration), _) => Stop::After(duration),
-
-        (None, Some(count)) => Stop::Requests(count),
-        (None, None) => Stop::After(match &arguments.rate {
-            Rate::Steps { rates, each } => {
-                each.saturating_mul(u32::try_from(rates.len()).unwrap_or(u32::MAX))
-            }
-            _ => Duration::from_secs(10),
-        }),
-    };
-    check(stop != Stop::After(Duration::ZERO) && stop != Stop::Requests(0), || {
-        "the measured window is empty: --duration and --requests must be above 0".to_owned()
-    })?;
-    let pace = match &arguments.rate {
-        Rate::Max => {
-            check(arguments.arrival == Arrival::Constant, || {
-                "--arrival needs --rate: in a closed loop requests start when replies come".to_owned()
-            })?;
-            Pace::Closed
-        }
-        rate => Pace::Open { curve: curve(rate, arguments.warmup, stop)?, arrival: arguments.arrival },
-    };
-    let RunArgs { pipeline, warmup, drain, .. } = *arguments;
-    Ok(Measurement { pipeline, pace, warmup, stop, drain })
-}
-
-/// The rate over time from the start of the warm-up, which goes at the first rate.
-fn curve(rate: &Rate, warmup: Duration, stop: Stop) -> Result<RateCurve, String> {
-    let lead_s = warmup.as_secs_f64();
-    let window_s = match stop {
-        Stop::After(duration) => Some(duration.as_secs_f64()),
-        Stop::Requests(_) => None,
-    };
-    let curve = match rate {
-        Rate::Max => unreachable!("a closed loop has no rate"),
-        Rate::PerSecond(rate) => RateCurve::constant(*rate),
-        Rate::Ramp(first, last) => {
-            let window_s = window_s.ok_or("a ramp needs --duration: it goes over the whole window")?;
-            RateCurve::ramp(*first, *last, lead_s, window_s)
-        }
-        Rate::Steps { rates, each } => RateCurve::steps(rates, each.as_secs_f64(), lead_s),
-    };
-    check(curve.peak() <= RATE_MAX, || format!("--rate goes up to {RATE_MAX}"))?;
-    Ok(curve)
 }
 
 pub(crate) fn resolve(arguments: &TargetArgs) -> Result<(Target, bool), String> {
@@ -474,6 +380,7 @@ pub(crate) mod tests {
             ("-d 0s", "--duration"),
             ("--rate 1g", "--rate"),
             ("--arrival poisson", "--arrival needs --rate"),
+            ("--spin", "--spin needs --rate"),
             ("--theta 0.5", "--theta"),
             ("--dist uniform --hot 0.1:0.9", "--hot"),
             ("--dist gaussian --stddev 0", "--stddev"),

@@ -100,6 +100,7 @@ fn load(
         drain_ns: LOAD_DRAIN_NS,
         budget: Budget::unlimited(),
         series: false,
+        spin: false,
     };
     let outcome = fleet.run(phase_of, Extent::Requests, None, progress, interrupt)?;
     let tally = merge(outcome.workers.iter().map(|worker| &worker.tally));
@@ -191,6 +192,7 @@ fn measure(
         drain_ns: nanoseconds(measurement.drain),
         budget: budget.clone(),
         series: true,
+        spin: measurement.spin,
     };
     // A closed loop is over at the end of its window; an open one goes on until the last answer.
     let watch_end_ns = if measurement.pace == Pace::Closed { window_end_ns } else { u64::MAX };

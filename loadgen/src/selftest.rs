@@ -178,7 +178,8 @@ fn part(
 ) -> Result<Report, RunError> {
     let mut plan = plan.clone();
     let drain = Duration::from_secs(1);
-    plan.measurement = Some(Measurement { pipeline, pace, warmup: WARMUP, stop: Stop::After(length), drain });
+    plan.measurement =
+        Some(Measurement { pipeline, pace, warmup: WARMUP, stop: Stop::After(length), drain, spin: false });
     execute_shown(&plan, Vec::new(), interrupt, &Progress::Silent)
 }
 

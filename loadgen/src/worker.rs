@@ -1,5 +1,6 @@
 //! A worker drives its connections over one ring: wait, settle every reply that came, write the next requests,
-//! send. One system call a turn for all of it; nothing is allocated, timed or woken per request.
+//! send. One system call a turn for all of it; nothing is allocated, timed or woken per request. With `--spin` it polls
+//! in place of waiting.
 //!
 //! Two clock reads a turn: one right after the wait, the time of all replies it brought; one right before the
 //! requests are handed to the ring, the time they are sent. So a reply's time is late by at most the turn before
@@ -140,9 +141,14 @@ impl Worker {
                 break;
             }
             self.flush(&mut run, now);
-            self.ring.set_timer(Some(self.next_wake_ns(&run)));
             let mut completions = std::mem::take(&mut self.completions);
-            let waited = self.ring.submit_and_wait(true, &mut completions);
+            let waited = if run.phase.spin {
+                // Without anything to submit or to take this reads memory only.
+                self.ring.submit_and_wait(false, &mut completions)
+            } else {
+                self.ring.set_timer(Some(self.next_wake_ns(&run)));
+                self.ring.submit_and_wait(true, &mut completions)
+            };
             now = now_ns();
             waited?;
             let (successes, failures) = (run.interval.operations, run.interval.errors);

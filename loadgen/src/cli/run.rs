@@ -80,6 +80,9 @@ pub struct RunArgs {
     /// Spacing of the start times under --rate: even, as of independent users, or N at once
     #[arg(help_heading = "Load", long, value_name = "constant|poisson|burst:N", default_value_t = Arrival::Constant)]
     pub arrival: Arrival,
+    /// Poll instead of sleeping until the next start: requests leave on time to a few microseconds, for all the time of a processor per thread, which nobody else should need (--cpus)
+    #[arg(help_heading = "Load", long)]
+    pub spin: bool,
     /// How long to wait for outstanding replies after the window
     #[arg(help_heading = "Load", long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     pub drain: Duration,

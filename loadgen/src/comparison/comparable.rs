@@ -83,6 +83,7 @@ fn conditions(report: &Report) -> Vec<(&'static str, &'static str, Value)> {
             "arrival",
             config.arrival.map_or(Value::Null, |arrival| serde_json::to_value(arrival).unwrap_or_default()),
         ),
+        ("generator", "polls instead of sleeping", config.spin.into()),
         ("pace", "length of the window in seconds", number(config.duration_s)),
         ("pace", "number of requests", config.requests.map_or(Value::Null, Value::from)),
         ("transport", "transport", config.target.transport.clone().into()),

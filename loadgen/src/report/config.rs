@@ -25,6 +25,9 @@ pub struct Config {
     pub rate_target_ops_s: Option<f64>,
     /// Spacing of start times; null in a closed loop.
     pub arrival: Option<Arrival>,
+    /// Whether workers polled instead of sleeping until the next start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spin: bool,
     /// Time at full load before the measured window.
     pub warmup_s: f64,
     /// Length of the measured window; null when a number of requests ends the run.

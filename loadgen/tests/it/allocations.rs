@@ -45,6 +45,7 @@ fn allocations(worker: &mut Worker, requests: u64) -> u64 {
     let start_ns = ring::monotonic_ns();
     let budget = Budget::shared(Arc::new(requests.into()));
     let phase = Phase {
+        spin: false,
         pace: PhasePace::Closed,
         pipeline: PIPELINE,
         start_ns,

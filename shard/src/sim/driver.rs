@@ -20,6 +20,8 @@ use crate::types::{BatchNumber, UnixMs};
 
 /// Databases that operations use.
 pub(super) const DB_COUNT: u64 = 2;
+/// Bytes of records that a log may have waiting before clients are held back.
+const LOG_QUEUE_BYTES_MAX: usize = 1 << 20;
 
 /// A store, its disk and its model.
 pub struct Driver {
@@ -119,6 +121,12 @@ impl Driver {
         self.now = UnixMs(self.now.0 + pause);
         self.now_ns += pause * 1_000_000;
         for _ in 0..=self.rng.below(self.options.turn_max) {
+            // Whoever serves clients holds them back while the log is behind.
+            let is_behind = |log: &crate::log::Log<HeapPool>| log.queued_bytes() > LOG_QUEUE_BYTES_MAX;
+            if self.workers.iter().filter_map(ShardSet::log).any(is_behind) {
+                self.report.count("turns held back by the log");
+                break;
+            }
             self.operation()?;
         }
         self.intervene();
