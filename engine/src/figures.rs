@@ -172,7 +172,7 @@ fn shard_figures(shard: &crate::Shard, files: Option<&crate::ShardFiles>) -> Sha
         keys: shard.key_count(Db(0)),
         extents: extents.count() as u64,
         live_bytes: extents.live_bytes(),
-        dead_bytes: fill.held_bytes.saturating_sub(extents.live_bytes()),
+        dead_bytes: fill.dead_bytes(),
         memory_bytes: shard.memory_bytes(),
         data_file_bytes: if files.is_some() { extents.file_bytes() } else { 0 },
         free_places: if files.is_some() { extents.free_places() as u64 } else { 0 },

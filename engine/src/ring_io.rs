@@ -1,10 +1,12 @@
 //! Performs the core's I/O through the worker's ring.
 //!
-//! Every request of the core becomes one operation with the request's id as its token; creating and removing names,
-//! which the ring gains nothing on, happens at once.
+//! Every request of the core becomes one operation with the request's id as its token; creating files, which the ring
+//! gains nothing on, happens at once.
 
 use std::collections::{HashMap, VecDeque};
+use std::ffi::CString;
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 use ring::{Completion, Fd, Ring, Token, WriteDurability};
@@ -25,6 +27,10 @@ pub struct RingIo {
     /// Completions of what was performed at once.
     done: VecDeque<IoDone<Pool>>,
     in_flight: usize,
+    /// Files to be removed.
+    removals: VecDeque<(Token, PathBuf)>,
+    /// The removal under way.
+    removing: Option<Token>,
 }
 
 impl RingIo {
@@ -33,7 +39,15 @@ impl RingIo {
     pub fn new(files: Files) -> Self {
         let (path, directory, open) = files.into_parts();
         let open = open.into_iter().map(|(id, file)| (id, Fd::from(file))).collect();
-        Self { path, directory: Fd::from(directory), open, done: VecDeque::new(), in_flight: 0 }
+        Self {
+            path,
+            directory: Fd::from(directory),
+            open,
+            done: VecDeque::new(),
+            in_flight: 0,
+            removals: VecDeque::new(),
+            removing: None,
+        }
     }
 
     /// Requests whose completion is still to come.
@@ -89,9 +103,12 @@ impl RingIo {
                 Some((self.with_files(|files| files.create(file).map(|_| 0), file), IoBuffer::None))
             }
             IoOperation::DeleteFile { file } => {
+                // To give the space of a segment back takes many milliseconds: on a thread of the kernel's, and one file
+                // after the other, because those threads share the worker's processor.
                 self.open.remove(&file);
-                let removed = std::fs::remove_file(self.path.join(file.to_string())).map(|()| 0);
-                Some((removed, IoBuffer::None))
+                self.removals.push_back((token, self.path.join(file.to_string())));
+                self.remove_next(ring);
+                None
             }
             IoOperation::Allocate { file, offset, bytes } => match self.file(file) {
                 Ok(file) => {
@@ -115,6 +132,18 @@ impl RingIo {
         }
     }
 
+    /// Starts the next removal of a file, if one waits and none is under way. To be called once a turn.
+    pub fn remove_next(&mut self, ring: &mut Ring) {
+        if self.removing.is_some() {
+            return;
+        }
+        let Some((token, path)) = self.removals.pop_front() else { return };
+        let path =
+            CString::new(path.into_os_string().into_vec()).expect("a path that was opened has no zero byte");
+        ring.remove(path, token);
+        self.removing = Some(token);
+    }
+
     /// The next completion of what was performed at once.
     pub fn next_done(&mut self) -> Option<IoDone<Pool>> {
         self.done.pop_front()
@@ -133,6 +162,7 @@ impl RingIo {
             other => panic!("not a storage operation: {other:?}"),
         };
         self.in_flight -= 1;
+        self.removing.take_if(|removing| *removing == token);
         let id = RequestId(token & !STORAGE_TOKEN);
         IoDone { id, result: result.map_err(|error| io_error(&error)), buffer }
     }

@@ -282,6 +282,7 @@ impl<S: Service> Worker<S> {
         }
         self.more |= self.shards.end_turn(self.clock.now, now_ns);
         let Some(io) = &mut self.io else { return };
+        io.remove_next(&mut self.ring);
         while let Some(request) = self.shards.next_io() {
             io.start(request, &mut self.ring);
         }

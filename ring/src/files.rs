@@ -3,6 +3,7 @@
 //! Rule: a short write or read is reported, not continued: only the caller knows where a new one may start. With
 //! `O_DIRECT`, ranges and offsets are multiples of 4096.
 
+use std::ffi::CString;
 use std::ops::Range;
 
 use crate::completion::{OperationId, Token, WriteDurability};
@@ -60,6 +61,12 @@ impl Ring {
     /// Makes all writes completed before this call and all metadata durable (`fsync`).
     pub fn sync_all(&mut self, file: &Fd, token: Token) -> OperationId {
         self.start(token, Operation::Sync { file: file.clone(), data_only: false })
+    }
+
+    /// Removes a file by its path (`unlink`): the kernel does it on a thread of its own, for as long as its disk space takes
+    /// to be given back. Completes as [`crate::Completion::Synced`], though nothing is durable then.
+    pub fn remove(&mut self, path: CString, token: Token) -> OperationId {
+        self.start(token, Operation::Remove { path })
     }
 
     /// Gives the disk space of a range back, which then reads as zeros; the file keeps its length. Completes as

@@ -3,6 +3,7 @@
 //! Rule: everything an entry names is inside the operation, and the operation stays in the table until the kernel's
 //! last completion. An entry can be built again at any time, to continue a short send or repeat after EINTR.
 
+use std::ffi::CString;
 use std::io;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
@@ -56,6 +57,9 @@ pub(crate) enum Operation {
     Sync {
         file: Fd,
         data_only: bool,
+    },
+    Remove {
+        path: CString,
     },
     FreeSpace {
         file: Fd,
@@ -130,6 +134,7 @@ impl Operation {
                 let flags = if *data_only { types::FsyncFlags::DATASYNC } else { types::FsyncFlags::empty() };
                 opcode::Fsync::new(target(file)).flags(flags).build()
             }
+            Self::Remove { path } => opcode::UnlinkAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).build(),
             Self::FreeSpace { file, offset, bytes } => opcode::Fallocate::new(target(file), *bytes)
                 .offset(*offset)
                 .mode(libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE)
@@ -150,6 +155,7 @@ impl Operation {
             Self::Write { .. }
             | Self::Read { .. }
             | Self::Sync { .. }
+            | Self::Remove { .. }
             | Self::FreeSpace { .. }
             | Self::Allocate { .. } => false,
         }
@@ -165,7 +171,7 @@ impl Operation {
             Self::Connect { .. } => Completion::Connected { token, result: byte_count(result).map(drop) },
             Self::Write { buffer, .. } => Completion::Wrote { token, buffer, result: byte_count(result) },
             Self::Read { buffer, .. } => Completion::Read { token, buffer, result: byte_count(result) },
-            Self::Sync { .. } | Self::FreeSpace { .. } => {
+            Self::Sync { .. } | Self::Remove { .. } | Self::FreeSpace { .. } => {
                 Completion::Synced { token, result: byte_count(result).map(drop) }
             }
             Self::Allocate { .. } => Completion::Allocated { token, result: byte_count(result).map(drop) },

@@ -327,7 +327,9 @@ fn a_missing_cut_or_swapped_file_is_named() {
         let sample = whole.copy();
         let file = OpenOptions::new().write(true).open(sample.path(name)).unwrap();
         let len = file.metadata().unwrap().len();
-        file.set_len(len / 2 / BLOCK as u64 * BLOCK as u64).unwrap();
+        // A data file has more space than records.
+        let kept = if name.ends_with(".data") { BLOCK as u64 } else { len / 2 / BLOCK as u64 * BLOCK as u64 };
+        file.set_len(kept).unwrap();
         let report = sample.check();
         assert!(report.problems.iter().any(|it| it.file == *name), "{name} is cut: {:?}", report.problems);
         assert!(sample.can_start() || report.is_damaged(), "{name}");

@@ -173,3 +173,27 @@ fn many_writes_in_flight_land_where_they_belong() {
         assert!(buffer.iter().all(|byte| u64::from(*byte) == token));
     }
 }
+
+#[test]
+fn a_file_is_removed_by_its_path_and_one_that_is_not_there_is_an_error() {
+    in_each_mode(|config| {
+        let mut ring = Ring::new(&config).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        File::create(&path).unwrap();
+        let name = || std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        ring.remove(name(), 1);
+        match turn_once(&mut ring) {
+            Completion::Synced { token: 1, result } => result.unwrap(),
+            other => panic!("{other:?}"),
+        }
+        assert!(!path.exists());
+        ring.remove(name(), 2);
+        match turn_once(&mut ring) {
+            Completion::Synced { token: 2, result } => {
+                assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ENOENT));
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}

@@ -80,10 +80,11 @@ fn keys_on_disk_go_when_their_time_has_come_before_a_restart_and_after() {
 
 #[test]
 fn an_extent_in_which_little_has_ended_is_left_alone_until_there_is_more() {
-    let mut store = on_disk(20_000, |i| if i % 10 == 0 { Some(10_000) } else { Some(500_000) });
+    // As many as fill the last extent: what a checkpoint leaves unused of it would count as dead.
+    let mut store = on_disk(22_700, |i| if i % 10 == 0 { Some(10_000) } else { Some(500_000) });
     store.compact_at(after(12_000));
     // The wheel still knows them, but not their records.
-    assert_eq!((keys(&store), store.set.compaction_figures().read_bytes), (20_000, 0));
+    assert_eq!((keys(&store), store.set.compaction_figures().read_bytes), (22_700, 0));
     store.compact_at(after(600_000));
     assert_eq!(keys(&store), 0);
 }

@@ -1,6 +1,7 @@
 //! What compaction sees of the extents: how full they are, which may be emptied, and their bytes.
 
-use super::{Disk, Extents, Memory, touched_bytes};
+use super::extent::Extent;
+use super::{Disk, Extents, Memory, Stream, touched_bytes};
 use crate::index::{ExtentNumber, Location};
 use crate::io::BlockPool;
 use crate::limits::EXTENT_BYTES;
@@ -8,7 +9,7 @@ use crate::limits::EXTENT_BYTES;
 /// Bytes of records, dead ones included, and how many of them live.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fill {
-    /// All of them.
+    /// All of them, and what checkpoints left unused behind them.
     pub held_bytes: u64,
     /// Those of live records that have not ended on disk: an estimate, because a record's share is known by its length
     /// class only.
@@ -27,6 +28,10 @@ impl Fill {
         let live = u128::from(held_bytes) * u128::from(live_classes) / u128::from(placed_classes.max(1));
         let live_bytes = u64::try_from(live).unwrap_or(u64::MAX).min(held_bytes);
         Self { held_bytes, live_bytes }
+    }
+
+    const fn with_tail(self, tail_bytes: u64) -> Self {
+        Self { held_bytes: self.held_bytes + tail_bytes, live_bytes: self.live_bytes }
     }
 }
 
@@ -47,7 +52,8 @@ impl<P: BlockPool> Extents<P> {
     /// How full all extents together are, those that wait for a checkpoint left out.
     #[must_use]
     pub fn fill(&self) -> Fill {
-        Fill::of(self.held_bytes, self.live_bytes - self.expiry.ended_bytes, self.placed_bytes)
+        let lasting_bytes = self.live_bytes - self.expiry.ended_bytes;
+        Fill::of(self.held_bytes, lasting_bytes, self.placed_bytes).with_tail(self.tail_bytes)
     }
 
     /// Dead bytes in extents that take no more records: those that compaction can win back.
@@ -61,6 +67,7 @@ impl<P: BlockPool> Extents<P> {
         let extent = self.table.get(number);
         let lasting_bytes = extent.live_bytes - extent.ended_bytes;
         Fill::of(extent.used_bytes.into(), lasting_bytes.into(), extent.placed_bytes.into())
+            .with_tail(extent.tail_bytes.into())
     }
 
     /// What all fresh records ever placed counted as: how fast the shard is written to.
@@ -81,6 +88,32 @@ impl<P: BlockPool> Extents<P> {
         let extent = self.table.get_mut(number);
         extent.placed_bytes = (extent.used_bytes + extent.used_bytes / 16).max(extent.live_bytes);
         self.placed_bytes += u64::from(extent.placed_bytes);
+    }
+
+    /// Seals a stream's open extent before it is full. What is left unused takes up a place of the data file, and comes
+    /// back as other dead bytes do. An extent that is sealed because the next record does not fit has no such tail: with
+    /// large records that is how it is, and moving them would change nothing.
+    pub(super) fn seal_unfilled(&mut self, stream: Stream) {
+        let Some(number) = self.open[stream as usize] else { return };
+        self.seal_open(stream);
+        let sealed = |extent: &Extent<P>| extent.disk == Disk::Dirty && extent.emptied.is_none();
+        if self.table.find(number).is_some_and(sealed) {
+            self.count_tail(number);
+        }
+    }
+
+    fn count_tail(&mut self, number: ExtentNumber) {
+        let extent = self.table.get_mut(number);
+        let tail = self.fill_bytes.saturating_sub(extent.used_bytes as usize);
+        extent.tail_bytes = u32::try_from(tail).expect("less than an extent");
+        self.tail_bytes += u64::from(extent.tail_bytes);
+    }
+
+    /// Why an adopted extent was sealed is unknown: one that is not even half full was hardly sealed by a large record.
+    pub(super) fn guess_tail(&mut self, number: ExtentNumber) {
+        if (self.table.get(number).used_bytes as usize) < self.fill_bytes / 2 {
+            self.count_tail(number);
+        }
     }
 
     /// An extent as compaction weighs it; `None` when it may not be emptied: it is open, on its way to disk, damaged,

@@ -71,6 +71,8 @@ pub(super) struct Extent<P: BlockPool> {
     pub(super) memory: Memory<P>,
     pub(super) used_bytes: u32,
     pub(super) live_bytes: u32,
+    /// What a checkpoint left unused when it sealed the extent before it was full: dead space like any other.
+    pub(super) tail_bytes: u32,
     /// Drawn at the start of the process that made it.
     pub(super) salt: u32,
     /// What its records counted as, by length class, when they were placed.

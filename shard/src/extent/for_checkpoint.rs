@@ -39,9 +39,9 @@ impl<P: BlockPool> Extents<P> {
         if let Some(run) = self.open_run.take() {
             self.seal(run);
         }
-        self.seal_open(Stream::Fresh);
+        self.seal_unfilled(Stream::Fresh);
         if !planted::is(PlantedBug::SurvivorsNotSealed) {
-            self.seal_open(Stream::Survivors);
+            self.seal_unfilled(Stream::Survivors);
         }
         // What is written here from now on is later than the copy, and may not be durable when it is published.
         for number in std::mem::take(&mut self.dirty) {

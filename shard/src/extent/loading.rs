@@ -39,6 +39,7 @@ impl<P: BlockPool> Extents<P> {
                     memory: Memory::Absent,
                     used_bytes: extent.used_bytes,
                     live_bytes: 0,
+                    tail_bytes: 0,
                     salt: extent.salt,
                     placed_bytes: 0,
                     damaged: false,
@@ -89,6 +90,7 @@ impl<P: BlockPool> Extents<P> {
                 self.forget(number);
             } else {
                 self.guess_placed(number);
+                self.guess_tail(number);
                 self.watch_adopted(
                     number,
                     loading.get(&number.0).is_some_and(|counted| counted.has_deadlines),

@@ -106,6 +106,8 @@ pub struct Extents<P: BlockPool> {
     loading: std::collections::BTreeMap<u32, Counted>,
     /// Used bytes of all extents that are not emptied, and what their records counted as when they were placed.
     held_bytes: u64,
+    /// What checkpoints left unused of the same extents.
+    tail_bytes: u64,
     placed_bytes: u64,
     /// What all records ever placed as [`Stream::Fresh`] counted as.
     fresh_bytes: u64,
@@ -151,6 +153,7 @@ impl<P: BlockPool> Extents<P> {
             live_bytes: 0,
             loading: std::collections::BTreeMap::new(),
             held_bytes: 0,
+            tail_bytes: 0,
             placed_bytes: 0,
             fresh_bytes: 0,
             fill_bytes: EXTENT_BYTES,
@@ -390,6 +393,7 @@ impl<P: BlockPool> Extents<P> {
             memory: Memory::Owned(buffer),
             used_bytes,
             live_bytes: 0,
+            tail_bytes: 0,
             salt: self.salt,
             placed_bytes: 0,
             damaged: false,
@@ -496,6 +500,7 @@ impl<P: BlockPool> Extents<P> {
         assert!(extent.emptied.is_none(), "an extent is emptied once");
         extent.emptied = Some(self.checkpoints_begun);
         self.held_bytes -= u64::from(extent.used_bytes);
+        self.tail_bytes -= u64::from(extent.tail_bytes);
         self.placed_bytes -= u64::from(extent.placed_bytes);
         self.emptied.push(number);
         self.forget_deadlines(number);
@@ -527,6 +532,7 @@ impl<P: BlockPool> Extents<P> {
         }
         if extent.emptied.is_none() {
             self.held_bytes -= u64::from(extent.used_bytes);
+            self.tail_bytes -= u64::from(extent.tail_bytes);
             self.placed_bytes -= u64::from(extent.placed_bytes);
         }
         if extent.disk == Disk::Dirty {

@@ -262,4 +262,24 @@ mod tests {
         }
         assert!(table.is_empty() && table.allocated_bytes() < full / 8);
     }
+
+    #[test]
+    fn keys_that_come_and_go_do_not_make_a_table_grow() {
+        let mut table = Table::default();
+        for number in 0..1_300 {
+            table.insert(entry(number));
+        }
+        let bytes = table.allocated_bytes();
+        let mut changed = 0;
+        for number in 1_300..20_000 {
+            let gone = number - 1_300;
+            assert!(table.remove(hash_of(gone), |e| e.location().extent.0 == gone).is_some());
+            changed += table.insert(entry(number));
+        }
+        assert_eq!((table.len(), table.allocated_bytes(), changed), (1_300, bytes, 0));
+        assert!(
+            (18_700..20_000)
+                .all(|number| { table.find(hash_of(number), |e| e.location().extent.0 == number).is_some() })
+        );
+    }
 }

@@ -73,8 +73,26 @@ impl Table {
     #[inline]
     pub fn insert(&mut self, entry: Entry) -> isize {
         let before = self.entries.allocation_size();
+        if self.entries.len() == self.entries.capacity() {
+            self.clear_marks();
+        }
         self.entries.insert_unique(spread(entry.hash()), entry, |entry| spread(entry.hash()));
         self.entries.allocation_size().cast_signed() - before.cast_signed()
+    }
+
+    /// The table takes no more entries as it is. Entries that were taken out leave marks which count as entries: where
+    /// there are many, it is built anew at its size, because a table that is more than half full would double.
+    #[cold]
+    fn clear_marks(&mut self) {
+        let room = self.entries.num_buckets() / 8 * 7;
+        if room.saturating_sub(self.entries.len()) <= room / 16 {
+            return;
+        }
+        let mut fresh = HashTable::with_capacity(room);
+        for entry in self.entries.drain() {
+            fresh.insert_unique(spread(entry.hash()), entry, |entry| spread(entry.hash()));
+        }
+        self.entries = fresh;
     }
 
     /// Takes out the entry with these hash bits that `is_key` accepts. An emptied or mostly empty table gives

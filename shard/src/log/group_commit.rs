@@ -70,6 +70,8 @@ pub struct Log<P: BlockPool> {
     pub(super) is_disk_low: bool,
     /// Files that the manifest on its way to disk no longer names.
     pub(super) unnamed: Vec<u32>,
+    /// Files that are being deleted.
+    pub(super) deleting: usize,
     // the world
     pub(super) now_ns: u64,
     pub(super) idle_since_ns: u64,
@@ -124,6 +126,7 @@ impl<P: BlockPool> Log<P> {
             drops_free: false,
             is_disk_low: false,
             unnamed: Vec::new(),
+            deleting: 0,
             now_ns: 0,
             idle_since_ns: 0,
             shutdown: Shutdown::Running,

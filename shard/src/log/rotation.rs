@@ -146,6 +146,7 @@ impl<P: BlockPool> Log<P> {
             // What is left are deletions of files that nothing names; a failed one leaves a file that is in the way
             // of nobody, so it is reported by its absence from the figures only.
             assert!(matches!(done.buffer, crate::io::IoBuffer::None), "a completion belongs to a request");
+            self.deleting -= 1;
             self.stats.deleted += u64::from(done.result.is_ok());
         }
         Ok(())
@@ -280,9 +281,7 @@ impl<P: BlockPool> Log<P> {
             standby.set_ready();
         }
         for file in std::mem::take(&mut self.unnamed) {
-            let id = self.ids.next();
-            let file = FileId::Segment { log: self.identity.log, file };
-            self.request(IoRequest { id, operation: IoOperation::DeleteFile { file } });
+            self.delete(file);
         }
         while self.closed.front().is_some_and(|closed| closed.entry.generation < first) {
             let Some(gone) = self.closed.pop_front() else { unreachable!("looked at") };
@@ -292,11 +291,22 @@ impl<P: BlockPool> Log<P> {
             let named = manifest.free.iter().any(|free| free.file == file)
                 || manifest.segments.iter().any(|entry| entry.file == file);
             if !named {
-                let id = self.ids.next();
-                let file = FileId::Segment { log: self.identity.log, file };
-                self.request(IoRequest { id, operation: IoOperation::DeleteFile { file } });
+                self.delete(file);
             }
         }
+    }
+
+    fn delete(&mut self, file: u32) {
+        let id = self.ids.next();
+        let file = FileId::Segment { log: self.identity.log, file };
+        self.deleting += 1;
+        self.request(IoRequest { id, operation: IoOperation::DeleteFile { file } });
+    }
+
+    /// Whether segment files that nothing names any more are still being deleted.
+    #[must_use]
+    pub const fn is_deleting(&self) -> bool {
+        self.deleting > 0
     }
 
     /// Segments that hold batches, the current one included.

@@ -53,7 +53,7 @@ enum Wait {
     Compaction,
     /// The log is durable up to this batch.
     Durable(BatchNumber),
-    /// Segments before this one have left the log's manifest, and no file is free.
+    /// Segments before this one have left the log's manifest, no file is free, and what went is deleted.
     Dropped(u64),
     /// Nothing.
     Nothing,
@@ -149,7 +149,10 @@ impl StorageTask {
                 _ => false,
             },
             Wait::Dropped(first) => {
-                log.is_none_or(|log| log.oldest_generation() >= *first && !log.has_free_files())
+                let is_clear = |log: &Log<P>| {
+                    log.oldest_generation() >= *first && !log.has_free_files() && !log.is_deleting()
+                };
+                log.is_none_or(is_clear)
             }
         })
     }
