@@ -8,7 +8,7 @@ use crate::limits::{
 };
 use crate::record::Effect;
 use crate::shard::Shard;
-use crate::shard_set::{COMPACTION_IDS, ShardSet};
+use crate::shard_set::{COMPACTION_IDS, GoneWhy, ShardSet};
 use crate::types::UnixMs;
 
 /// Less work than this is put off until more is owed.
@@ -174,12 +174,16 @@ impl<P: BlockPool> ShardSet<P> {
             let crate::compaction::walk::Departure { db, slot, hash, location, .. } = departure;
             let removed = shard.remove_at(db, slot, hash, location, lsn);
             assert!(removed, "only what was found is removed");
-            self.append_bare(position, lsn, Some(db), &departures.keys[departure.key], Effect::Delete);
-            if departure.expired {
+            let key = &departures.keys[departure.key];
+            self.append_bare(position, lsn, Some(db), key, Effect::Delete);
+            let why = if departure.expired {
                 self.stats.expired += 1;
+                GoneWhy::Expired
             } else {
                 self.stats.evicted += 1;
-            }
+                GoneWhy::Evicted
+            };
+            self.gone.note(db, key, why);
         }
         // What was logged belongs to no command.
         self.barrier = barrier;

@@ -5,7 +5,7 @@ use crate::index::{Entry, Location};
 use crate::io::BlockPool;
 use crate::record::{Effect, Head};
 use crate::shard::{Shard, low_bits};
-use crate::shard_set::ShardSet;
+use crate::shard_set::{GoneWhy, ShardSet};
 use crate::types::{Db, Slot, UnixMs};
 use crate::wheel::WheelEntry;
 
@@ -97,6 +97,7 @@ impl<P: BlockPool> ShardSet<P> {
         let barrier = self.barrier;
         self.append_bare(position, lsn, Some(victim.db), &name, Effect::Delete);
         self.barrier = barrier;
+        self.gone.note(victim.db, &name, GoneWhy::Evicted);
         name.clear();
         self.departures.keys = name;
         self.stats.evicted += 1;

@@ -7,6 +7,7 @@
 //! no handler has to think of it.
 
 mod cold;
+mod gone;
 mod low_water;
 mod on_demand;
 mod reading;
@@ -28,6 +29,8 @@ use crate::types::{BatchNumber, Lsn, SLOT_COUNT, Slot};
 use crate::wheel::WheelEntry;
 
 pub use crate::checkpoint::SpaceFor;
+use gone::Gone;
+pub use gone::{GoneKey, GoneWhy};
 pub use low_water::DiskSpace;
 pub use on_demand::{StorageTask, TaskError, TaskKind};
 pub use reading::WARM_KEYS_MAX;
@@ -84,6 +87,8 @@ pub struct ShardSet<P: BlockPool> {
     pub(crate) compaction_reads: u64,
     /// How much memory there may be.
     pub(crate) room: Room,
+    /// Keys that went by themselves, for those who are told.
+    pub(crate) gone: Gone,
 }
 
 impl<P: BlockPool> ShardSet<P> {
@@ -118,6 +123,7 @@ impl<P: BlockPool> ShardSet<P> {
             next_to_compact: 0,
             compaction_reads: 0,
             room: Room::default(),
+            gone: Gone::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::record::{Effect, KeyspaceChanges, Record};
 use crate::shard::{Shard, ShardFloor, patch};
 use crate::types::{BatchNumber, Db, Lsn, UnixMs};
 
-use super::ShardSet;
+use super::{GoneWhy, ShardSet};
 
 impl<P: BlockPool> ShardSet<P> {
     /// Sets a key to a value and a deadline (`None`: it never ends).
@@ -188,6 +188,7 @@ impl<P: BlockPool> ShardSet<P> {
 
     pub(super) fn expire(&mut self, db: Db, key: &Key<'_>) {
         self.stats.expired += 1;
+        self.gone.note(db, key.bytes, GoneWhy::Expired);
         self.remove(db, key);
     }
 
