@@ -9,6 +9,7 @@ pub mod file_limit;
 pub mod listeners;
 pub mod open_store;
 pub mod options;
+pub mod pubsub;
 pub mod run;
 pub mod server;
 pub mod session;

@@ -3,6 +3,7 @@
 
 mod counters;
 mod latency;
+mod output_limit;
 mod rates;
 mod saves;
 mod settings;
@@ -16,14 +17,16 @@ use shard::types::UnixMs;
 
 pub use self::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
 pub use self::latency::{LATENCY_BUCKETS, LatencyHistogram, bucket_of, bucket_upper_us, percentile_us};
+pub use self::output_limit::{ClientClass, OutputLimit, OutputLimits};
 use self::rates::RateMeter;
 pub use self::rates::Rates;
 pub use self::saves::{SaveStatus, Saves};
-pub use self::settings::{OutputLimit, Settings};
+pub use self::settings::Settings;
 pub use self::shutdown::{ShutdownRequest, ShutdownSwitch};
 pub use self::worker_stats::{CommandSnapshot, WorkerSnapshot, WorkerStats};
 use crate::acl::Acl;
 use crate::options::{Options, Storage};
+use crate::pubsub::PubSubTotals;
 
 /// The version of Redis whose commands, replies and error texts these are.
 pub const REDIS_VERSION: &str = "7.2.0";
@@ -57,6 +60,8 @@ pub struct Server {
     pub saves: Saves,
     /// Who may do what.
     pub acl: Acl,
+    /// What workers know of each other's subscriptions.
+    pub pubsub: PubSubTotals,
     /// The way to stop.
     pub shutdown: ShutdownSwitch,
     run_id: String,
@@ -79,7 +84,8 @@ impl Server {
             settings: Settings::new(&options),
             workers,
             saves: Saves::new(options.workers),
-            acl: Acl::default(),
+            acl: Acl::new(options.new_users_have_all_channels),
+            pubsub: PubSubTotals::new(options.workers),
             shutdown,
             run_id: seed.iter().map(|byte| format!("{byte:02x}")).collect(),
             started: now,

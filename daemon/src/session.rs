@@ -40,6 +40,8 @@ pub struct Session {
     pub last_command: Option<CommandId>,
     /// It is being closed after its last reply.
     pub is_closing: bool,
+    /// What it is subscribed to: how many channels, patterns and shard channels.
+    pub subscriptions: [usize; 3],
     /// Figures of its connection.
     pub figures: SessionFigures,
 }
@@ -93,6 +95,7 @@ impl Session {
             last_interaction: now,
             last_command: None,
             is_closing: false,
+            subscriptions: [0; 3],
             figures: SessionFigures {
                 commands: 0,
                 bytes_in: 0,
@@ -104,6 +107,12 @@ impl Session {
                 memory_bytes: 0,
             },
         }
+    }
+
+    /// Whether it is subscribed to anything.
+    #[must_use]
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions != [0; 3]
     }
 
     /// Back to how it was when it was accepted, as far as RESET goes: the library stays known.

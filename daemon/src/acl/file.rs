@@ -35,7 +35,7 @@ pub enum AclFileError {
 }
 
 /// The users of a text; all that is wrong with it, line by line, in Redis's words.
-fn parse(path: &str, text: &[u8]) -> Result<BTreeMap<Vec<u8>, User>, String> {
+fn parse(path: &str, text: &[u8], all_channels: bool) -> Result<BTreeMap<Vec<u8>, User>, String> {
     let mut users = BTreeMap::new();
     let mut wrong = String::new();
     for (number, line) in (1u64..).zip(text.split(|&byte| byte == b'\n')) {
@@ -43,14 +43,14 @@ fn parse(path: &str, text: &[u8]) -> Result<BTreeMap<Vec<u8>, User>, String> {
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
-        if let Err(why) = parse_line(line, &mut users) {
+        if let Err(why) = parse_line(line, &mut users, all_channels) {
             wrong.push_str(&format!("{path}:{number}: {why}. "));
         }
     }
     if wrong.is_empty() { Ok(users) } else { Err(wrong) }
 }
 
-fn parse_line(line: &[u8], users: &mut BTreeMap<Vec<u8>, User>) -> Result<(), String> {
+fn parse_line(line: &[u8], users: &mut BTreeMap<Vec<u8>, User>, all_channels: bool) -> Result<(), String> {
     let mut words = line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|word| !word.is_empty());
     if words.next().is_none_or(|word| word != b"user") {
         return Err("line should start with user keyword".into());
@@ -60,10 +60,10 @@ fn parse_line(line: &[u8], users: &mut BTreeMap<Vec<u8>, User>) -> Result<(), St
         let name = String::from_utf8_lossy(name);
         return Err(format!("WARNING: user '{name}' is defined more than once"));
     }
-    let mut user = User::default();
+    let mut user = User::nobody(all_channels);
     let rules = rules::join_selectors(words).map_err(|_| "Unmatched parenthesis in selector definition")?;
     for rule in rules {
-        rules::apply(&mut user, &rule)
+        rules::apply(&mut user, &rule, all_channels)
             .map_err(|why| format!("{why} near '{}'", String::from_utf8_lossy(&rule)))?;
     }
     users.insert(name.to_vec(), user);
@@ -83,7 +83,8 @@ impl Acl {
             return Err(AclFileError::TooLong { path: name });
         }
         let text = std::fs::read(path).map_err(io)?;
-        self.replace_all(parse(&name, &text).map_err(AclFileError::Lines)?);
+        let all_channels = self.new_users_have_all_channels();
+        self.replace_all(parse(&name, &text, all_channels).map_err(AclFileError::Lines)?);
         Ok(())
     }
 

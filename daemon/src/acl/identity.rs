@@ -92,6 +92,27 @@ impl Identity {
         self.user.check(command, args)
     }
 
+    /// Number of the user's last change.
+    #[must_use]
+    #[inline]
+    pub fn current_version(&self) -> u64 {
+        self.handle.version()
+    }
+
+    /// Number of the change of the user that the last look at it saw.
+    #[must_use]
+    pub const fn known_version(&self) -> u64 {
+        self.version
+    }
+
+    /// What the user may do now, and the number of the change that this knows of.
+    pub fn current_user(&mut self) -> (&User, u64) {
+        if self.handle.version() != self.version {
+            self.refresh();
+        }
+        (&self.user, self.version)
+    }
+
     /// What the user may do, as it was last looked at.
     #[must_use]
     pub fn user(&self) -> &User {

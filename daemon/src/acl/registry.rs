@@ -81,6 +81,8 @@ pub struct Acl {
     deletions: AtomicU64,
     log: Mutex<AclLog>,
     required: Mutex<String>,
+    /// Whether a user who is made may use all channels.
+    all_channels: AtomicBool,
 }
 
 impl Default for Acl {
@@ -92,11 +94,31 @@ impl Default for Acl {
             deletions: AtomicU64::new(0),
             log: Mutex::new(AclLog::default()),
             required: Mutex::default(),
+            all_channels: AtomicBool::new(false),
         }
     }
 }
 
 impl Acl {
+    /// The user `default` alone, who may do everything; users who are made later may use all channels, or none.
+    #[must_use]
+    pub fn new(new_users_have_all_channels: bool) -> Self {
+        let acl = Self::default();
+        acl.set_new_users_have_all_channels(new_users_have_all_channels);
+        acl
+    }
+
+    /// Whether a user who is made may use all channels unless the rules say otherwise.
+    #[must_use]
+    pub fn new_users_have_all_channels(&self) -> bool {
+        self.all_channels.load(Ordering::Relaxed)
+    }
+
+    /// Changes it.
+    pub fn set_new_users_have_all_channels(&self, all: bool) {
+        self.all_channels.store(all, Ordering::Relaxed);
+    }
+
     fn users(&self) -> std::sync::MutexGuard<'_, BTreeMap<Vec<u8>, Arc<UserHandle>>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,10 +164,12 @@ impl Acl {
         words: impl Iterator<Item = &'a [u8]>,
     ) -> Result<(), (Vec<u8>, RuleError)> {
         let rules = rules::join_selectors(words).map_err(|word| (word, RuleError::Unmatched))?;
+        let all_channels = self.new_users_have_all_channels();
         let mut users = self.users();
-        let mut user = users.get(name).map_or_else(User::default, |handle| (*handle.read().0).clone());
+        let fresh = || User::nobody(all_channels);
+        let mut user = users.get(name).map_or_else(fresh, |handle| (*handle.read().0).clone());
         for rule in rules {
-            rules::apply(&mut user, &rule).map_err(|why| (rule, why))?;
+            rules::apply(&mut user, &rule, all_channels).map_err(|why| (rule, why))?;
         }
         match users.get(name) {
             Some(handle) => handle.replace(user),
@@ -163,7 +187,7 @@ impl Acl {
         let rule = format!(">{password}");
         let rules = if password.is_empty() { ["resetpass", "nopass"] } else { ["resetpass", &rule] };
         for rule in rules {
-            let done = rules::apply(&mut user, rule.as_bytes());
+            let done = rules::apply(&mut user, rule.as_bytes(), false);
             assert!(done.is_ok(), "a password is a rule");
         }
         self.default.replace(user);

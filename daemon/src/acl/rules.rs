@@ -43,11 +43,11 @@ pub enum RuleError {
     FirstArgumentOfSubcommand,
 }
 
-/// Applies one rule to a user.
+/// Applies one rule to a user. What is made anew may use all channels where that is the default (`all_channels`).
 ///
 /// # Errors
 /// Then the user may be changed in part: work on a copy.
-pub(super) fn apply(user: &mut User, rule: &[u8]) -> Result<(), RuleError> {
+pub(super) fn apply(user: &mut User, rule: &[u8], all_channels: bool) -> Result<(), RuleError> {
     let word = rule.to_ascii_lowercase();
     match &word[..] {
         b"on" => user.enabled = true,
@@ -63,7 +63,7 @@ pub(super) fn apply(user: &mut User, rule: &[u8]) -> Result<(), RuleError> {
         b"skip-sanitize-payload" => user.skip_sanitize_payload = true,
         b"sanitize-payload" => user.skip_sanitize_payload = false,
         b"clearselectors" => user.selectors.clear(),
-        b"reset" => *user = User::default(),
+        b"reset" => *user = User::nobody(all_channels),
         _ => match rule.split_first() {
             Some((b'>', password)) => add_password(user, PasswordHash::of(password)),
             Some((b'#', hash)) => {
@@ -75,7 +75,7 @@ pub(super) fn apply(user: &mut User, rule: &[u8]) -> Result<(), RuleError> {
             }
             Some((b'(', inner)) => {
                 let inner = inner.strip_suffix(b")").ok_or(RuleError::Syntax)?;
-                let mut selector = Selector::default();
+                let mut selector = Selector::nothing(all_channels);
                 for word in inner.split(|&byte| byte == b' ').filter(|word| !word.is_empty()) {
                     apply_to_selector(&mut selector, word)?;
                 }

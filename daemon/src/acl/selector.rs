@@ -97,6 +97,12 @@ impl Selector {
         }
     }
 
+    /// Allows nothing, but all channels where that is the default.
+    #[must_use]
+    pub fn nothing(all_channels: bool) -> Self {
+        Self { all_channels, ..Self::default() }
+    }
+
     /// Whether nothing is refused.
     #[must_use]
     pub fn allows_everything(&self) -> bool {

@@ -35,6 +35,18 @@ impl Default for User {
 }
 
 impl User {
+    /// One who may not log in, and do nothing; but use all channels where that is the default.
+    #[must_use]
+    pub fn nobody(all_channels: bool) -> Self {
+        Self { root: Selector::nothing(all_channels), ..Self::default() }
+    }
+
+    /// Whether a channel, or a pattern of channels, may be used by one of the sets of permissions.
+    #[must_use]
+    pub fn allows_channel(&self, channel: &[u8], is_pattern: bool) -> bool {
+        self.selectors().any(|selector| selector.allows_channel(channel, is_pattern))
+    }
+
     /// Everybody, who may do everything: what `default` is when nobody says otherwise.
     #[must_use]
     pub fn everybody() -> Self {

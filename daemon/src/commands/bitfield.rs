@@ -7,6 +7,7 @@ use super::bits::offset;
 use super::context::KeyContext;
 use super::error_text;
 use super::integer::integer;
+use crate::pubsub::EventKind;
 
 /// An integer's type: `i1` to `i64`, `u1` to `u63`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +157,9 @@ pub(super) fn only_reads(args: Args<'_>) -> bool {
     true
 }
 
-/// Does one operation; answers it.
-fn operate(operation: &Operation, bytes: &mut [u8], reply: &mut ReplyWriter<'_>) {
+/// Does one operation; answers it. Whether it has changed a field, or written one of a value that
+/// grows.
+fn operate(operation: &Operation, bytes: &mut [u8], grows: bool, reply: &mut ReplyWriter<'_>) -> bool {
     let Operation { field, offset, action, overflow } = *operation;
     let old = field.read(bytes, offset);
     let (new, answers_old) = match action {
@@ -171,13 +173,14 @@ fn operate(operation: &Operation, bytes: &mut [u8], reply: &mut ReplyWriter<'_>)
     };
     let Some(new) = new else {
         reply.null();
-        return;
+        return false;
     };
     if action != Action::Get {
         field.write(bytes, offset, new);
     }
     let answer = if answers_old { old } else { new };
     reply.integer(i64::try_from(answer).expect("a field has at most 64 bits"));
+    action != Action::Get && (grows || new != old)
 }
 
 /// BITFIELD key [GET type offset | [OVERFLOW WRAP | SAT | FAIL] SET type offset value | INCRBY type offset increment] ...
@@ -207,13 +210,17 @@ fn run(ctx: &mut KeyContext<'_>, args: Args<'_>, only_reads: bool) {
     }
     let key = ctx.first_key(args);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now);
-    ctx.counters.note_lookup(found.is_some());
+    let is_present = found.is_some();
+    ctx.counters.note_lookup(is_present);
     let Some(bits_end) = bits_end else {
         let value = found.map_or(&b""[..], |found| found.value);
         ctx.reply.array(operations.len());
         for Operation { field, offset, .. } in operations {
             let number = field.read(value, offset);
             ctx.reply.integer(i64::try_from(number).expect("a field has at most 64 bits"));
+        }
+        if !is_present {
+            ctx.notify(EventKind::Miss, key.bytes);
         }
         return;
     };
@@ -225,11 +232,16 @@ fn run(ctx: &mut KeyContext<'_>, args: Args<'_>, only_reads: bool) {
     let mut value = found.map_or_else(Vec::new, |found| found.value.to_vec());
     value.resize(old_len.max(end), 0);
     ctx.reply.array(operations.len());
+    let (mut has_changed, grows) = (false, end > old_len);
     for operation in &operations {
-        operate(operation, &mut value, &mut ctx.reply);
+        has_changed |= operate(operation, &mut value, grows, &mut ctx.reply);
     }
     let start_u32 = u32::try_from(start).unwrap_or(u32::MAX);
     ctx.store.patch(ctx.db, &key, start_u32, &value[start..end.max(start)], ctx.now);
+    ctx.note_new(key.bytes, !is_present);
+    if has_changed {
+        ctx.notify(EventKind::SetBit, key.bytes);
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use shard::types::Db;
 use super::error_text;
 use super::integer::len_i64;
 use super::together::{Change, KeyPlace, Seen, Together, TogetherContext};
+use crate::pubsub::EventKind;
 
 /// BITOP AND | OR | XOR | NOT destination key [key ...]
 pub(super) struct BitOp;
@@ -64,7 +65,7 @@ impl Together for BitOp {
         if Operator::of(args).is_err() {
             return Vec::new();
         }
-        (2..args.len()).map(|at| KeyPlace { db, at, wants_value: at > 2 }).collect()
+        (2..args.len()).map(|at| KeyPlace { db, at, wants_value: at > 2, is_read: at > 2 }).collect()
     }
 
     fn decide(ctx: &mut TogetherContext<'_>, args: Args<'_>) {
@@ -77,8 +78,13 @@ impl Together for BitOp {
         ctx.reply.integer(len_i64(result.len()));
         if !result.is_empty() {
             ctx.changes.push(Change::Put { place: 0, value: result, deadline: None });
+            if ctx.seen[0].is_none() {
+                ctx.events.push((0, EventKind::New));
+            }
+            ctx.events.push((0, EventKind::Set));
         } else if ctx.seen[0].is_some() {
             ctx.changes.push(Change::Delete { place: 0 });
+            ctx.events.push((0, EventKind::Del));
         }
     }
 }

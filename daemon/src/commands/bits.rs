@@ -6,6 +6,7 @@ use resp::{Args, ReplyWriter};
 use super::context::KeyContext;
 use super::error_text;
 use super::integer::{count_i64, integer, len_i64};
+use crate::pubsub::EventKind;
 
 /// A bit's offset, such as `17`; with `width` also `#2`, the second field of that width. `None`: it is none, or lies
 /// beyond the longest value, and the error is written.
@@ -40,8 +41,9 @@ pub(super) fn getbit(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let Some(offset) = offset(args.at(2), None, bytes_max, &mut ctx.reply) else { return };
     let key = ctx.first_key(args);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now);
-    ctx.counters.note_lookup(found.is_some());
+    let is_present = found.is_some();
     let bit = found.map_or(0, |found| bit_at(found.value, offset));
+    ctx.note_read(key.bytes, is_present);
     ctx.reply.integer(i64::from(bit));
 }
 
@@ -56,12 +58,15 @@ pub(super) fn setbit(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let key = ctx.first_key(args);
     let at = u32::try_from(offset >> 3).unwrap_or(u32::MAX);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now);
+    let is_new = found.is_none();
     let old = found.and_then(|found| found.value.get(at as usize)).copied();
     let mask = 0x80 >> (offset & 7);
     let byte = old.unwrap_or(0);
     let new = if bit == 1 { byte | mask } else { byte & !mask };
     if old != Some(new) {
         ctx.store.patch(ctx.db, &key, at, &[new], ctx.now);
+        ctx.note_new(key.bytes, is_new);
+        ctx.notify(EventKind::SetBit, key.bytes);
     }
     ctx.reply.integer(i64::from(byte & mask != 0));
 }
@@ -126,12 +131,13 @@ fn count_ones(value: &[u8], start: u64, end: u64) -> u64 {
 pub(super) fn bitcount(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let key = ctx.first_key(args);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now);
-    ctx.counters.note_lookup(found.is_some());
     // As in Redis before 8, other arguments are looked at only when the key is there.
     let Some(found) = found else {
+        ctx.note_read(key.bytes, false);
         ctx.reply.integer(0);
         return;
     };
+    ctx.counters.note_lookup(true);
     let range = match args.len() {
         2 => Range::WHOLE,
         4 | 5 => {
@@ -182,12 +188,13 @@ pub(super) fn bitpos(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     }
     let key = ctx.first_key(args);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now);
-    ctx.counters.note_lookup(found.is_some());
     let Some(found) = found else {
+        ctx.note_read(key.bytes, false);
         // A missing key is zeros without end.
         ctx.reply.integer(-bit);
         return;
     };
+    ctx.counters.note_lookup(true);
     let mut range = Range::WHOLE;
     if args.len() > 6 {
         ctx.reply.error(error_text::SYNTAX);

@@ -127,7 +127,10 @@ pub(super) fn check_list(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> boo
 pub(super) fn list(session: &Session, args: Args<'_>, now: UnixMs, out: &mut Vec<u8>) {
     let wanted = match args.get(2) {
         None => true,
-        Some(option) if option.eq_ignore_ascii_case(b"type") => args.at(3).eq_ignore_ascii_case(b"normal"),
+        Some(option) if option.eq_ignore_ascii_case(b"type") => {
+            let class: &[u8] = if session.is_subscribed() { b"pubsub" } else { b"normal" };
+            args.at(3).eq_ignore_ascii_case(class)
+        }
         Some(_) => args.tail(3).iter().any(|id| parse_i64_strict(id) == Some(count_i64(session.id))),
     };
     if wanted {
@@ -141,17 +144,17 @@ pub(super) fn write_line(session: &Session, now: UnixMs, out: &mut Vec<u8>) {
     let command =
         session.last_command.and_then(|id| COMMANDS.get(id.index())).map_or("NULL", |command| command.name);
     let figures = &session.figures;
-    let flags = match (session.is_unix, session.is_closing) {
-        (false, false) => "N",
-        (false, true) => "c",
-        (true, false) => "U",
-        (true, true) => "cU",
-    };
+    let flags = [(session.is_subscribed(), 'P'), (session.is_closing, 'c'), (session.is_unix, 'U')];
+    let mut flags: String = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| *letter).collect();
+    if flags.is_empty() {
+        flags.push('N');
+    }
+    let [channels, patterns, shard_channels] = session.subscriptions;
     let text = |bytes| String::from_utf8_lossy(bytes);
     // Writing to a vector cannot fail.
     let _ = writeln!(
         out,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shard_channels} multi=-1 \
          qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem=0 tot-mem={} events=r \
          cmd={command} user={} redir=-1 resp={} lib-name={} lib-ver={}",
         session.id,

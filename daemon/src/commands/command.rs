@@ -9,6 +9,8 @@ use super::doc::Doc;
 use super::flags::{Categories, Flags};
 use super::together::TogetherHandlers;
 use super::walk::WalkState;
+use crate::connection::GatherKind;
+use crate::pubsub::{SubscriptionChange, Subscriptions};
 use crate::session::Session;
 
 /// A command's place in the table: an index for tables of counters. Dense, from 0; not stable over versions.
@@ -37,6 +39,8 @@ pub struct Command {
     pub keys: Option<KeySpec>,
     /// Which arguments are channels.
     pub channels: Option<ChannelSpec>,
+    /// Arguments that are no keys and are routed as if they were: shard channels.
+    pub not_keys: Option<KeySpec>,
     /// Further keys, behind those and used in another way.
     pub more_keys: Option<KeySpec>,
     /// ACL categories, with those that the flags imply.
@@ -180,6 +184,23 @@ pub enum Execution {
     /// `check` runs where the connection lives. It answers, and gives false; or it has begun a save
     /// ([`crate::server::Saves`]) and gives true: then the answer is OK when that is complete.
     AwaitSave(fn(&mut ConnectionContext<'_>, Args<'_>) -> bool),
+    /// Where the connection lives: its subscriptions begin or end.
+    Subscribe(SubscriptionChange),
+    /// Where the connection lives: a message is published. The answer is how many got it, over all workers.
+    Publish {
+        /// To a channel of the sharded kind.
+        is_sharded: bool,
+    },
+    /// Over the subscriptions of every worker: `tell` writes elements for those of one, and how many they are; they become
+    /// one array.
+    Subscriptions {
+        /// Whether the arguments can be served; if not, the error is written.
+        check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
+        /// Appends what there is to tell, and tells how many elements that is.
+        tell: fn(&Subscriptions, Args<'_>, &mut Vec<u8>) -> usize,
+        /// How the parts become one.
+        kind: GatherKind,
+    },
     /// Only a name for its subcommands: [`super::resolve`] never returns it.
     Container,
 }
@@ -262,6 +283,12 @@ impl Command {
     #[inline]
     pub const fn is_write(&self) -> bool {
         self.flags.contains(Flags::WRITE)
+    }
+
+    /// Whether a connection that is subscribed to something may ask for it in RESP2.
+    #[must_use]
+    pub fn is_allowed_while_subscribed(&self) -> bool {
+        matches!(self.execution, Execution::Subscribe(_)) || matches!(self.name, "ping" | "quit" | "reset")
     }
 
     /// Its subcommands; empty for most.

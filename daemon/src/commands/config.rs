@@ -9,10 +9,11 @@ use super::context::{ConnectionContext, KeyContext};
 use super::{error_text, glob};
 use crate::open_store::policy;
 use crate::options::{
-    AppendFsync, LogLevel, Machine, Storage, command_line, format_output_limit, parse, parse_output_limit,
+    AppendFsync, LogLevel, Machine, Storage, command_line, format_output_limits, parse, parse_output_limits,
     parse_policy, parse_size, replace, rewritten,
 };
-use crate::server::Server;
+use crate::pubsub::EventClasses;
+use crate::server::{OutputLimits, Server};
 
 /// How a parameter changes; or why not.
 #[derive(Clone, Copy)]
@@ -58,14 +59,26 @@ where
     }
 }
 
-/// The one parameter that every worker has to be told.
+/// The parameters that every worker has to be told.
 const APPEND_FSYNC: &str = "appendfsync";
+const NOTIFY_EVENTS: &str = "notify-keyspace-events";
 
 const RESTART: &str = "it is fixed at start; restart the server with another value";
 const NO_SNAPSHOTS: &str = "there are no timed snapshots: every write is in the log";
 
 /// Sorted by name.
 const PARAMETERS: &[Parameter] = &[
+    parameter(
+        "acl-pubsub-default",
+        |s| if s.acl.new_users_have_all_channels() { "allchannels" } else { "resetchannels" }.into(),
+        Change::Free(|text| {
+            let all = text.eq_ignore_ascii_case("allchannels");
+            if !all && !text.eq_ignore_ascii_case("resetchannels") {
+                return Err("argument(s) must be one of the following: allchannels, resetchannels".into());
+            }
+            Ok(Box::new(move |server| server.acl.set_new_users_have_all_channels(all)))
+        }),
+    ),
     parameter(
         "aclfile",
         |s| s.options.acl_file.as_ref().map_or_else(String::new, |path| path.display().to_string()),
@@ -98,10 +111,14 @@ const PARAMETERS: &[Parameter] = &[
     parameter("checkpoint-log-bytes", |s| s.options.checkpoint_log_bytes.to_string(), Change::Never),
     parameter(
         "client-output-buffer-limit",
-        |s| format_output_limit(s.settings.output_limit()),
+        |s| format_output_limits(&s.settings.output_limits()),
         Change::Free(|text| {
-            let limit = parse_output_limit(text)?;
-            Ok(Box::new(move |server| server.settings.set_output_limit(limit)))
+            parse_output_limits(text, OutputLimits::default())?;
+            let text = text.to_owned();
+            Ok(Box::new(move |server| {
+                let limits = parse_output_limits(&text, server.settings.output_limits());
+                server.settings.set_output_limits(&limits.expect("it was read before"));
+            }))
         }),
     ),
     parameter("cluster-enabled", |_| "no".into(), Change::Never),
@@ -150,7 +167,14 @@ const PARAMETERS: &[Parameter] = &[
             Ok(Box::new(move |server| server.settings.set_max_memory_policy(policy)))
         }),
     ),
-    parameter("notify-keyspace-events", |_| String::new(), Change::OnlyAsIs("there are no events yet")),
+    parameter(
+        NOTIFY_EVENTS,
+        |s| s.settings.notified_events().to_string(),
+        Change::Free(|text| {
+            let classes = EventClasses::parse(text)?;
+            Ok(Box::new(move |server| server.settings.set_notified_events(classes)))
+        }),
+    ),
     parameter("port", |s| s.options.port.to_string(), Change::OnlyAsIs(RESTART)),
     parameter(
         "proto-max-bulk-len",
@@ -275,17 +299,18 @@ pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool {
     for setter in setters {
         setter(ctx.server);
     }
-    let all_workers = seen.contains(&APPEND_FSYNC);
+    let all_workers = seen.contains(&APPEND_FSYNC) || seen.contains(&NOTIFY_EVENTS);
     if !all_workers {
         ctx.reply.ok();
     }
     all_workers
 }
 
-/// What a worker does about a CONFIG SET: its log takes the policy that is set now, so that all workers end with the
-/// same one however several changes meet.
+/// What a worker does about a CONFIG SET: its log takes the policy that is set now, and its shards tell of the keys that are
+/// to be told of now, so that all workers end with the same however several changes meet.
 pub(super) fn apply(ctx: &mut KeyContext<'_>, _: Args<'_>) {
     ctx.store.set_policy(policy(ctx.settings.append_fsync()));
+    super::context::watch_departures(ctx.store, ctx.settings);
     ctx.reply.ok();
 }
 

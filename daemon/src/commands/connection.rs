@@ -22,6 +22,12 @@ const NO_PASSWORD_SET: &str = "ERR AUTH <password> called without any password c
 
 /// PING [message]
 pub(super) fn ping(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
+    if ctx.session.is_subscribed() && ctx.session.protocol == Protocol::Resp2 && args.len() <= 2 {
+        // Among messages a reply has to look like one.
+        ctx.reply.array(2);
+        ctx.reply.bulk(b"pong");
+        return ctx.reply.bulk(args.get(1).unwrap_or_default());
+    }
     match args.len() {
         1 => ctx.reply.pong(),
         2 => ctx.reply.bulk(args.at(1)),

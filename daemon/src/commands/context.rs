@@ -6,6 +6,8 @@ use shard::key::Key;
 use shard::types::{Db, UnixMs};
 
 use super::store::Store;
+use crate::connection::publishing::take_gone;
+use crate::pubsub::{EventClasses, EventKind, Events};
 use crate::server::{Server, Settings, ShutdownRequest, WorkerCounters};
 use crate::session::Session;
 
@@ -25,6 +27,8 @@ pub struct KeyContext<'a> {
     pub counters: &'a mut WorkerCounters,
     /// State of a seeded generator, for RANDOMKEY; never 0.
     pub random: &'a mut u64,
+    /// Where events of keys are noted: published when what the command did is durable.
+    pub events: &'a mut Events,
     /// The first key as the router has hashed it, to save doing it twice.
     pub key: Option<Key<'a>>,
 }
@@ -44,6 +48,54 @@ impl KeyContext<'_> {
         }
     }
 
+    /// Notes what happened to a key, for those who are told.
+    #[inline]
+    pub(super) fn notify(&mut self, kind: EventKind, key: &[u8]) {
+        if self.settings.notified_events().tell(kind.class()) {
+            self.note_event(kind, key);
+        }
+    }
+
+    #[cold]
+    fn note_event(&mut self, kind: EventKind, key: &[u8]) {
+        // A key that was found to have ended comes before what was done to it.
+        take_gone(self.store, self.events);
+        self.events.push(kind, self.db, key);
+    }
+
+    /// Counts a look-up of a reading command, and notes a miss.
+    #[inline]
+    pub(super) fn note_read(&mut self, key: &[u8], found: bool) {
+        self.counters.note_lookup(found);
+        if !found {
+            self.notify(EventKind::Miss, key);
+        }
+    }
+
+    /// Whether a key that is about to be written whole is not there, if somebody is told of it; otherwise nobody looks.
+    #[inline]
+    pub(super) fn tells_new(&mut self, key: &Key<'_>) -> bool {
+        let classes = EventClasses::NEW.and(EventClasses::EXPIRED);
+        self.settings.notified_events().tell(classes) && self.store.lookup(self.db, key, self.now).is_none()
+    }
+
+    /// Notes that a key that was written was not there before, if so.
+    #[inline]
+    pub(super) fn note_new(&mut self, key: &[u8], is_new: bool) {
+        if is_new {
+            self.notify(EventKind::New, key);
+        }
+    }
+
+    /// Sets a string, whatever the key held before.
+    #[inline]
+    pub(super) fn set(&mut self, key: &Key<'_>, value: &[u8], deadline: Option<UnixMs>) {
+        let is_new = self.tells_new(key);
+        self.store.put(self.db, key, value, deadline);
+        self.note_new(key.bytes, is_new);
+        self.notify(EventKind::Set, key.bytes);
+    }
+
     /// Draws a number.
     pub fn draw(&mut self) -> u64 {
         // xorshift64*: Vigna, "An experimental exploration of Marsaglia's xorshift generators, scrambled" (2016).
@@ -54,6 +106,12 @@ impl KeyContext<'_> {
         *self.random = state;
         state.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
+}
+
+/// Has a worker's shards note the keys that go by themselves, if somebody is to be told.
+pub(crate) fn watch_departures(store: &mut Store, settings: &Settings) {
+    let classes = settings.notified_events();
+    store.watch_gone(classes.tell(EventClasses::EXPIRED), classes.tell(EventClasses::EVICTED));
 }
 
 /// A command that touches no key, on the worker of its connection.

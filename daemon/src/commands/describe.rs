@@ -75,7 +75,7 @@ fn write_head(reply: &mut ReplyWriter<'_>, command: &Command) {
     let flags: Vec<&str> = command.flags.names().collect();
     reply.set(flags.len());
     write_names(reply, &flags);
-    let (first, last, step) = command.keys.map_or((0, 0, 0), |keys| {
+    let (first, last, step) = command.keys.or(command.not_keys).map_or((0, 0, 0), |keys| {
         let last = command.more_keys.unwrap_or(keys).last();
         (len_i64(keys.first), last, len_i64(keys.step))
     });
@@ -89,7 +89,7 @@ fn write_head(reply: &mut ReplyWriter<'_>, command: &Command) {
     for tip in command.tips {
         reply.bulk(tip.as_bytes());
     }
-    let specs = || command.keys.iter().chain(&command.more_keys);
+    let specs = || command.keys.iter().chain(&command.more_keys).chain(&command.not_keys);
     reply.set(specs().count());
     for keys in specs() {
         write_key_spec(reply, keys);

@@ -7,16 +7,18 @@ use super::context::KeyContext;
 use super::error_text;
 use super::integer::{integer, ms_i64};
 use super::rdb_string;
+use crate::pubsub::EventKind;
 
 /// DUMP key
 pub(super) fn dump(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let key = ctx.first_key(args);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now);
-    ctx.counters.note_lookup(found.is_some());
+    let is_present = found.is_some();
     match found {
         Some(found) => ctx.reply.bulk(&rdb_string::dump(found.value)),
         None => ctx.reply.null(),
     }
+    ctx.note_read(key.bytes, is_present);
 }
 
 /// The options of RESTORE.
@@ -95,9 +97,14 @@ pub(super) fn restore(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     // A time to live beyond all time is over, as it is in Redis.
     let deadline = deadline.map(|deadline| UnixMs(u64::try_from(deadline).unwrap_or(0)));
     if deadline.is_some_and(|deadline| deadline <= ctx.now) {
-        ctx.store.delete(ctx.db, &key, ctx.now);
+        if ctx.store.delete(ctx.db, &key, ctx.now) {
+            ctx.notify(EventKind::Del, key.bytes);
+        }
     } else {
         ctx.store.put(ctx.db, &key, &value, deadline);
+        // A key that is replaced is deleted and made anew.
+        ctx.note_new(key.bytes, true);
+        ctx.notify(EventKind::Restore, key.bytes);
     }
     ctx.reply.ok();
 }

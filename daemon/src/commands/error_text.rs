@@ -6,6 +6,9 @@ use super::command::Command;
 
 /// Options that make no sense.
 pub const SYNTAX: &str = "ERR syntax error";
+/// What follows the command in the refusal of what a connection that is subscribed to something may not ask for.
+pub const SUBSCRIBED: &str =
+    "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";
 /// A number was wanted.
 pub const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 /// A number was wanted, with or without a fraction.

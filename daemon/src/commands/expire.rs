@@ -1,11 +1,13 @@
 //! When keys end: EXPIRE PEXPIRE EXPIREAT PEXPIREAT, TTL PTTL EXPIRETIME PEXPIRETIME, PERSIST.
 
 use resp::Args;
+use shard::key::Key;
 use shard::types::UnixMs;
 
 use super::context::KeyContext;
 use super::error_text;
 use super::integer::{deadline_after, integer, ms_i64};
+use crate::pubsub::EventKind;
 
 /// EXPIRE key seconds [NX | XX | GT | LT]
 pub(super) fn expire(ctx: &mut KeyContext<'_>, args: Args<'_>) {
@@ -78,6 +80,20 @@ impl Conditions {
     }
 }
 
+/// Has a key that is there end at a time in milliseconds; at once, if that is over.
+pub(super) fn end_at(ctx: &mut KeyContext<'_>, key: &Key<'_>, when_ms: i64) {
+    match deadline_after(when_ms, ctx.now) {
+        Some(deadline) => {
+            ctx.store.set_deadline(ctx.db, key, Some(deadline), ctx.now);
+            ctx.notify(EventKind::Expire, key.bytes);
+        }
+        None => {
+            ctx.store.delete(ctx.db, key, ctx.now);
+            ctx.notify(EventKind::Del, key.bytes);
+        }
+    }
+}
+
 fn expire_at(ctx: &mut KeyContext<'_>, args: Args<'_>, command: &str, base_ms: i64, factor: i64) {
     let Some(conditions) = Conditions::read(ctx, args.tail(3)) else { return };
     let Some(time) = integer(args.at(2), &mut ctx.reply) else { return };
@@ -89,10 +105,7 @@ fn expire_at(ctx: &mut KeyContext<'_>, args: Args<'_>, command: &str, base_ms: i
     let held =
         ctx.store.lookup(ctx.db, &key, ctx.now).is_some_and(|found| conditions.hold(found.deadline, when));
     if held {
-        match deadline_after(when, ctx.now) {
-            Some(deadline) => ctx.store.set_deadline(ctx.db, &key, Some(deadline), ctx.now),
-            None => ctx.store.delete(ctx.db, &key, ctx.now),
-        };
+        end_at(ctx, &key, when);
     }
     ctx.reply.integer(i64::from(held));
 }
@@ -103,9 +116,9 @@ fn answer(ctx: &mut KeyContext<'_>, args: Args<'_>, of: impl Fn(UnixMs, UnixMs) 
     const NEVER: i64 = -1;
     let key = ctx.first_key(args);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now);
-    ctx.counters.note_lookup(found.is_some());
     let number =
         found.map_or(MISSING, |found| found.deadline.map_or(NEVER, |deadline| of(deadline, ctx.now)));
+    ctx.note_read(key.bytes, number != MISSING);
     ctx.reply.integer(number);
 }
 
@@ -140,6 +153,7 @@ pub(super) fn persist(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let ends = ctx.store.lookup(ctx.db, &key, ctx.now).is_some_and(|found| found.deadline.is_some());
     if ends {
         ctx.store.set_deadline(ctx.db, &key, None, ctx.now);
+        ctx.notify(EventKind::Persist, key.bytes);
     }
     ctx.reply.integer(i64::from(ends));
 }

@@ -6,12 +6,16 @@ use resp::Args;
 use super::context::KeyContext;
 use super::error_text;
 use super::integer::count_i64;
+use crate::pubsub::EventKind;
 
 /// DEL key [key ...], and UNLINK: memory comes back later either way
 pub(super) fn del(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     if args.len() == 2 {
         let key = ctx.first_key(args);
         let deleted = ctx.store.delete(ctx.db, &key, ctx.now);
+        if deleted {
+            ctx.notify(EventKind::Del, key.bytes);
+        }
         ctx.reply.integer(i64::from(deleted));
         return;
     }
@@ -24,7 +28,10 @@ pub(super) fn del(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     ctx.store.begin_group();
     for bytes in args.tail(1).iter() {
         let key = ctx.store.key(bytes);
-        deleted += i64::from(ctx.store.delete(ctx.db, &key, ctx.now));
+        if ctx.store.delete(ctx.db, &key, ctx.now) {
+            deleted += 1;
+            ctx.notify(EventKind::Del, bytes);
+        }
     }
     ctx.store.end_group();
     ctx.reply.integer(deleted);
@@ -36,7 +43,7 @@ pub(super) fn exists(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     for bytes in args.tail(1).iter() {
         let key = ctx.store.key(bytes);
         let found = ctx.store.lookup(ctx.db, &key, ctx.now).is_some();
-        ctx.counters.note_lookup(found);
+        ctx.note_read(bytes, found);
         count += i64::from(found);
     }
     ctx.reply.integer(count);
@@ -46,6 +53,9 @@ pub(super) fn exists(ctx: &mut KeyContext<'_>, args: Args<'_>) {
 pub(super) fn type_of(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let key = ctx.first_key(args);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now).is_some();
+    if !found {
+        ctx.notify(EventKind::Miss, key.bytes);
+    }
     ctx.reply.simple(if found { "string" } else { "none" });
 }
 

@@ -108,7 +108,7 @@ fn trace(table: &Table, a: &[u8], b: &[u8]) -> (Vec<u8>, Vec<Match>) {
 
 impl Together for Lcs {
     fn places(_: Args<'_>, db: Db) -> Vec<KeyPlace> {
-        [1, 2].map(|at| KeyPlace { db, at, wants_value: true }).to_vec()
+        [1, 2].map(|at| KeyPlace { db, at, wants_value: true, is_read: true }).to_vec()
     }
 
     fn decide(ctx: &mut TogetherContext<'_>, args: Args<'_>) {

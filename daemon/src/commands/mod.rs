@@ -35,6 +35,7 @@ mod multi;
 mod natural;
 mod number;
 mod object;
+mod pubsub;
 mod rdb_string;
 mod rename;
 mod save;
@@ -56,6 +57,7 @@ pub use self::command::{
     ChannelSpec, Command, CommandId, ConnectionHandler, Execution, KeyHandler, KeySpec, Merge,
 };
 pub(crate) use self::connection::note_refusal;
+pub(crate) use self::context::watch_departures;
 pub use self::context::{Action, ConnectionContext, KeyContext};
 pub use self::doc::{Argument, Doc};
 pub use self::flags::{Categories, Flags};

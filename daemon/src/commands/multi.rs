@@ -44,7 +44,7 @@ fn put_all(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     }
     for at in (1..args.len()).step_by(2) {
         let key = ctx.store.key(args.at(at));
-        ctx.store.put(ctx.db, &key, args.at(at + 1), None);
+        ctx.set(&key, args.at(at + 1), None);
     }
     if is_group {
         ctx.store.end_group();

@@ -7,6 +7,7 @@ use super::context::KeyContext;
 use super::error_text;
 use super::integer::integer;
 use super::long_double::LongDouble;
+use crate::pubsub::EventKind;
 
 /// INCR key
 pub(super) fn incr(ctx: &mut KeyContext<'_>, args: Args<'_>) {
@@ -35,9 +36,9 @@ pub(super) fn decrby(ctx: &mut KeyContext<'_>, args: Args<'_>) {
 
 fn add(ctx: &mut KeyContext<'_>, args: Args<'_>, increment: i64) {
     let key = ctx.first_key(args);
-    let (old, deadline) = match ctx.store.lookup(ctx.db, &key, ctx.now) {
-        None => (Some(0), None),
-        Some(found) => (parse_i64_strict(found.value), found.deadline),
+    let (old, deadline, is_new) = match ctx.store.lookup(ctx.db, &key, ctx.now) {
+        None => (Some(0), None, true),
+        Some(found) => (parse_i64_strict(found.value), found.deadline, false),
     };
     let Some(old) = old else {
         ctx.reply.error(error_text::NOT_AN_INTEGER);
@@ -48,15 +49,17 @@ fn add(ctx: &mut KeyContext<'_>, args: Args<'_>, increment: i64) {
         return;
     };
     ctx.store.put(ctx.db, &key, itoa::Buffer::new().format(new).as_bytes(), deadline);
+    ctx.note_new(key.bytes, is_new);
+    ctx.notify(EventKind::IncrBy, key.bytes);
     ctx.reply.integer(new);
 }
 
 /// INCRBYFLOAT key increment
 pub(super) fn incrbyfloat(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let key = ctx.first_key(args);
-    let (old, deadline) = match ctx.store.lookup(ctx.db, &key, ctx.now) {
-        None => (Some(LongDouble::ZERO), None),
-        Some(found) => (LongDouble::parse(found.value), found.deadline),
+    let (old, deadline, is_new) = match ctx.store.lookup(ctx.db, &key, ctx.now) {
+        None => (Some(LongDouble::ZERO), None, true),
+        Some(found) => (LongDouble::parse(found.value), found.deadline, false),
     };
     let (Some(old), Some(increment)) = (old, LongDouble::parse(args.at(2))) else {
         ctx.reply.error(error_text::NOT_A_FLOAT);
@@ -68,5 +71,7 @@ pub(super) fn incrbyfloat(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     };
     let text = sum.to_text();
     ctx.store.put(ctx.db, &key, text.as_bytes(), deadline);
+    ctx.note_new(key.bytes, is_new);
+    ctx.notify(EventKind::IncrByFloat, key.bytes);
     ctx.reply.bulk(text.as_bytes());
 }

@@ -6,24 +6,32 @@ use shard::types::Db;
 
 use super::error_text;
 use super::together::{Change, KeyPlace, Together, TogetherContext};
+use crate::pubsub::EventKind;
 use crate::server::Settings;
 
 const NO_SUCH_KEY: &str = "ERR no such key";
 const SAME_OBJECT: &str = "ERR source and destination objects are the same";
 
-/// Both places of a command from the key at 1 to the key at `to` of a database.
-fn both(db: Db, to: usize, to_db: Db) -> Vec<KeyPlace> {
-    vec![KeyPlace { db, at: 1, wants_value: true }, KeyPlace { db: to_db, at: to, wants_value: false }]
+/// Both places of a command, the first one looked at to be read or to be taken away, from the key at 1 to the key at `to` of a database.
+fn both(db: Db, to: usize, to_db: Db, is_read: bool) -> Vec<KeyPlace> {
+    vec![
+        KeyPlace { db, at: 1, wants_value: true, is_read },
+        KeyPlace { db: to_db, at: to, wants_value: false, is_read: false },
+    ]
 }
 
-/// Puts what the first place holds at the second, and takes it away from the first unless it is copied.
-fn carry(ctx: &mut TogetherContext<'_>, keeps_source: bool) {
+/// Puts what the first place holds at the second, and takes it away from the first where there is an event for that.
+fn carry(ctx: &mut TogetherContext<'_>, from: Option<EventKind>, to: EventKind) {
     let source = ctx.seen[0].take().expect("the caller has looked");
     // The order is what keeps the key in a crash: the new one is durable before the old one goes.
     ctx.changes.push(Change::Put { place: 1, value: source.value, deadline: source.deadline });
-    if !keeps_source {
+    // As in Redis the new key is one that was not there, whatever it held before.
+    ctx.events.push((1, EventKind::New));
+    if let Some(from) = from {
         ctx.changes.push(Change::Delete { place: 0 });
+        ctx.events.push((0, from));
     }
+    ctx.events.push((1, to));
 }
 
 /// RENAME key newkey
@@ -40,7 +48,7 @@ fn rename(ctx: &mut TogetherContext<'_>, args: Args<'_>, if_missing: bool) {
     }
     let renames = !(is_same || if_missing && is_taken);
     if renames {
-        carry(ctx, false);
+        carry(ctx, Some(EventKind::RenameFrom), EventKind::RenameTo);
     }
     if if_missing {
         ctx.reply.integer(i64::from(renames));
@@ -51,7 +59,7 @@ fn rename(ctx: &mut TogetherContext<'_>, args: Args<'_>, if_missing: bool) {
 
 impl Together for Rename {
     fn places(_: Args<'_>, db: Db) -> Vec<KeyPlace> {
-        both(db, 2, db)
+        both(db, 2, db, false)
     }
 
     fn decide(ctx: &mut TogetherContext<'_>, args: Args<'_>) {
@@ -61,7 +69,7 @@ impl Together for Rename {
 
 impl Together for RenameIfMissing {
     fn places(_: Args<'_>, db: Db) -> Vec<KeyPlace> {
-        both(db, 2, db)
+        both(db, 2, db, false)
     }
 
     fn decide(ctx: &mut TogetherContext<'_>, args: Args<'_>) {
@@ -107,7 +115,7 @@ impl Copy {
 impl Together for Copy {
     fn places(args: Args<'_>, db: Db) -> Vec<KeyPlace> {
         let target = Self::options(args).and_then(|(target, _)| target.map_or(Some(db), possible_database));
-        target.map_or_else(Vec::new, |target| both(db, 2, target))
+        target.map_or_else(Vec::new, |target| both(db, 2, target, true))
     }
 
     fn decide(ctx: &mut TogetherContext<'_>, args: Args<'_>) {
@@ -133,7 +141,7 @@ impl Together for Copy {
         }
         let copies = ctx.seen[0].is_some() && (replaces || ctx.seen[1].is_none());
         if copies {
-            carry(ctx, true);
+            carry(ctx, None, EventKind::CopyTo);
         }
         ctx.reply.integer(i64::from(copies));
     }
@@ -144,7 +152,7 @@ pub(super) struct Move;
 
 impl Together for Move {
     fn places(args: Args<'_>, db: Db) -> Vec<KeyPlace> {
-        possible_database(args.at(2)).map_or_else(Vec::new, |target| both(db, 1, target))
+        possible_database(args.at(2)).map_or_else(Vec::new, |target| both(db, 1, target, false))
     }
 
     fn decide(ctx: &mut TogetherContext<'_>, args: Args<'_>) {
@@ -154,7 +162,7 @@ impl Together for Move {
             Ok(_) => {
                 let moves = ctx.seen[0].is_some() && ctx.seen[1].is_none();
                 if moves {
-                    carry(ctx, false);
+                    carry(ctx, Some(EventKind::MoveFrom), EventKind::MoveTo);
                 }
                 ctx.reply.integer(i64::from(moves));
             }

@@ -5,7 +5,9 @@ use shard::types::UnixMs;
 
 use super::context::KeyContext;
 use super::error_text;
-use super::integer::{deadline_after, integer, ms_i64};
+use super::expire::end_at;
+use super::integer::{integer, ms_i64};
+use crate::pubsub::EventKind;
 
 /// When the key is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +116,7 @@ fn deadline(when_ms: i64) -> UnixMs {
 pub(super) fn set(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     if args.len() == 3 {
         let key = ctx.first_key(args);
-        ctx.store.put(ctx.db, &key, args.at(2), None);
+        ctx.set(&key, args.at(2), None);
         ctx.reply.ok();
         return;
     }
@@ -143,11 +145,11 @@ fn set_with_options(ctx: &mut KeyContext<'_>, args: Args<'_>) {
             deadline = found.and_then(|found| found.deadline);
         }
         if options.get {
-            ctx.counters.note_lookup(is_present);
             match found {
                 Some(found) => ctx.reply.bulk(found.value),
                 None => ctx.reply.null(),
             }
+            ctx.note_read(key.bytes, is_present);
         }
     }
     if (options.if_missing && is_present) || (options.if_present && !is_present) {
@@ -156,7 +158,10 @@ fn set_with_options(ctx: &mut KeyContext<'_>, args: Args<'_>) {
         }
         return;
     }
-    ctx.store.put(ctx.db, &key, args.at(2), deadline);
+    ctx.set(&key, args.at(2), deadline);
+    if given.is_some() {
+        ctx.notify(EventKind::Expire, key.bytes);
+    }
     if !options.get {
         ctx.reply.ok();
     }
@@ -167,7 +172,7 @@ pub(super) fn setnx(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let key = ctx.first_key(args);
     let is_present = ctx.store.lookup(ctx.db, &key, ctx.now).is_some();
     if !is_present {
-        ctx.store.put(ctx.db, &key, args.at(2), None);
+        ctx.set(&key, args.at(2), None);
     }
     ctx.reply.integer(i64::from(!is_present));
 }
@@ -185,7 +190,8 @@ pub(super) fn psetex(ctx: &mut KeyContext<'_>, args: Args<'_>) {
 fn set_for(ctx: &mut KeyContext<'_>, args: Args<'_>, unit: Unit, command: &str) {
     let Some(when) = time_ms(unit, false, args.at(2), command, ctx.now, &mut ctx.reply) else { return };
     let key = ctx.first_key(args);
-    ctx.store.put(ctx.db, &key, args.at(3), Some(deadline(when)));
+    ctx.set(&key, args.at(3), Some(deadline(when)));
+    ctx.notify(EventKind::Expire, key.bytes);
     ctx.reply.ok();
 }
 
@@ -193,14 +199,16 @@ fn set_for(ctx: &mut KeyContext<'_>, args: Args<'_>, unit: Unit, command: &str) 
 pub(super) fn getset(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     super::string::get(ctx, args);
     let key = ctx.first_key(args);
-    ctx.store.put(ctx.db, &key, args.at(2), None);
+    ctx.set(&key, args.at(2), None);
 }
 
 /// GETDEL key
 pub(super) fn getdel(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     super::string::get(ctx, args);
     let key = ctx.first_key(args);
-    ctx.store.delete(ctx.db, &key, ctx.now);
+    if ctx.store.delete(ctx.db, &key, ctx.now) {
+        ctx.notify(EventKind::Del, key.bytes);
+    }
 }
 
 /// GETEX key [EX s | PX ms | EXAT s | PXAT ms | PERSIST]
@@ -211,11 +219,12 @@ pub(super) fn getex(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     };
     let key = ctx.first_key(args);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now);
-    ctx.counters.note_lookup(found.is_some());
     let Some(found) = found else {
+        ctx.note_read(key.bytes, false);
         ctx.reply.null();
         return;
     };
+    ctx.counters.note_lookup(true);
     let had_deadline = found.deadline.is_some();
     // The time is looked at only when the key is there, as in Redis.
     let when = match options.expiry {
@@ -229,11 +238,9 @@ pub(super) fn getex(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     };
     ctx.reply.bulk(found.value);
     if let Some(when) = when {
-        match deadline_after(when, ctx.now) {
-            Some(deadline) => ctx.store.set_deadline(ctx.db, &key, Some(deadline), ctx.now),
-            None => ctx.store.delete(ctx.db, &key, ctx.now),
-        };
+        end_at(ctx, &key, when);
     } else if options.expiry == Expiry::Persist && had_deadline {
         ctx.store.set_deadline(ctx.db, &key, None, ctx.now);
+        ctx.notify(EventKind::Persist, key.bytes);
     }
 }

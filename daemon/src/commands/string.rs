@@ -6,6 +6,7 @@ use shard::key::Key;
 use super::context::KeyContext;
 use super::error_text;
 use super::integer::{integer, len_i64};
+use crate::pubsub::EventKind;
 
 /// GET key
 #[inline]
@@ -23,7 +24,7 @@ pub(super) fn value_of(ctx: &mut KeyContext<'_>, key: &Key<'_>) {
             ctx.reply.bulk(found.value);
         }
         None => {
-            ctx.counters.note_lookup(false);
+            ctx.note_read(key.bytes, false);
             ctx.reply.null();
         }
     }
@@ -33,7 +34,7 @@ pub(super) fn value_of(ctx: &mut KeyContext<'_>, key: &Key<'_>) {
 pub(super) fn strlen(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let key = ctx.first_key(args);
     let len = ctx.store.lookup(ctx.db, &key, ctx.now).map(|found| found.value.len());
-    ctx.counters.note_lookup(len.is_some());
+    ctx.note_read(key.bytes, len.is_some());
     ctx.reply.integer(len_i64(len.unwrap_or(0)));
 }
 
@@ -43,9 +44,10 @@ pub(super) fn getrange(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let Some(end) = integer(args.at(3), &mut ctx.reply) else { return };
     let key = ctx.first_key(args);
     let found = ctx.store.lookup(ctx.db, &key, ctx.now);
-    ctx.counters.note_lookup(found.is_some());
+    let is_present = found.is_some();
     let value = found.map_or(&b""[..], |found| found.value);
     ctx.reply.bulk(&value[range_of(value.len(), start, end)]);
+    ctx.note_read(key.bytes, is_present);
 }
 
 /// The bytes from `start` to `end`, both included and counted from the end when negative, within `len`.
@@ -71,11 +73,14 @@ pub(super) fn append(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     if !fits(ctx, offset as u64, tail.len()) {
         return;
     }
+    let is_new = len.is_none();
     let len = match (len, tail) {
         // Nothing to write: the key is as it was.
         (Some(len), b"") => len,
         _ => ctx.store.patch(ctx.db, &key, u32::try_from(offset).unwrap_or(u32::MAX), tail, ctx.now),
     };
+    ctx.note_new(key.bytes, is_new);
+    ctx.notify(EventKind::Append, key.bytes);
     ctx.reply.integer(len_i64(len));
 }
 
@@ -87,7 +92,8 @@ pub(super) fn setrange(ctx: &mut KeyContext<'_>, args: Args<'_>) {
         return;
     };
     let (key, bytes) = (ctx.first_key(args), args.at(3));
-    let len = ctx.store.lookup(ctx.db, &key, ctx.now).map_or(0, |found| found.value.len());
+    let len = ctx.store.lookup(ctx.db, &key, ctx.now).map(|found| found.value.len());
+    let (len, is_new) = (len.unwrap_or(0), len.is_none());
     if bytes.is_empty() {
         ctx.reply.integer(len_i64(len));
         return;
@@ -96,6 +102,8 @@ pub(super) fn setrange(ctx: &mut KeyContext<'_>, args: Args<'_>) {
         return;
     }
     let len = ctx.store.patch(ctx.db, &key, u32::try_from(offset).unwrap_or(u32::MAX), bytes, ctx.now);
+    ctx.note_new(key.bytes, is_new);
+    ctx.notify(EventKind::SetRange, key.bytes);
     ctx.reply.integer(len_i64(len));
 }
 

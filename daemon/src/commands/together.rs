@@ -11,6 +11,7 @@ use shard::types::{Db, UnixMs};
 use super::command::KeyHandler;
 use super::context::KeyContext;
 use super::store::Store;
+use crate::pubsub::EventKind;
 use crate::server::Settings;
 
 /// One key that such a command looks at.
@@ -22,6 +23,8 @@ pub struct KeyPlace {
     pub at: usize,
     /// Whether the value matters; otherwise only whether the key is there.
     pub wants_value: bool,
+    /// Whether it counts as read: then it is told where the key is missing.
+    pub is_read: bool,
 }
 
 /// What was found of a key.
@@ -68,6 +71,8 @@ pub struct TogetherContext<'a> {
     pub seen: &'a mut [Option<Seen>],
     /// What changes, in this order: a later change is never durable without an earlier one.
     pub changes: &'a mut Vec<Change>,
+    /// What happens with these changes, by the index of the key's place, in Redis's order.
+    pub events: &'a mut Vec<(usize, EventKind)>,
     /// The database its session has selected.
     pub db: Db,
     /// The time it runs at.
@@ -107,12 +112,16 @@ fn run<T: Together>(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     let places = T::places(args, ctx.db);
     let mut seen: Vec<Option<Seen>> =
         places.iter().map(|place| look(ctx.store, place, args.at(place.at), ctx.now)).collect();
-    let mut changes = Vec::new();
+    for (place, _) in places.iter().zip(&seen).filter(|(place, seen)| place.is_read && seen.is_none()) {
+        ctx.notify(EventKind::Miss, args.at(place.at));
+    }
+    let (mut changes, mut events) = (Vec::new(), Vec::new());
     let protocol = ctx.reply.protocol();
     T::decide(
         &mut TogetherContext {
             seen: &mut seen,
             changes: &mut changes,
+            events: &mut events,
             db: ctx.db,
             now: ctx.now,
             settings: ctx.settings,
@@ -135,6 +144,13 @@ fn run<T: Together>(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     if is_group {
         ctx.store.end_group();
     }
+    let db = ctx.db;
+    for (place, kind) in events {
+        let place = &places[place];
+        ctx.db = place.db;
+        ctx.notify(kind, args.at(place.at));
+    }
+    ctx.db = db;
 }
 
 /// What a place holds now.

@@ -113,13 +113,14 @@ impl Service {
         &mut self,
         worker: &mut Worker<Service>,
         me: (u32, u32),
-        connection: Box<Connection>,
+        mut connection: Box<Connection>,
     ) {
         if connection.receiving.is_some() || connection.sending {
             worker.ring.cancel_all_of(&connection.socket);
         }
         let owners: BTreeSet<usize> = connection.client.deferred.iter().map(|&(_, owner)| owner).collect();
         self.core.forgotten.extend(owners.into_iter().map(|owner| (owner, me)));
+        self.core.forget_listener(me, &mut connection.client);
         drop(connection);
         self.connections.free(me.0);
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);

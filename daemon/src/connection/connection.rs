@@ -8,6 +8,9 @@ use ring::{Fd, OperationId};
 use super::limits::{OUTPUT_PAUSE_BYTES, REPLY_SLOTS_MAX};
 use super::output::Output;
 use super::reply_slots::ReplySlots;
+use super::subscribing::LongChange;
+use crate::pubsub::ClientSubscriptions;
+use crate::server::ClientClass;
 use crate::session::Session;
 
 /// Whether more is to be run and said.
@@ -36,6 +39,10 @@ pub(crate) struct Client {
     pub(crate) asked: usize,
     /// A request that goes over all keys is under way: later ones wait for it.
     pub(crate) blocked: bool,
+    /// What it is subscribed to; `None`: nothing.
+    pub(crate) subscriptions: Option<Box<ClientSubscriptions>>,
+    /// Many subscriptions that begin or end, step by step: requests wait for it.
+    pub(crate) changing: Option<Box<LongChange>>,
 }
 
 impl Client {
@@ -45,6 +52,11 @@ impl Client {
     pub(crate) fn is_full(&self) -> bool {
         self.output.len() + self.in_flight + self.slots.owed_bytes() > OUTPUT_PAUSE_BYTES
             || self.slots.len() >= REPLY_SLOTS_MAX
+    }
+
+    /// The class by which its output is limited.
+    pub(crate) fn class(&self) -> ClientClass {
+        if self.subscriptions.is_some() { ClientClass::PubSub } else { ClientClass::Normal }
     }
 
     /// Bytes of replies that are made and that the system has not yet taken.
@@ -89,6 +101,8 @@ impl Connection {
                 deferred: BTreeSet::new(),
                 asked: 0,
                 blocked: false,
+                subscriptions: None,
+                changing: None,
             },
             parser: RequestParser::new(),
             input: Vec::new(),
@@ -145,7 +159,8 @@ impl Connection {
         let memory = size_of::<Self>()
             + self.input.capacity()
             + self.client.output.capacity()
-            + self.parser.memory_bytes();
+            + self.parser.memory_bytes()
+            + self.client.subscriptions.as_ref().map_or(0, |all| all.memory_bytes());
         let (backlog, room) = (self.backlog(), self.input.capacity() - self.input.len());
         let figures = &mut self.client.session.figures;
         figures.query_bytes = backlog as u64;

@@ -18,10 +18,12 @@ use super::job::Job;
 use super::limits::{FIGURES_NS, KEPT_BUFFER_BYTES, KEPT_BUFFERS_MAX, PUBLISH_TURNS};
 use super::message::{Peer, Requests};
 use super::parked::Parked;
+use super::publishing::Publishing;
 use super::service::Service;
 use super::tasks::Tasks;
 use super::waiting::Waiting;
 use crate::acl::Identity;
+use crate::pubsub::{ClientSubscriptions, Events, Listener, Subscriptions};
 use crate::server::{Counter, Server, WorkerCounters};
 use crate::session::Session;
 
@@ -64,6 +66,14 @@ pub(crate) struct Core {
     pub(super) holds: Holds,
     /// Connections whose replies wait for the log.
     pub(crate) waiting: Waiting,
+    /// What our connections are subscribed to.
+    pub(super) subscriptions: Subscriptions,
+    /// Connections that are gone with subscriptions that are still to be taken away.
+    pub(super) leaving: Vec<(Listener, Box<ClientSubscriptions>)>,
+    /// Messages to be published.
+    pub(super) publishing: Publishing,
+    /// Events of the command at hand.
+    pub(super) events: Events,
     pub(crate) spare_buffers: Vec<Vec<u8>>,
     pub(super) scratch: Vec<u8>,
     pub(super) random: u64,
@@ -96,6 +106,10 @@ impl Core {
             errands: Errands::default(),
             holds: Holds::default(),
             waiting: Waiting::default(),
+            subscriptions: Subscriptions::default(),
+            leaving: Vec::new(),
+            publishing: Publishing::default(),
+            events: Events::default(),
             spare_buffers: Vec::new(),
             scratch: Vec::new(),
             random: random | 1,

@@ -7,7 +7,7 @@ use super::connection::{Connection, Life};
 use super::limits::{BACKLOG_BYTES_MAX, OUTPUT_PAUSE_BYTES};
 use super::service::Service;
 use super::table::{TokenKind, is_kind, of_token, token};
-use crate::server::Counter;
+use crate::server::{ClientClass, Counter};
 
 impl Service {
     /// Looks at every connection that something happened to, or whose replies the log has released.
@@ -85,7 +85,10 @@ impl Service {
             return;
         }
         let ends = life != Life::Open || connection.peer_closed;
-        let more_after = ends || connection.client.is_full() || !connection.client.deferred.is_empty();
+        let more_after = ends
+            || connection.client.is_full()
+            || connection.client.output.leaves_in_parts()
+            || !connection.client.deferred.is_empty();
         self.awaits_sends |= connection.sending && more_after;
         if !connection.client.deferred.is_empty() {
             self.core.ask_for_deferred(worker, &mut connection.client, me);
@@ -112,11 +115,12 @@ impl Service {
     /// Ends a connection that does not read what it asked for.
     fn check_output(&mut self, worker: &Worker<Service>, connection: &mut Connection) {
         let bytes = connection.client.unsent_bytes() as u64;
-        if bytes <= OUTPUT_PAUSE_BYTES as u64 {
+        let class = connection.client.class();
+        if bytes <= OUTPUT_PAUSE_BYTES as u64 && class == ClientClass::Normal {
             connection.soft_limit_since_ns = None;
             return;
         }
-        let limit = self.core.server.settings.output_limit();
+        let limit = self.core.server.settings.output_limit(class);
         let hard = limit.hard_bytes > 0 && bytes > limit.hard_bytes;
         let mut soft = false;
         if limit.soft_bytes > 0 && bytes > limit.soft_bytes {
@@ -130,7 +134,8 @@ impl Service {
                 client = connection.client.session.id,
                 peer = connection.client.session.peer,
                 bytes,
-                "client closed: its unread replies exceed client-output-buffer-limit"
+                class = class.name(),
+                "client closed: what it has not read exceeds client-output-buffer-limit"
             );
             self.core.counters.add(Counter::OutputLimitClosed, 1);
             connection.client.life = Life::Dead;

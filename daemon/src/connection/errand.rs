@@ -21,6 +21,7 @@ use super::outbox::{address, source};
 use super::routes::{Flow, Request};
 use super::service::Service;
 use crate::commands::{Change, KeyPlace, Seen, TogetherContext, TogetherHandlers};
+use crate::pubsub::EventKind;
 
 /// The connection number of addresses that are steps of errands: the slot is the errand's number.
 pub(super) const ERRANDS: u32 = u32::MAX;
@@ -39,6 +40,8 @@ struct Errand {
     seen: Vec<Option<Seen>>,
     /// Changes not yet made, the one under way included.
     changes: VecDeque<Change>,
+    /// What happens with them, by the index of the key's place.
+    events: Vec<(usize, EventKind)>,
     reply: Vec<u8>,
     /// Batch of this worker's log that the reply waits for.
     barrier: BatchNumber,
@@ -106,6 +109,7 @@ impl Core {
             owners: owners.into_iter().collect(),
             held: 0,
             changes: VecDeque::new(),
+            events: Vec::new(),
             reply: Vec::new(),
             barrier: BatchNumber::ZERO,
             unanswered: 0,
@@ -123,7 +127,7 @@ impl Core {
         let (owner, places) = &errand.owners[errand.held];
         let mut words = Vec::new();
         for place in places.iter().map(|place| &errand.places[*place]) {
-            words.push(vec![place.db.0, u8::from(place.wants_value)]);
+            words.push(vec![place.db.0, u8::from(place.wants_value) | u8::from(place.is_read) << 1]);
             words.push(errand.job.args().at(place.at).to_vec());
         }
         let (owner, command) = (*owner, errand.job.command);
@@ -217,10 +221,11 @@ impl Core {
     /// All keys are held.
     fn decide(&mut self, worker: &mut Worker<Service>, number: u64) -> Option<Answer> {
         let errand = self.errands.all.get_mut(&number).expect("the caller has it");
-        let (mut changes, mut reply) = (Vec::new(), Vec::new());
+        let (mut changes, mut events, mut reply) = (Vec::new(), Vec::new(), Vec::new());
         let mut context = TogetherContext {
             seen: &mut errand.seen,
             changes: &mut changes,
+            events: &mut events,
             db: errand.job.db,
             now: worker.clock.now,
             settings: &self.server.settings,
@@ -231,6 +236,7 @@ impl Core {
         errand.reply = reply;
         errand.is_decided = true;
         errand.changes = changes.into();
+        errand.events = events;
         if errand.changes.is_empty() {
             let all = errand.owners.iter().map(|(owner, _)| *owner).collect();
             return self.end_errand(worker, number, all);
@@ -257,7 +263,11 @@ impl Core {
         let is_last = !errand.changes.iter().skip(1).any(|change| places.contains(&change.place()));
         let place = &errand.places[change.place()];
         let key = errand.job.args().at(place.at).to_vec();
-        let mut words = vec![vec![place.db.0, u8::from(is_last)], key];
+        // Its owner tells what happens to a key, in the order in which things happen to it.
+        let of_place = errand.events.iter().filter(|(place, _)| *place == change.place());
+        let mut head = vec![place.db.0, u8::from(is_last)];
+        head.extend(of_place.map(|(_, kind)| kind.byte()));
+        let mut words = vec![head, key];
         if let Change::Put { value, deadline, .. } = change {
             words.push(value.clone());
             words.push(deadline.map_or_else(Vec::new, |deadline| deadline.0.to_le_bytes().to_vec()));

@@ -7,13 +7,17 @@ use crate::commands::Merge;
 
 /// How the parts become the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum GatherKind {
+pub enum GatherKind {
     /// Each part is a whole reply; merged as the command says.
     Replies(Merge),
     /// Each part is array elements without their head, and their number.
     Elements,
     /// Each part is text.
     Text,
+    /// Each part is elements, which other parts may have too: an array of them, each once.
+    Distinct,
+    /// Each part is an array of names and numbers, the names the same in all: the numbers are added.
+    Counts,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +79,8 @@ impl Gather {
         match self.kind {
             GatherKind::Elements => elements(&parts, reply),
             GatherKind::Text => text(&parts, reply),
+            GatherKind::Distinct => distinct(&parts, reply),
+            GatherKind::Counts => counts(&parts, reply),
             GatherKind::Replies(merge) => {
                 if let Some(error) = parts.iter().find(|part| part.bytes.first() == Some(&b'-')) {
                     return (error.bytes.clone(), self.barrier);
@@ -118,6 +124,34 @@ fn concatenate(parts: &[Part], mut reply: ReplyWriter<'_>) {
 fn text(parts: &[Part], mut reply: ReplyWriter<'_>) {
     let all: Vec<u8> = parts.iter().flat_map(|part| part.bytes.iter().copied()).collect();
     reply.verbatim("txt", &all);
+}
+
+fn distinct(parts: &[Part], mut reply: ReplyWriter<'_>) {
+    let mut all = std::collections::BTreeSet::new();
+    for part in parts {
+        let mut rest = &part.bytes[..];
+        while !rest.is_empty() {
+            all.insert(next_element(&mut rest));
+        }
+    }
+    reply.array(all.len());
+    for element in all {
+        reply.out_mut().extend_from_slice(element);
+    }
+}
+
+fn counts(parts: &[Part], mut reply: ReplyWriter<'_>) {
+    let mut rests: Vec<&[u8]> = parts.iter().map(|part| &part.bytes[..]).collect();
+    reply.array(parts.first().map_or(0, |part| part.count));
+    while rests.first().is_some_and(|rest| !rest.is_empty()) {
+        let (mut name, mut sum) = (&b""[..], 0);
+        for rest in &mut rests {
+            name = next_element(rest);
+            sum += integer(next_element(rest));
+        }
+        reply.out_mut().extend_from_slice(name);
+        reply.integer(sum);
+    }
 }
 
 /// The integer of a reply that a worker of ours has written.

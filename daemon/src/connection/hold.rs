@@ -19,6 +19,7 @@ use super::message::{Address, Task};
 use super::room::OUT_OF_MEMORY;
 use super::service::Service;
 use crate::commands::{Change, KeyPlace, apply, look};
+use crate::pubsub::EventKind;
 
 /// What is held here and what is owed for it.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ impl Holds {
 fn held_places(args: Args<'_>) -> impl Iterator<Item = KeyPlace> {
     (0..args.len()).step_by(2).map(move |at| {
         let word = args.at(at);
-        KeyPlace { db: Db(word[0]), at: at + 1, wants_value: word[1] == 1 }
+        KeyPlace { db: Db(word[0]), at: at + 1, wants_value: word[1] & 1 == 1, is_read: word[1] & 2 == 2 }
     })
 }
 
@@ -132,8 +133,14 @@ impl Service {
         for place in held_places(args) {
             let seen = look(&mut worker.shards, &place, args.at(place.at), now);
             put_seen(seen.as_ref(), &mut out);
+            if seen.is_none() && place.is_read {
+                self.core.events.push(EventKind::Miss, place.db, args.at(place.at));
+            }
         }
         let barrier = worker.shards.take_barrier();
+        if self.core.has_events(worker) {
+            self.core.publish_events(worker, barrier);
+        }
         let old = self.core.holds.tickets.insert((job.origin, job.address.slot), ticket);
         assert!(old.is_none(), "an errand holds the keys of a worker once");
         self.answer_job(worker, job, &out, 0, barrier);
@@ -157,9 +164,15 @@ impl Service {
             self.answer_job(worker, job, &out, 0, BatchNumber::ZERO);
             return keeps;
         }
-        let place = KeyPlace { db: Db(args.at(0)[0]), at: 1, wants_value: false };
+        let place = KeyPlace { db: Db(args.at(0)[0]), at: 1, wants_value: false, is_read: false };
         apply(&mut worker.shards, &place, args.at(1), &change, now);
         let barrier = worker.shards.take_barrier();
+        for kind in args.at(0)[2..].iter().copied().filter_map(EventKind::from_byte) {
+            self.core.events.push(kind, place.db, args.at(1));
+        }
+        if self.core.has_events(worker) {
+            self.core.publish_events(worker, barrier);
+        }
         let owed =
             Job::of_parts(job.origin, job.address, job.command, (job.db, job.protocol), Args::new(&[], &[]));
         match worker.shards.log_mut() {

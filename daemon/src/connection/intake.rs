@@ -113,6 +113,9 @@ impl Service {
                 }
             }
         }
+        if connection.client.changing.is_some() {
+            self.mark_ready(connection, me);
+        }
         self.plan = plan;
         self.timing.end(&mut self.core.counters);
         taken
@@ -198,7 +201,12 @@ impl Service {
             let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
             connection.is_ready = false;
             connection.stalled = false;
-            if connection.client.life == Life::Open && connection.backlog() > 0 {
+            if !connection.client.is_full() {
+                self.core.go_on_changing(worker, &mut connection.client, me);
+            }
+            if connection.client.changing.is_some() {
+                self.mark_ready(&mut connection, me);
+            } else if connection.client.life == Life::Open && connection.backlog() > 0 {
                 self.parse_backlog(worker, &mut connection, me);
             }
             self.mark_dirty(&mut connection, me);

@@ -99,6 +99,11 @@ impl Service {
                     }
                     self.answer_job(worker, &job, &out, job.state.count, BatchNumber::ZERO);
                 }
+                Execution::Subscriptions { tell, .. } => {
+                    let mut out = Vec::new();
+                    let count = tell(&self.core.subscriptions, job.args(), &mut out);
+                    self.answer_job(worker, &job, &out, count, BatchNumber::ZERO);
+                }
                 _ => unreachable!("only these become jobs"),
             }
         }
@@ -136,6 +141,7 @@ impl Core {
             settings: &self.server.settings,
             counters: &mut self.counters,
             random: &mut self.random,
+            events: &mut self.events,
             key: None,
         };
         let done = step(&mut context, job.args(), &mut state);

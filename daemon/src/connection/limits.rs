@@ -31,6 +31,20 @@ pub(crate) const SMALL_REPLY_BYTES: usize = 128;
 /// Commands of one worker's connections whose keys lie on several workers, under way at one time at most. As many
 /// answers of each other worker are set aside for them, so that what holds keys never waits for what waits for them.
 pub(crate) const ERRANDS_MAX: usize = 64;
+/// Answers of each other worker that are set aside for what is published: it goes on when the commands under way there do
+/// not, so that workers which publish to each other never wait for each other.
+pub(crate) const PUBLISH_CREDITS: usize = 1024;
+/// Bytes of messages that wait to be published, for the log or for another worker, above which the commands of this
+/// worker's connections wait.
+pub(crate) const PUBLISH_BYTES_MAX: usize = 16 << 20;
+/// The same, in messages.
+pub(crate) const PUBLISH_COUNT_MAX: usize = 16 << 10;
+/// Bytes from which on a message's body is not copied for each of those who get it: below, a reference costs as much.
+pub(crate) const SHARED_BYTES_MIN: usize = 64;
+/// Bytes sent at one time where shared messages are among them: they are copied together for it.
+pub(crate) const SEND_BYTES_MAX: usize = 256 << 10;
+/// Subscriptions of one client that begin or end in one turn; more of them take several turns.
+pub(crate) const SUBSCRIPTIONS_PER_TURN: usize = 256;
 /// Deferred commands that a connection asks another worker for at one time.
 pub(crate) const ASKED_MAX: usize = 64;
 /// Bytes of one message to another worker above which it is sent on before the end of the turn; bytes of replies to

@@ -51,6 +51,9 @@ impl Service {
                 self.core.counters.add(Counter::HopsIn, requests.commands.len() as u64);
                 // What lets keys go waits behind nothing: what is before it may wait for those keys.
                 for request in &requests.commands {
+                    if let Task::Publish { is_sharded } = request.task {
+                        self.give_out_for(other, &requests, request, is_sharded);
+                    }
                     if let Task::Settle(command) = request.task {
                         let job = Job::of_parts(
                             other,
@@ -196,7 +199,7 @@ impl Service {
                     self.core.hold(worker, job);
                 }
                 // Done when it came.
-                Task::Settle(_) => {}
+                Task::Settle(_) | Task::Publish { .. } => {}
                 Task::Forget => {
                     allowance.forget(&request.address);
                     self.tell(other, request.address, Outcome::Done);
@@ -246,7 +249,7 @@ impl Service {
             | Execution::Together(TogetherHandlers { here: handler, .. })
             | Execution::Configure { apply: handler, .. }
             | Execution::Scan(handler) => handler,
-            Execution::Walk(_) | Execution::Sessions { .. } => {
+            Execution::Walk(_) | Execution::Sessions { .. } | Execution::Subscriptions { .. } => {
                 let of = (request.db, request.protocol);
                 self.core.jobs.push_back(Job::of_parts(other, request.address, command, of, args));
                 return 0;
@@ -259,7 +262,11 @@ impl Service {
                 }
                 return 0;
             }
-            Execution::Connection(_) | Execution::AwaitSave(_) | Execution::Container => {
+            Execution::Connection(_)
+            | Execution::Subscribe(_)
+            | Execution::Publish { .. }
+            | Execution::AwaitSave(_)
+            | Execution::Container => {
                 unreachable!("runs where its connection lives")
             }
         };

@@ -6,6 +6,7 @@ use resp::{ArgRange, Args, Protocol};
 use shard::types::Db;
 
 use crate::commands::Command;
+use crate::pubsub::Message;
 use crate::server::ShutdownRequest;
 
 /// Who waits for a reply: a slot of a connection, and which part of it.
@@ -35,6 +36,11 @@ pub(crate) enum Task {
     Forget,
     /// Hold keys for a command whose keys lie on several workers, and tell what they hold (`errand`).
     Hold(&'static Command),
+    /// Give a message, of the sharded kind or not, to those of your connections that listen to its channel.
+    Publish {
+        /// It is of the sharded kind.
+        is_sharded: bool,
+    },
     /// Make a change to a key that is held, or let the keys go.
     Settle(&'static Command),
 }
@@ -102,6 +108,24 @@ impl Requests {
             range_count,
         });
         address.request_bytes
+    }
+
+    /// Adds a message to be published. It does not count as under way: it waits for nothing where it goes.
+    pub(crate) fn push_message(&mut self, address: Address, message: &Message) {
+        let first_range = self.ranges.len();
+        for part in [&message.channel, &message.payload] {
+            self.ranges.push(ArgRange { start: self.bytes.len(), len: part.len() });
+            self.bytes.extend_from_slice(part);
+        }
+        self.commands.push(RemoteCommand {
+            address,
+            task: Task::Publish { is_sharded: message.is_sharded },
+            db: Db(0),
+            protocol: Protocol::Resp2,
+            is_part: true,
+            first_range,
+            range_count: 2,
+        });
     }
 
     /// As [`Self::push`], for a step of an errand.

@@ -5,8 +5,8 @@ use engine::worker::Worker;
 use super::connection::Client;
 use super::core::Core;
 use super::limits::{
-    ASKED_MAX, ERRANDS_MAX, KEPT_MESSAGES_MAX, MESSAGE_BYTES, OUTPUT_PAUSE_BYTES, REMOTE_BYTES_MAX,
-    REPLY_SLOTS_MAX,
+    ASKED_MAX, ERRANDS_MAX, KEPT_MESSAGES_MAX, MESSAGE_BYTES, OUTPUT_PAUSE_BYTES, PUBLISH_CREDITS,
+    REMOTE_BYTES_MAX, REPLY_SLOTS_MAX,
 };
 use super::message::{Address, Requests, Task};
 use super::reply_slots::Source;
@@ -29,7 +29,7 @@ impl Core {
         other: usize,
         commands: usize,
     ) -> bool {
-        self.credits(worker, other) >= commands
+        self.credits(worker, other).saturating_sub(PUBLISH_CREDITS) >= commands
             // Behind what waits to be asked for nothing is sent: so little is put off at one time.
             && client.deferred.is_empty()
             && client.slots.len() < REPLY_SLOTS_MAX
@@ -37,7 +37,7 @@ impl Core {
     }
 
     /// Answers that another worker can still be asked for.
-    fn credits(&self, worker: &Worker<Service>, other: usize) -> usize {
+    pub(super) fn credits(&self, worker: &Worker<Service>, other: usize) -> usize {
         let queued = self.outboxes[other].as_ref().map_or(0, |outbox| outbox.commands.len());
         let credits = worker.links[other].as_ref().map_or(0, engine::mailbox::Link::credits);
         credits.saturating_sub(queued + ERRANDS_MAX)
@@ -58,7 +58,8 @@ impl Core {
         if client.asked > 0 || !(has_room || is_stuck) {
             return;
         }
-        let most = if has_room { ASKED_MAX } else { 1 }.min(self.credits(worker, owner));
+        let most = if has_room { ASKED_MAX } else { 1 }
+            .min(self.credits(worker, owner).saturating_sub(PUBLISH_CREDITS));
         while client.asked < most
             && let Some(&(slot, of)) = client.deferred.first()
             && of == owner
@@ -75,7 +76,7 @@ impl Core {
     /// Tells other workers which connections are gone that had commands put off there.
     pub(super) fn send_forgotten(&mut self, worker: &Worker<Service>) {
         for (other, me) in std::mem::take(&mut self.forgotten) {
-            if self.credits(worker, other) > 0 {
+            if self.credits(worker, other) > PUBLISH_CREDITS {
                 self.send_task(other, address(me, 0, 0), Task::Forget);
             } else {
                 self.forgotten.push((other, me));

@@ -2,13 +2,40 @@
 //! which batch of the log. This is the release stage: a later watermark (multi-shard, Raft) raises the same bar.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use shard::types::BatchNumber;
+
+use super::limits::{SEND_BYTES_MAX, SHARED_BYTES_MIN};
+
+/// Bytes that leave before what is appended.
+#[derive(Debug)]
+enum Piece {
+    /// This connection's own.
+    Own(Vec<u8>),
+    /// Of a message that others get too: one copy for all of them.
+    Shared(Arc<[u8]>),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
 
 /// Replies encoded but not yet sent.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
+    /// What leaves before `bytes`; only where messages that are shared with others are among it.
+    front: VecDeque<Piece>,
+    /// Bytes in `front` that have not been taken.
+    front_len: usize,
+    /// Bytes of its first piece that have.
+    front_taken: usize,
     /// From this offset on nothing leaves before this batch is durable. Offsets and batches both grow.
     marks: VecDeque<(usize, BatchNumber)>,
 }
@@ -20,17 +47,41 @@ impl Output {
         &mut self.bytes
     }
 
+    /// How many bytes stand where replies are appended: what [`Self::wait_from`] counts from.
     #[inline]
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn appended_len(&self) -> usize {
         self.bytes.len()
     }
 
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.front_len + self.bytes.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.len() == 0
+    }
+
+    /// Whether the next send takes only a part of what there is, so that its end is something to go on with.
+    pub(crate) fn leaves_in_parts(&self) -> bool {
+        self.front_len > 0
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        self.front_len + self.bytes.capacity()
+    }
+
+    /// Appends a message: its head, and its body, which others get too.
+    pub(crate) fn push_message(&mut self, head: &[u8], body: &Arc<[u8]>) {
+        self.bytes.extend_from_slice(head);
+        if body.len() < SHARED_BYTES_MIN {
+            self.bytes.extend_from_slice(body);
+            return;
+        }
+        let own = std::mem::take(&mut self.bytes);
+        self.front_len += own.len() + body.len();
+        self.front.push_back(Piece::Own(own));
+        self.front.push_back(Piece::Shared(Arc::clone(body)));
     }
 
     /// What was appended from `start` on waits for `batch`. False: something before it waits for no less.
@@ -40,7 +91,7 @@ impl Output {
             return false;
         }
         assert!(start <= self.bytes.len(), "a mark lies within the output");
-        self.marks.push_back((start, batch));
+        self.marks.push_back((self.front_len + start, batch));
         true
     }
 
@@ -53,25 +104,52 @@ impl Output {
             }
             self.marks.pop_front();
         }
-        self.bytes.len()
+        self.len()
     }
 
     /// The batches that something in it waits for.
-    pub(crate) fn awaited(&self) -> impl Iterator<Item = BatchNumber> {
+    pub(crate) fn awaited(&self) -> impl DoubleEndedIterator<Item = BatchNumber> {
         self.marks.iter().map(|&(_, batch)| batch)
     }
 
-    /// Takes the first `count` bytes, leaving `spare` (empty) as the buffer for what follows.
+    /// Takes the first `count` bytes, or a part of them where messages shared with others are among them; `spare` (empty) is
+    /// the buffer for that or for what follows.
     pub(crate) fn take(&mut self, count: usize, mut spare: Vec<u8>) -> Vec<u8> {
-        assert!(count <= self.bytes.len() && spare.is_empty(), "no more is taken than there is");
+        assert!(count <= self.len() && spare.is_empty(), "no more is taken than there is");
+        if self.front_len > 0 {
+            return self.take_front(count.min(SEND_BYTES_MAX), spare);
+        }
         spare.extend_from_slice(&self.bytes[count..]);
+        self.pass_marks(count);
+        let mut taken = std::mem::replace(&mut self.bytes, spare);
+        taken.truncate(count);
+        taken
+    }
+
+    fn take_front(&mut self, count: usize, mut taken: Vec<u8>) -> Vec<u8> {
+        while taken.len() < count
+            && let Some(piece) = self.front.front()
+        {
+            let rest = &piece.bytes()[self.front_taken..];
+            let part = rest.len().min(count - taken.len());
+            taken.extend_from_slice(&rest[..part]);
+            self.front_taken += part;
+            if part == rest.len() {
+                self.front.pop_front();
+                self.front_taken = 0;
+            }
+        }
+        self.front_len -= taken.len();
+        self.pass_marks(taken.len());
+        taken
+    }
+
+    /// So many bytes at the start are gone.
+    fn pass_marks(&mut self, count: usize) {
         for mark in &mut self.marks {
             assert!(mark.0 >= count, "only what is released is taken");
             mark.0 -= count;
         }
-        let mut taken = std::mem::replace(&mut self.bytes, spare);
-        taken.truncate(count);
-        taken
     }
 }
 
@@ -97,5 +175,35 @@ mod tests {
         assert_eq!(output.releasable(BatchNumber(7)), 2);
         assert_eq!(output.take(2, Vec::new()), b"dd");
         assert!(output.is_empty());
+    }
+
+    #[test]
+    fn a_shared_message_leaves_in_its_place_and_in_parts() {
+        let mut output = Output::default();
+        let body: Arc<[u8]> = vec![b'm'; SEND_BYTES_MAX].into();
+        output.bytes_mut().extend_from_slice(b"aa");
+        output.push_message(b"head", &body);
+        output.push_message(b"h", &b"tiny"[..].into());
+        output.bytes_mut().extend_from_slice(b"bb");
+        assert!(output.wait_from(output.appended_len() - 2, BatchNumber(3)));
+        let expected = [&b"aahead"[..], &body, b"htiny", b"bb"].concat();
+        assert_eq!((output.len(), Arc::strong_count(&body)), (expected.len(), 2));
+        let (mut got, mut parts) = (Vec::new(), 0);
+        for durable in [BatchNumber(2), BatchNumber(3)] {
+            loop {
+                let count = output.releasable(durable);
+                if count == 0 {
+                    break;
+                }
+                let part = output.take(count, Vec::new());
+                assert!(!part.is_empty() && part.len() <= SEND_BYTES_MAX);
+                got.extend(part);
+                parts += 1;
+            }
+            let missing = if durable == BatchNumber(2) { 2 } else { 0 };
+            assert_eq!(got[..], expected[..expected.len() - missing]);
+        }
+        assert!(output.is_empty() && !output.leaves_in_parts() && parts == 4, "{parts}");
+        assert_eq!(Arc::strong_count(&body), 1);
     }
 }

@@ -209,6 +209,9 @@ impl Service {
                 return;
             }
             Execution::Sessions { .. }
+            | Execution::Subscriptions { .. }
+            | Execution::Subscribe(_)
+            | Execution::Publish { .. }
             | Execution::Connection(_)
             | Execution::Configure { .. }
             | Execution::Storage { .. }

@@ -57,14 +57,14 @@ impl Core {
     /// Moves the longest finished prefix of replies to the output.
     pub(crate) fn drain_slots(&mut self, worker: &Worker<Service>, client: &mut Client, me: (u32, u32)) {
         while let Some((bytes, barrier)) = client.slots.pop_ready() {
-            let start = client.output.len();
+            let start = client.output.appended_len();
             client.output.bytes_mut().extend_from_slice(&bytes);
             if barrier > worker.shards.released() && client.output.wait_from(start, barrier) {
                 self.waiting.add(barrier, me);
             }
         }
         if client.slots.is_empty() {
-            client.blocked = false;
+            client.blocked = client.changing.is_some();
         }
     }
 }

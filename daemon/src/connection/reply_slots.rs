@@ -58,6 +58,8 @@ pub(crate) struct ReplySlots {
     ready_bytes: usize,
     missing_reads: Missing,
     missing_writes: Missing,
+    /// The number after that of the last slot that was opened for anything but a message being published.
+    other_until: u64,
 }
 
 impl Default for ReplySlots {
@@ -68,6 +70,7 @@ impl Default for ReplySlots {
             ready_bytes: 0,
             missing_reads: Missing::new(),
             missing_writes: Missing::new(),
+            other_until: 0,
         }
     }
 }
@@ -119,8 +122,25 @@ impl ReplySlots {
     }
 
     fn open(&mut self, slot: Slot) -> u64 {
+        let number = self.open_publish(slot);
+        self.other_until = number + 1;
+        number
+    }
+
+    fn open_publish(&mut self, slot: Slot) -> u64 {
         self.slots.push_back(slot);
         self.first + self.slots.len() as u64 - 1
+    }
+
+    /// Whether all that is open is for messages being published.
+    pub(crate) fn has_only_publishes(&self) -> bool {
+        self.other_until <= self.first
+    }
+
+    /// A slot that the workers fill which a message is published to. Returns its number.
+    pub(crate) fn open_for_message(&mut self, gather: Box<Gather>) -> u64 {
+        self.note_opened(Source::Write);
+        self.open_publish(Slot::Gathering(Source::Write, gather))
     }
 
     /// A slot that one other worker fills. Returns its number.

@@ -81,7 +81,14 @@ impl Core {
         if !client.session.identity.is_free() && self.is_denied(worker, client, me, command, args) {
             return (Flow::Continue, None);
         }
-        if worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX) {
+        if client.subscriptions.is_some()
+            && let Some(flow) = self.while_subscribed(worker, client, Request { me, command, args })
+        {
+            return (flow, None);
+        }
+        if self.publishing.is_full()
+            || worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX)
+        {
             return (Flow::Stall, None);
         }
         if command.is_write() {
@@ -153,6 +160,15 @@ impl Core {
                     Flow::Continue
                 }
             }
+            Execution::Subscribe(change) => self.change_subscriptions(worker, client, request, change),
+            Execution::Publish { is_sharded } => self.publish_message(worker, client, request, is_sharded),
+            Execution::Subscriptions { check, kind, .. } => {
+                if self.check(worker, client, request, check) {
+                    self.everywhere(worker, client, request, None, kind)
+                } else {
+                    Flow::Continue
+                }
+            }
             Execution::Container => unreachable!("resolve never returns a container"),
         };
         let ran = matches!(flow, Flow::Continue | Flow::Stop).then_some(command.id);
@@ -191,7 +207,7 @@ impl Core {
         }
         let (db, protocol) = (client.session.db, client.session.protocol);
         let direct = client.slots.is_empty();
-        let Self { server, counters, random, scratch, .. } = self;
+        let Self { server, counters, random, scratch, events, .. } = self;
         let out = if direct { client.output.bytes_mut() } else { scratch };
         let start = out.len();
         let mut context = KeyContext {
@@ -202,6 +218,7 @@ impl Core {
             settings: &server.settings,
             counters,
             random,
+            events,
             key: Some(key),
         };
         handler(&mut context, args);
@@ -209,6 +226,9 @@ impl Core {
             counters.note_reply(command.id, &out[start..]);
         }
         let barrier = worker.shards.take_barrier();
+        if self.has_events(worker) {
+            self.publish_events(worker, barrier);
+        }
         self.written(worker, client, me, start, barrier);
         Flow::Continue
     }
@@ -445,6 +465,12 @@ impl Core {
         };
         handler(&mut context, args);
         counters.note_reply(command.id, &out[start..]);
+        if let Some(all) = &mut client.subscriptions
+            && command.flags.contains(Flags::NO_AUTH)
+        {
+            // As in Redis it keeps what it has when it logs in as another user.
+            all.allowed_at = client.session.identity.known_version();
+        }
         self.written(worker, client, me, start, BatchNumber::ZERO);
         match action {
             Action::None => Flow::Continue,

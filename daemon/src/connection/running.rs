@@ -43,10 +43,15 @@ impl Core {
             settings: &self.server.settings,
             counters: &mut self.counters,
             random: &mut self.random,
+            events: &mut self.events,
             key: None,
         };
         handler(&mut context, args);
-        worker.shards.take_barrier()
+        let barrier = worker.shards.take_barrier();
+        if self.has_events(worker) {
+            self.publish_events(worker, barrier);
+        }
+        barrier
     }
 
     /// Runs a request here, or puts it aside until what it looks at is in memory.
@@ -68,7 +73,7 @@ impl Core {
         self.counters.note_reply(command.id, &out);
         self.scratch = out;
         if client.slots.is_empty() {
-            let start = client.output.len();
+            let start = client.output.appended_len();
             client.output.bytes_mut().append(&mut self.scratch);
             self.written(worker, client, me, start, barrier);
         } else {

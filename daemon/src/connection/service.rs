@@ -22,6 +22,7 @@ use super::plan::Plan;
 use super::table::ConnectionTable;
 use super::timing::Timing;
 use super::upkeep::Stopping;
+use crate::commands::watch_departures;
 use crate::server::Server;
 
 /// What the services of all workers share.
@@ -153,8 +154,10 @@ impl EngineService for Service {
             self.accept_all(worker);
         }
         self.core.look_after_memory(worker);
+        watch_departures(&mut worker.shards, &self.core.server.settings);
         self.pay_owed(worker);
         self.run_called(worker);
+        self.core.let_leave(worker);
         self.run_ready(worker);
         self.serve_mail(worker);
         self.run_jobs(worker);
@@ -169,6 +172,7 @@ impl EngineService for Service {
     fn flush(&mut self, worker: &mut Worker<Self>) {
         self.begin_saves(worker);
         self.step_tasks(worker);
+        self.publish_released(worker);
         self.flush_dirty(worker);
         self.send_mail(worker);
         self.core.publish(worker, self.connections.len());
@@ -182,6 +186,7 @@ impl EngineService for Service {
             || self.core.holds.must_call
             || self.ready.iter().any(runnable)
             || !self.core.jobs.is_empty()
+            || !self.core.leaving.is_empty()
             || !self.dirty.is_empty()
     }
 

@@ -78,7 +78,9 @@ impl ConnectionTable {
     pub(crate) fn is_runnable(&self, number: u32, generation: u32) -> bool {
         let place = self.places.get(number as usize).filter(|place| place.generation == generation);
         place.and_then(|place| place.connection.as_deref()).is_some_and(|connection| {
-            !connection.stalled && !connection.client.blocked && !connection.client.is_full()
+            let client = &connection.client;
+            let waits = connection.stalled || client.blocked;
+            !client.is_full() && (client.changing.is_some() || !waits)
         })
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use engine::worker::Worker;
 
 use super::connection::Life;
+use super::core::Core;
 use super::limits::{LOGIN_MS_MAX, SWEEP_NS};
 use super::mail::Inbox;
 use super::service::Service;
@@ -32,11 +33,13 @@ impl Service {
             let stuck = connection.parser.is_mid_request() && idle_ms > request_timeout_ms;
             let session = &connection.client.session;
             let age_ms = worker.clock.now.0.saturating_sub(session.created.0);
+            // Who is subscribed waits for messages, as long as it takes.
+            let may_time_out = timeout_ms > 0 && !session.is_subscribed();
             let unknown = !session.identity.is_logged_in() && age_ms > LOGIN_MS_MAX;
-            if session.identity.is_deleted() {
+            if session.identity.is_deleted() || !Core::keeps_subscriptions(&mut connection.client) {
                 connection.client.life = Life::Dead;
             }
-            if stuck || unknown || (timeout_ms > 0 && idle_ms > timeout_ms && connection.is_quiet()) {
+            if stuck || unknown || (may_time_out && idle_ms > timeout_ms && connection.is_quiet()) {
                 connection.client.life = Life::Dead;
             }
             self.mark_dirty(&mut connection, me);
@@ -89,6 +92,7 @@ impl Service {
             && self.core.errands.is_empty()
             && self.core.holds.is_empty()
             && self.core.held.is_empty()
+            && self.core.publishing.is_empty()
             && self.core.forgotten.is_empty()
             && self.inboxes.iter().all(Inbox::is_empty);
         if self.connections.len() == 0 && served && !stopping.announced {

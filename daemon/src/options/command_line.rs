@@ -9,11 +9,12 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use shard::eviction::EvictionPolicy;
 
 use super::values::{
-    AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, parse_cpu_list, parse_output_limit,
+    AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, parse_cpu_list, parse_output_limits,
     parse_policy, parse_size,
 };
 use super::{Machine, Options, check, config_file};
-use crate::server::OutputLimit;
+use crate::pubsub::EventClasses;
+use crate::server::OutputLimits;
 
 /// Why options are refused.
 #[derive(Debug, thiserror::Error)]
@@ -92,11 +93,16 @@ pub(super) struct CommandLine {
     /// Longest argument and longest value, in bytes
     #[arg(long, value_name = "SIZE", default_value = "512mb", value_parser = parse_size, help_heading = "Clients")]
     proto_max_bulk_len: u64,
-    /// Output of one client that may wait: bytes it never exceeds, bytes it does not exceed for long, and how many
-    /// seconds that is; beyond it the client is disconnected, 0 for no limit
-    #[arg(long, value_name = "LIMIT", default_value = "normal 1gb 256mb 60", value_parser = parse_output_limit,
+    /// Output of one client that may wait, as "CLASS HARD SOFT SECONDS": bytes it never exceeds, bytes it does not exceed
+    /// for long, and how many seconds that is; beyond it the client is disconnected, 0 for no limit. Classes: normal,
+    /// replica, pubsub; several may be given, others keep "normal 1gb 256mb 60", "pubsub 32mb 8mb 60"
+    #[arg(long, value_name = "LIMITS", value_parser = check_output_limits, action = clap::ArgAction::Append,
         help_heading = "Clients")]
-    client_output_buffer_limit: OutputLimit,
+    client_output_buffer_limit: Vec<String>,
+    /// Events of keys that are published, by Redis's letters: K and E for the channel, then g$xenm or A; "" for none
+    #[arg(long, value_name = "LETTERS", default_value = "", hide_default_value = true,
+        value_parser = EventClasses::parse, help_heading = "Clients")]
+    notify_keyspace_events: EventClasses,
 
     /// Password that clients log in with as the user `default`; "" for none
     #[arg(
@@ -111,6 +117,10 @@ pub(super) struct CommandLine {
     #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from),
         help_heading = "Access")]
     aclfile: Option<PathBuf>,
+    /// Channels that a new user may use: allchannels or resetchannels
+    #[arg(long, value_name = "RULE", default_value = "resetchannels",
+        value_parser = ["allchannels", "resetchannels"], ignore_case = true, help_heading = "Access")]
+    acl_pubsub_default: String,
 
     /// When a write is acknowledged
     #[arg(
@@ -235,6 +245,11 @@ pub fn parse(args: impl Iterator<Item = OsString>, machine: &Machine) -> Result<
     build(&matches, file, machine)
 }
 
+/// Reads limits as [`build`] will: all lines of a file and all words of a command line, one after the other.
+fn check_output_limits(text: &str) -> Result<String, String> {
+    parse_output_limits(text, OutputLimits::default()).map(|_| text.to_owned())
+}
+
 fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Result<Options, OptionsError> {
     let line = CommandLine::from_arg_matches(matches)?;
     let wal = match line.wal.as_deref() {
@@ -245,6 +260,10 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         None => Some(line.dir.join("ouro.sock")),
         Some(path) => Some(path).filter(|path| !path.as_os_str().is_empty()),
     };
+    let mut output_limits = OutputLimits::default();
+    for text in &line.client_output_buffer_limit {
+        output_limits = parse_output_limits(text, output_limits).expect("each was read before");
+    }
     let shards = line.shards.unwrap_or(check::SHARDS_DEFAULT);
     let (workers, cpus) =
         check::place_workers(line.workers.map(usize::from), line.cpus.as_deref(), shards, machine)?;
@@ -274,7 +293,9 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         max_memory: line.maxmemory,
         max_memory_policy: line.maxmemory_policy,
         bulk_bytes_max: line.proto_max_bulk_len,
-        output_limit: line.client_output_buffer_limit,
+        output_limits,
+        notified_events: line.notify_keyspace_events,
+        new_users_have_all_channels: line.acl_pubsub_default.eq_ignore_ascii_case("allchannels"),
         timeout_seconds: line.timeout,
         request_timeout_seconds: line.request_timeout,
         tcp_keepalive_seconds: line.tcp_keepalive,

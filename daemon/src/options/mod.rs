@@ -18,10 +18,11 @@ pub use self::command_line::{OptionsError, command_line, parse};
 pub use self::config_file::split_words;
 pub(crate) use self::rewrite::{replace, rewritten};
 pub use self::values::{
-    AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, format_output_limit, parse_cpu_list,
-    parse_output_limit, parse_policy, parse_size,
+    AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, format_output_limits, parse_cpu_list,
+    parse_output_limits, parse_policy, parse_size,
 };
-use crate::server::OutputLimit;
+use crate::pubsub::EventClasses;
+use crate::server::OutputLimits;
 
 /// What is known of the machine and decides defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,8 +91,12 @@ pub struct Options {
     pub max_memory_policy: EvictionPolicy,
     /// Longest argument and longest value in bytes.
     pub bulk_bytes_max: u64,
-    /// How much output of one client may wait.
-    pub output_limit: OutputLimit,
+    /// How much output of one client may wait, by class.
+    pub output_limits: OutputLimits,
+    /// Which events of keys are told.
+    pub notified_events: EventClasses,
+    /// Whether users made by ACL rules may use all channels unless the rules say otherwise.
+    pub new_users_have_all_channels: bool,
     /// Seconds without a word after which a client is disconnected; 0 is never.
     pub timeout_seconds: u32,
     /// Seconds without progress after which a client whose request is half there is disconnected; at least 1.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 
 use super::*;
+use crate::server::{ClientClass, OutputLimit};
 
 fn machine(cpus: &[usize]) -> Machine {
     Machine { allowed_cpus: cpus.to_vec() }
@@ -106,7 +107,8 @@ fn every_option_is_taken() {
         options.tcp_addresses().map(|(ip, optional)| format!("{ip} {optional}")).collect();
     assert_eq!(addresses, ["::1 false", "127.0.0.1 true"]);
     assert_eq!((options.append_fsync, options.wal_sync), (AppendFsync::Everysec, WalSync::Dsync));
-    assert_eq!(options.output_limit, OutputLimit { hard_bytes: 0, soft_bytes: 0, soft_seconds: 0 });
+    let limit = options.output_limits.of(ClientClass::Normal);
+    assert_eq!(limit, OutputLimit { hard_bytes: 0, soft_bytes: 0, soft_seconds: 0 });
     assert_eq!((options.timeout_seconds, options.tcp_keepalive_seconds, options.tcp_backlog), (1, 2, 3));
 }
 
@@ -165,11 +167,15 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
 #[test]
 fn a_file_gives_options_and_the_command_line_wins() {
     let text = "# a comment\n\n  port 7000\r\nBIND 127.0.0.1 -::1\nunixsocket \"/tmp/a b.sock\"\n\
-                client-output-buffer-limit normal 1mb 0 0\nappendfsync everysec\nport 7001\n";
+                client-output-buffer-limit normal 1mb 0 0\nclient-output-buffer-limit pubsub 2mb 0 0\n\
+                notify-keyspace-events KEA\nappendfsync everysec\nport 7001\n";
     let options = from_file(text, &["--appendfsync", "no"]).unwrap();
     assert_eq!((options.port, options.append_fsync), (7001, AppendFsync::No));
     assert_eq!(options.unix_socket, Some("/tmp/a b.sock".into()));
-    assert_eq!((options.bind.len(), options.output_limit.hard_bytes), (2, 1 << 20));
+    let limits =
+        [ClientClass::Normal, ClientClass::PubSub].map(|class| options.output_limits.of(class).hard_bytes);
+    assert_eq!((options.bind.len(), limits), (2, [1 << 20, 2 << 20]));
+    assert_eq!(options.notified_events.to_string(), "AKE");
     assert!(options.config_file.is_some());
     assert_eq!(from_file("unixsocket \"\"\nport 1", &[]).unwrap().unix_socket, None);
 }

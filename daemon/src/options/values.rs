@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use shard::eviction::EvictionPolicy;
 
-use crate::server::OutputLimit;
+use crate::server::{ClientClass, OutputLimit, OutputLimits};
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -215,26 +215,35 @@ pub fn parse_cpu_list(text: &str) -> Result<Vec<usize>, String> {
     }
 }
 
-/// `normal <hard> <soft> <seconds>`, as in Redis. Ouro has the one class.
-pub fn parse_output_limit(text: &str) -> Result<OutputLimit, String> {
+/// `<class> <hard> <soft> <seconds>`, once or several times: those that are named change.
+///
+/// # Errors
+/// What is wrong, in Redis's words.
+pub fn parse_output_limits(text: &str, mut limits: OutputLimits) -> Result<OutputLimits, String> {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
-    let [class, hard, soft, seconds] = words[..] else {
-        return Err(format!("'{text}': write 'normal <hard bytes> <soft bytes> <soft seconds>'"));
-    };
-    if !class.eq_ignore_ascii_case("normal") {
-        return Err(format!("class '{class}' is unknown: there is only 'normal'"));
+    if !words.len().is_multiple_of(4) {
+        return Err("Wrong number of arguments in buffer limit configuration.".into());
     }
-    Ok(OutputLimit {
-        hard_bytes: parse_size(hard)?,
-        soft_bytes: parse_size(soft)?,
-        soft_seconds: seconds.parse().map_err(|_| format!("'{seconds}' is no number of seconds"))?,
-    })
+    for four in words.chunks_exact(4) {
+        let class = ClientClass::from_name(four[0])
+            .ok_or("Invalid client class specified in buffer limit configuration.")?;
+        let sizes = parse_size(four[1]).ok().zip(parse_size(four[2]).ok()).zip(four[3].parse().ok());
+        let Some(((hard_bytes, soft_bytes), soft_seconds)) = sizes else {
+            return Err("Error in hard, soft or soft_seconds setting in buffer limit configuration.".into());
+        };
+        limits.0[class as usize] = OutputLimit { hard_bytes, soft_bytes, soft_seconds };
+    }
+    Ok(limits)
 }
 
-/// The same in writing.
+/// All of them in writing.
 #[must_use]
-pub fn format_output_limit(limit: OutputLimit) -> String {
-    format!("normal {} {} {}", limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
+pub fn format_output_limits(limits: &OutputLimits) -> String {
+    let one = |class: ClientClass| {
+        let limit = limits.of(class);
+        format!("{} {} {} {}", class.name(), limit.hard_bytes, limit.soft_bytes, limit.soft_seconds)
+    };
+    ClientClass::ALL.map(one).join(" ")
 }
 
 #[cfg(test)]
@@ -287,12 +296,21 @@ mod tests {
     }
 
     #[test]
-    fn an_output_limit_is_read_as_it_is_written() {
-        let limit = parse_output_limit("normal 64mb 16mb 30").unwrap();
-        assert_eq!(format_output_limit(limit), "normal 67108864 16777216 30");
-        assert_eq!(parse_output_limit(&format_output_limit(limit)), Ok(limit));
-        assert!(parse_output_limit("pubsub 1 1 1").unwrap_err().contains("normal"));
-        assert!(parse_output_limit("normal 1 1").is_err());
+    fn output_limits_are_read_as_they_are_written() {
+        let read = |text: &str| parse_output_limits(text, OutputLimits::default());
+        let limits = read("normal 64mb 16mb 30 replica 1 2 3").unwrap();
+        let written = "normal 67108864 16777216 30 slave 1 2 3 pubsub 33554432 8388608 60";
+        assert_eq!(format_output_limits(&limits), written);
+        assert_eq!(read(written), Ok(limits));
+        assert_eq!(read(""), Ok(OutputLimits::default()));
+        for (text, why) in [
+            ("normal 1 1", "Wrong number"),
+            ("master 1 1 1", "Invalid client class"),
+            ("pubsub a 1 1", "Error in hard"),
+            ("pubsub 1 1 -1", "Error in hard"),
+        ] {
+            assert!(read(text).unwrap_err().starts_with(why), "{text}");
+        }
     }
 
     #[test]

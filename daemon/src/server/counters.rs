@@ -128,6 +128,8 @@ counters! {
     DataEmptiedBytes => "data_emptied_bytes" gauge,
     /// Bytes of those records that are live.
     LiveBytes => "record_live_bytes" gauge,
+    /// Messages given to those who listen to their channel.
+    MessagesDelivered => "messages_delivered" total,
     /// Commands sent on to the worker that owns their key.
     HopsOut => "hops_out" total,
     /// Commands run for other workers' clients.

@@ -5,19 +5,9 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use shard::eviction::EvictionPolicy;
 use shard::types::Db;
 
+use super::output_limit::{ClientClass, OutputLimits, SharedOutputLimit};
 use crate::options::{AppendFsync, LogLevel, Options};
-
-/// How much output of one client may wait: beyond `hard_bytes` at once, or beyond `soft_bytes` for `soft_seconds`,
-/// it is disconnected. 0 is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputLimit {
-    /// Bytes that are never exceeded.
-    pub hard_bytes: u64,
-    /// Bytes that are not exceeded for long.
-    pub soft_bytes: u64,
-    /// How long that is, in seconds.
-    pub soft_seconds: u32,
-}
+use crate::pubsub::EventClasses;
 
 /// Position of a policy among all of them.
 fn policy_number(policy: EvictionPolicy) -> u8 {
@@ -35,9 +25,8 @@ pub struct Settings {
     bulk_bytes_max: AtomicU64,
     max_memory: AtomicU64,
     max_memory_policy: AtomicU8,
-    output_hard_bytes: AtomicU64,
-    output_soft_bytes: AtomicU64,
-    output_soft_seconds: AtomicU32,
+    output_limits: [SharedOutputLimit; 3],
+    notified_events: AtomicU32,
     log_level: AtomicU8,
     append_fsync: AtomicU8,
     acl_log_len_max: AtomicU32,
@@ -74,9 +63,8 @@ impl Settings {
             bulk_bytes_max: AtomicU64::new(options.bulk_bytes_max),
             max_memory: AtomicU64::new(options.max_memory),
             max_memory_policy: AtomicU8::new(policy_number(options.max_memory_policy)),
-            output_hard_bytes: AtomicU64::new(options.output_limit.hard_bytes),
-            output_soft_bytes: AtomicU64::new(options.output_limit.soft_bytes),
-            output_soft_seconds: AtomicU32::new(options.output_limit.soft_seconds),
+            output_limits: options.output_limits.0.map(SharedOutputLimit::new),
+            notified_events: AtomicU32::new(options.notified_events.bits()),
             log_level: AtomicU8::new(options.log_level as u8),
             append_fsync: AtomicU8::new(options.append_fsync as u8),
             acl_log_len_max: AtomicU32::new(128),
@@ -136,21 +124,35 @@ impl Settings {
         self.max_memory_policy.store(policy_number(policy), Ordering::Relaxed);
     }
 
-    /// How much output of one client may wait.
+    /// How much output of one client of a class may wait.
     #[must_use]
-    pub fn output_limit(&self) -> OutputLimit {
-        OutputLimit {
-            hard_bytes: self.output_hard_bytes.load(Ordering::Relaxed),
-            soft_bytes: self.output_soft_bytes.load(Ordering::Relaxed),
-            soft_seconds: self.output_soft_seconds.load(Ordering::Relaxed),
+    pub fn output_limit(&self, class: ClientClass) -> super::OutputLimit {
+        self.output_limits[class as usize].get()
+    }
+
+    /// That of all classes.
+    #[must_use]
+    pub fn output_limits(&self) -> OutputLimits {
+        OutputLimits(ClientClass::ALL.map(|class| self.output_limit(class)))
+    }
+
+    /// Changes that of all classes.
+    pub fn set_output_limits(&self, limits: &OutputLimits) {
+        for class in ClientClass::ALL {
+            self.output_limits[class as usize].set(limits.of(class));
         }
     }
 
-    /// Changes it. A reader at the same moment may see some of the old one: each part is a limit of its own.
-    pub fn set_output_limit(&self, limit: OutputLimit) {
-        self.output_hard_bytes.store(limit.hard_bytes, Ordering::Relaxed);
-        self.output_soft_bytes.store(limit.soft_bytes, Ordering::Relaxed);
-        self.output_soft_seconds.store(limit.soft_seconds, Ordering::Relaxed);
+    /// Which events of keys are told.
+    #[must_use]
+    #[inline]
+    pub fn notified_events(&self) -> EventClasses {
+        EventClasses::from_bits(self.notified_events.load(Ordering::Relaxed))
+    }
+
+    /// Changes it. Every worker has to be told afterwards; see `Execution::Configure`.
+    pub fn set_notified_events(&self, classes: EventClasses) {
+        self.notified_events.store(classes.bits(), Ordering::Relaxed);
     }
 
     /// What replies wait for: in force on a worker as soon as it has been told.

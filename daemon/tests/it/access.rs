@@ -2,12 +2,11 @@
 //! installed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use resp::Reply;
 
-use crate::server::{Setup, wait_for};
+use crate::redis::Redis;
+use crate::server::Setup;
 use crate::wire::{Wire, request, show};
 
 fn ask(wire: &mut Wire, words: &[&str]) -> String {
@@ -150,6 +149,58 @@ fn users_go_to_the_file_and_come_back_from_it() {
 }
 
 #[test]
+fn channels_are_allowed_and_subscribers_closed_by_rules() {
+    let server = Setup::memory().start();
+    let mut admin = server.connect();
+    expect(&mut admin, &["ACL", "SETUSER", "ann", "on", "nopass", "+@all", "&news:*", "&log"], "OK");
+    let login = |wire: &mut Wire| expect(wire, &["AUTH", "ann", "x"], "OK");
+    // Of two connections in a row each lives on another worker.
+    let mut ann: Vec<Wire> = (0..2).map(|_| server.connect()).collect();
+    for wire in &mut ann {
+        login(wire);
+        for words in [
+            &["SUBSCRIBE", "news:1", "other"][..],
+            &["PSUBSCRIBE", "news:1*"],
+            &["PUBLISH", "other", "x"],
+            &["SPUBLISH", "other", "x"],
+            &["SSUBSCRIBE", "other"],
+        ] {
+            expect(wire, words, "NOPERM No permissions to access a channel");
+        }
+        expect(wire, &["PUBLISH", "news:1", "x"], ":");
+        expect(wire, &["SUBSCRIBE", "news:1"], "subscribe");
+        expect(wire, &["PSUBSCRIBE", "news:*"], "psubscribe");
+    }
+    expect(&mut admin, &["PUBLISH", "news:1", "x"], ":4");
+    let mut others: Vec<Wire> = (0..2).map(|_| server.connect()).collect();
+    for wire in &mut others {
+        login(wire);
+        expect(wire, &["SUBSCRIBE", "log"], "subscribe");
+    }
+    // Nothing more reaches those who listen to what they may no longer listen to, from the reply on.
+    expect(&mut admin, &["ACL", "SETUSER", "ann", "resetchannels", "&log"], "OK");
+    expect(&mut admin, &["PUBLISH", "news:1", "late"], ":0");
+    expect(&mut admin, &["PUBLISH", "log", "kept"], ":2");
+    for wire in &mut ann {
+        let said = String::from_utf8(wire.until_closed()).unwrap();
+        assert!(said.contains("pmessage") && !said.contains("late"), "{said}");
+    }
+    for wire in &mut others {
+        assert!(legible(&wire.reply()).contains("kept"));
+    }
+    // Without a message too, within about a second.
+    expect(&mut admin, &["ACL", "SETUSER", "ann", "resetchannels"], "OK");
+    for wire in &mut others {
+        assert!(wire.until_closed().is_empty());
+    }
+    expect(&mut admin, &["CONFIG", "SET", "acl-pubsub-default", "allchannels"], "OK");
+    expect(&mut admin, &["ACL", "SETUSER", "eve", "on", "nopass", "+publish"], "OK");
+    expect(&mut admin, &["ACL", "GETUSER", "eve"], "channels &*");
+    expect(&mut admin, &["ACL", "SETUSER", "eve", "resetchannels", "reset"], "OK");
+    expect(&mut admin, &["ACL", "GETUSER", "eve"], "channels &*");
+}
+
+#[test]
 fn an_address_that_others_reach_needs_a_password() {
     let temp = tempfile::tempdir().unwrap();
     let open = ["--port", "1", "--bind", "0.0.0.0"];
@@ -160,33 +211,6 @@ fn an_address_that_others_reach_needs_a_password() {
     let (code, said) =
         Setup::memory().and(&open).and(&["--aclfile", file.to_str().unwrap()]).refusal(temp.path());
     assert!(code == 64 && said.contains("without a password"), "{code}: {said}");
-}
-
-/// A `redis-server` on a socket; killed by its id when it is dropped.
-struct Redis(Child);
-
-impl Redis {
-    fn start(socket: &Path) -> Option<Self> {
-        let args = ["--port", "0", "--save", "", "--unixsocket", socket.to_str().unwrap()];
-        let spawned =
-            Command::new("redis-server").args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        match spawned {
-            Ok(child) => {
-                wait_for("redis-server to serve", || socket.exists().then_some(()));
-                Some(Self(child))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => panic!("redis-server: {error}"),
-        }
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to do.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
 }
 
 /// Names of commands and subcommands.
@@ -210,6 +234,10 @@ const RULES: &[&[&str]] = &[
     &["+@admin", "~*"],
     &["+@keyspace", "+@connection", "~k*"],
     &["-@all", "(+@read ~k*)", "(+@write %W~k*)"],
+    &["+@pubsub", "&k*", "~*"],
+    &["+@all", "~*", "&k"],
+    &["+subscribe", "+psubscribe", "+pubsub|channels", "allchannels"],
+    &["+@all", "~*", "(+publish &k)"],
     &["+@fast", "-@connection", "~*"],
     &["+@slow", "-@admin", "~*"],
     &["+select|0", "+ping", "~*"],

@@ -122,3 +122,29 @@ fn values_of_a_megabyte_travel_in_pipelines() {
         assert!(got.len() == 16 && got.iter().all(|one| *one == value), "{address}");
     }
 }
+
+#[test]
+fn messages_and_events_come() {
+    let (server, port) = serve(Setup::disk().and(&["--notify-keyspace-events", "KA"]));
+    for (address, mut listener) in connections(&server, port) {
+        let mut listening = listener.as_pubsub();
+        listening.subscribe(&["first", "second"]).unwrap();
+        listening.psubscribe("__keyspace@0__:watched*").unwrap();
+        for (_, mut c) in connections(&server, port) {
+            for channel in ["first", "second"] {
+                let got: i64 = cmd("PUBLISH").arg(channel).arg("hello").query(&mut c).unwrap();
+                assert_eq!(got, 1, "{address}");
+                let message = listening.get_message().unwrap();
+                assert_eq!(message.get_channel_name(), channel);
+                assert_eq!(message.get_payload::<String>().unwrap(), "hello");
+            }
+            cmd("SET").arg("watched:1").arg("x").exec(&mut c).unwrap();
+            let event = listening.get_message().unwrap();
+            assert_eq!(event.get_channel_name(), "__keyspace@0__:watched:1");
+            assert_eq!(event.get_payload::<String>().unwrap(), "set");
+        }
+        listening.unsubscribe("first").unwrap();
+        drop(listening);
+        assert_eq!(cmd("GET").arg("watched:1").query::<String>(&mut listener).unwrap(), "x");
+    }
+}

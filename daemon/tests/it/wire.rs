@@ -169,6 +169,19 @@ impl Wire {
         }
     }
 
+    /// The next reply, if a whole one comes before the server closes.
+    pub(crate) fn try_reply(&mut self) -> Option<Reply> {
+        loop {
+            if let Some((reply, consumed)) = parse_reply(&self.received).unwrap() {
+                self.received.drain(..consumed);
+                return Some(reply);
+            }
+            if !self.receive().is_ok_and(|count| count > 0) {
+                return None;
+            }
+        }
+    }
+
     /// One request and its reply.
     pub(crate) fn call(&mut self, words: &[&str]) -> Reply {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();

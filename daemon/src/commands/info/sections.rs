@@ -11,6 +11,7 @@ use crate::commands::save::last_save_ms;
 use crate::commands::table::COMMANDS;
 use crate::commands::wal::method_name;
 use crate::options::{AppendFsync, Storage};
+use crate::pubsub::Topic;
 use crate::server::{Counter, ErrorCode, OURO_VERSION, REDIS_VERSION, ServerState, percentile_us};
 
 fn line(text: &mut String, name: &str, value: impl Display) {
@@ -155,8 +156,10 @@ pub(super) fn stats(facts: &Facts<'_>, text: &mut String) {
     line(text, "disk_waits", get(Counter::DiskWaits));
     line(text, "cached_records", get(Counter::CachedRecords));
     line(text, "cached_bytes", get(Counter::CachedBytes));
-    line(text, "pubsub_channels", 0);
-    line(text, "pubsub_patterns", 0);
+    let names = |topic| facts.server.pubsub.names(topic);
+    line(text, "pubsub_channels", names(Topic::Channel));
+    line(text, "pubsub_patterns", names(Topic::Pattern));
+    line(text, "pubsubshard_channels", names(Topic::ShardChannel));
     line(text, "latest_fork_usec", 0);
     line(text, "total_forks", 0);
     line(text, "total_error_replies", get(Counter::Errors));

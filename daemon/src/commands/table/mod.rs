@@ -2,6 +2,7 @@
 
 mod connections;
 mod keys;
+mod pubsub;
 mod server;
 mod strings;
 mod words;
@@ -31,6 +32,7 @@ const PARTS: &[&[Command]] = &[
     &server::SERVER,
     &server::WHOLE_SERVER,
     &connections::ACCESS,
+    &pubsub::PUBSUB,
 ];
 
 /// All commands, each at the index that is its id.

@@ -50,6 +50,7 @@ pub(super) const fn command(
         flags,
         keys: None,
         channels: None,
+        not_keys: None,
         more_keys: None,
         categories: categories.implied_by(flags),
         tips: &[],

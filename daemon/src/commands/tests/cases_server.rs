@@ -57,6 +57,21 @@ fn config() {
         CONFIG SET loglevel xx => -ERR CONFIG SET failed (possibly related to argument 'loglevel') - argument(s) must be one of the following: debug, verbose, notice, warning
         CONFIG SET proto-max-bulk-len abc => -ERR CONFIG SET failed (possibly related to argument 'proto-max-bulk-len') - argument must be a memory value
         CONFIG GET timeout => ["timeout", "0"]
+        # events, classes of clients, channels
+        CONFIG SET client-output-buffer-limit "pubsub 1mb 0" => -ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - Wrong number of arguments in buffer limit configuration.
+        CONFIG SET client-output-buffer-limit "master 1 1 1" => -ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - Invalid client class specified in buffer limit configuration.
+        CONFIG SET client-output-buffer-limit "pubsub a 1 1" => -ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - Error in hard, soft or soft_seconds setting in buffer limit configuration.
+        CONFIG SET client-output-buffer-limit "normal 1mb 0 0 replica 1 2 3 pubsub 2mb 1mb 5" => OK
+        CONFIG GET client-output-buffer-limit => ["client-output-buffer-limit", "normal 1048576 0 0 slave 1 2 3 pubsub 2097152 1048576 5"]
+        CONFIG SET notify-keyspace-events KQ => -ERR CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event class character. Use 'Ag$lshzxeKEtmdn'.
+        CONFIG SET notify-keyspace-events AKEnm => OK
+        CONFIG GET notify-keyspace-events => ["notify-keyspace-events", "AKEm"]
+        CONFIG SET notify-keyspace-events nx$K => OK
+        CONFIG GET notify-keyspace-events => ["notify-keyspace-events", "$xnK"]
+        CONFIG SET notify-keyspace-events "" => OK
+        CONFIG SET acl-pubsub-default all => -ERR CONFIG SET failed (possibly related to argument 'acl-pubsub-default') - argument(s) must be one of the following: allchannels, resetchannels
+        CONFIG SET acl-pubsub-default ALLCHANNELS => OK
+        CONFIG GET acl-pubsub-default => ["acl-pubsub-default", "allchannels"]
         # the rest
         CONFIG RESETSTAT => OK
         CONFIG REWRITE => -ERR The server is running without a config file
@@ -66,10 +81,9 @@ fn config() {
         r#"
         # what is ours
         CONFIG GET wal* => ["wal", "no", "wal-segment-bytes", "67108864", "wal-sync", "auto"]
-        CONFIG GET client-output-buffer-limit => ["client-output-buffer-limit", "normal 1073741824 268435456 60"]
+        CONFIG GET client-output-buffer-limit => ["client-output-buffer-limit", "normal 1073741824 268435456 60 slave 268435456 67108864 60 pubsub 33554432 8388608 60"]
         CONFIG SET client-output-buffer-limit "normal 1mb 0 0" => OK
-        CONFIG GET client-output* => ["client-output-buffer-limit", "normal 1048576 0 0"]
-        CONFIG SET client-output-buffer-limit "pubsub 1 1 1" => -ERR CONFIG SET failed (possibly related to argument 'client-output-buffer-limit') - class 'pubsub' is unknown: there is only 'normal'
+        CONFIG GET client-output* => ["client-output-buffer-limit", "normal 1048576 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"]
         CONFIG SET appendonly yes => -ERR CONFIG SET failed (possibly related to argument 'appendonly') - it is fixed at start; restart the server with another value
         CONFIG GET bind => ["bind", "127.0.0.1 -::1"]
         "#,
@@ -101,6 +115,8 @@ fn command_info_is_that_of_redis() {
         "object",
         "memory",
         "function",
+        // Its subcommands stand in another order.
+        "pubsub",
     ];
     let same = COMMANDS.iter().map(|command| command.name).filter(|name| !differs.contains(name));
     let table: String = same.map(|name| format!("COMMAND INFO {name} => *\n")).collect();

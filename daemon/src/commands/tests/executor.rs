@@ -27,6 +27,7 @@ pub(super) struct Executor {
     requests: std::sync::mpsc::Receiver<crate::server::ShutdownRequest>,
     now: UnixMs,
     random: u64,
+    events: crate::pubsub::Events,
 }
 
 impl Executor {
@@ -52,7 +53,17 @@ impl Executor {
             now,
         );
         let counters = WorkerCounters::default();
-        Self { store, server, session, counters, action: Action::None, requests, now, random: 1 }
+        Self {
+            store,
+            server,
+            session,
+            counters,
+            action: Action::None,
+            requests,
+            now,
+            random: 1,
+            events: Default::default(),
+        }
     }
 
     pub(super) fn advance(&mut self, ms: u64) {
@@ -145,6 +156,18 @@ impl Executor {
                     }
                 }
             }
+            // The connection layer does it; here nobody listens.
+            Execution::Subscribe(_) | Execution::Publish { .. } => {
+                ReplyWriter::new(out, self.session.protocol).integer(0);
+            }
+            Execution::Subscriptions { check, tell, .. } => {
+                if check(&mut self.connection(out), args) {
+                    let mut elements = Vec::new();
+                    let count = tell(&crate::pubsub::Subscriptions::default(), args, &mut elements);
+                    ReplyWriter::new(out, self.session.protocol).array(count);
+                    out.extend_from_slice(&elements);
+                }
+            }
             Execution::Container => panic!("a container is never resolved"),
         }
     }
@@ -175,6 +198,7 @@ impl Executor {
             settings: &self.server.settings,
             counters: &mut self.counters,
             random: &mut self.random,
+            events: &mut self.events,
             key: None,
         }
     }
