@@ -151,6 +151,7 @@ impl Driver {
                 && self.options.faults.has(Fault::CrashInBoot)
                 && self.rng.odds(self.options.rates.crash_in_boot);
             let crash_after = crash.then(|| self.rng.below(60));
+            let failed_syncs = self.report.faults(Fault::SyncError);
             match Self::boot(
                 &self.options,
                 self.worker_count,
@@ -167,6 +168,8 @@ impl Driver {
                     crashes += 1;
                     self.report.fault(Fault::CrashInBoot);
                     power |= self.crash_disk();
+                    // A sync that failed before the crash has taken what it was to make durable with it.
+                    power |= self.report.faults(Fault::SyncError) > failed_syncs;
                 }
                 Err(Down::Refused { by_error: true, .. }) => {
                     // The disk itself reported an error: the operator sees to it and starts again.
