@@ -13,6 +13,7 @@ pub mod pubsub;
 pub mod run;
 pub mod server;
 pub mod session;
+pub mod tls;
 pub mod tools;
 
 pub use entry::main_with;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use ring::{Fd, ListenOptions, SocketAddress};
 
+use crate::connection::message::Peer;
 use crate::control::{SocketFile, bind_unix_socket};
 use crate::options::Options;
 
@@ -23,8 +24,8 @@ const ADDRESS_POLL: Duration = Duration::from_millis(25);
 pub struct BoundListener {
     /// The socket.
     pub socket: OwnedFd,
-    /// Whether it is the Unix socket.
-    pub is_unix: bool,
+    /// How clients come in by it.
+    pub peer: Peer,
 }
 
 /// All listeners.
@@ -46,7 +47,7 @@ pub enum ListenError {
     Unix(#[source] io::Error),
     /// A TCP address.
     #[error(
-        "TCP {address}: {source}; give another --port or --bind, or find out who listens there (ss -ltnp)"
+        "TCP {address}: {source}; give another --port, --tls-port or --bind, or find out who listens there (ss -ltnp)"
     )]
     Tcp {
         /// The address.
@@ -55,7 +56,7 @@ pub enum ListenError {
         source: io::Error,
     },
     /// There is no way in.
-    #[error("neither --unixsocket nor --port is on: nobody could connect")]
+    #[error("none of --unixsocket, --port and --tls-port is on: nobody could connect")]
     None,
 }
 
@@ -78,17 +79,18 @@ impl Listeners {
             let backlog = i32::try_from(options.tcp_backlog).unwrap_or(i32::MAX);
             rustix::net::listen(&listener, backlog).map_err(|error| ListenError::Unix(error.into()))?;
             addresses.push(path.display().to_string());
-            by_worker[0].push(BoundListener { socket: listener.into(), is_unix: true });
+            by_worker[0].push(BoundListener { socket: listener.into(), peer: Peer::Unix });
             socket_file = Some(file);
         }
-        for (ip, optional) in options.tcp_addresses() {
-            let address = SocketAddr::new(ip, options.port);
+        for (ip, port, peer, optional) in options.tcp_addresses() {
+            let address = SocketAddr::new(ip, port);
             match bind_tcp(address, options) {
                 Ok(sockets) => {
                     for (worker, socket) in by_worker.iter_mut().zip(sockets) {
-                        worker.push(BoundListener { socket, is_unix: false });
+                        worker.push(BoundListener { socket, peer });
                     }
-                    addresses.push(address.to_string());
+                    let kind = if peer == Peer::Tls { " (TLS)" } else { "" };
+                    addresses.push(format!("{address}{kind}"));
                 }
                 Err(source) if optional => tracing::info!(%address, %source, "optional address left out"),
                 Err(source) => return Err(ListenError::Tcp { address, source }),

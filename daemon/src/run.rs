@@ -43,6 +43,7 @@ fn serve(server: &Arc<Server>, stops: &Receiver<ShutdownRequest>) -> Result<(), 
     let control = crate::control::start(Arc::clone(server))
         .map_err(|error| (start_error_code(&error), error.to_string()))?;
     load_users(server)?;
+    load_certificates(server)?;
     let store = open_store(server)?;
     crate::file_limit::fit_clients_to_file_limit(server);
     let listeners =
@@ -85,12 +86,20 @@ fn load_users(server: &Server) -> Result<(), Failure> {
             (ExitCode::Usage, text)
         })?;
     }
-    if options.is_reachable() && server.acl.is_open() {
+    if options.is_exposed(options.tls.auth_clients) && server.acl.is_open() {
         let text = "--bind has an address that is not loopback, and the users of --aclfile let anyone log in as \
                     `default` without a password: give that user a password, or switch it off";
         return Err((ExitCode::Usage, text.to_owned()));
     }
     Ok(())
+}
+
+/// Certificate and key, before any socket is opened.
+fn load_certificates(server: &Server) -> Result<(), Failure> {
+    if server.options.tls_port == 0 {
+        return Ok(());
+    }
+    server.reload_tls().map_err(|error| failure(ExitCode::Usage)(&error))
 }
 
 fn start(
@@ -108,11 +117,7 @@ fn start(
         let mine = listeners.lock().map(|mut all| std::mem::take(&mut all[index])).unwrap_or_default();
         let mine = mine
             .into_iter()
-            .map(|bound| Listener {
-                socket: Fd::from(bound.socket),
-                is_unix: bound.is_unix,
-                accepting: false,
-            })
+            .map(|bound| Listener { socket: Fd::from(bound.socket), peer: bound.peer, accepting: false })
             .collect();
         let seed = random.wrapping_add(index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Service::new(Arc::clone(&for_services), Arc::clone(&shared), &map, control, mine, seed)

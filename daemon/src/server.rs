@@ -27,6 +27,7 @@ pub use self::worker_stats::{CommandSnapshot, WorkerSnapshot, WorkerStats};
 use crate::acl::Acl;
 use crate::options::{Options, Storage};
 use crate::pubsub::PubSubTotals;
+use crate::tls::{TlsError, TlsSettings};
 
 /// The version of Redis whose commands, replies and error texts these are.
 pub const REDIS_VERSION: &str = "7.2.0";
@@ -62,6 +63,8 @@ pub struct Server {
     pub acl: Acl,
     /// What workers know of each other's subscriptions.
     pub pubsub: PubSubTotals,
+    /// Certificates, and what new TLS connections get.
+    pub tls: TlsSettings,
     /// The way to stop.
     pub shutdown: ShutdownSwitch,
     run_id: String,
@@ -86,6 +89,7 @@ impl Server {
             saves: Saves::new(options.workers),
             acl: Acl::new(options.new_users_have_all_channels),
             pubsub: PubSubTotals::new(options.workers),
+            tls: TlsSettings::new(options.tls.clone()),
             shutdown,
             run_id: seed.iter().map(|byte| format!("{byte:02x}")).collect(),
             started: now,
@@ -126,6 +130,18 @@ impl Server {
     /// Says what it is doing. A server that is stopping goes on stopping.
     pub fn set_state(&self, state: ServerState) {
         self.state.fetch_max(state as u8, Ordering::AcqRel);
+    }
+
+    /// Reads the files of TLS, where it is served: connections accepted from now on get what is in them.
+    ///
+    /// # Errors
+    /// What is wrong with them; new connections get what they got before.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        if self.options.tls_port == 0 {
+            return Ok(());
+        }
+        let exposed = self.options.is_exposed(self.tls.files().auth_clients);
+        self.tls.load(exposed && self.acl.is_open())
     }
 
     /// An id no other client of this run has.

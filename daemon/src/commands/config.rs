@@ -6,7 +6,7 @@ use shard::eviction::EvictionPolicy;
 use shard::types::UnixMs;
 
 use super::context::{ConnectionContext, KeyContext};
-use super::{error_text, glob};
+use super::{error_text, glob, tls_parameters as tls};
 use crate::open_store::policy;
 use crate::options::{
     AppendFsync, LogLevel, Machine, Storage, command_line, format_output_limits, parse, parse_output_limits,
@@ -28,7 +28,8 @@ enum Change {
     Never,
 }
 
-type Setter = Box<dyn FnOnce(&Server)>;
+/// Sets a parameter of a server.
+pub(super) type Setter = Box<dyn FnOnce(&Server)>;
 type Check = fn(&str) -> Result<Setter, String>;
 
 struct Parameter {
@@ -231,6 +232,11 @@ const PARAMETERS: &[Parameter] = &[
             Ok(Box::new(move |server| server.settings.set_timeout_seconds(seconds)))
         }),
     ),
+    parameter("tls-auth-clients", tls::auth_clients, Change::Free(tls::set_auth_clients)),
+    parameter("tls-ca-cert-file", tls::ca_cert_file, Change::Free(tls::set_ca_cert_file)),
+    parameter("tls-cert-file", tls::cert_file, Change::Free(tls::set_cert_file)),
+    parameter("tls-key-file", tls::key_file, Change::Free(tls::set_key_file)),
+    parameter("tls-port", |s| s.options.tls_port.to_string(), Change::OnlyAsIs(RESTART)),
     parameter(
         "unixsocket",
         |s| s.options.unix_socket.as_ref().map_or_else(String::new, |path| path.display().to_string()),
@@ -274,7 +280,7 @@ pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool {
         ctx.reply.error(error_text::SYNTAX);
         return false;
     }
-    let (mut setters, mut seen) = (Vec::new(), Vec::new());
+    let (mut setters, mut tls_setters, mut seen) = (Vec::new(), Vec::new(), Vec::new());
     for at in (2..args.len()).step_by(2) {
         let (name, value) = (args.at(at), args.at(at + 1));
         let found = PARAMETERS.iter().find(|parameter| parameter.name.as_bytes().eq_ignore_ascii_case(name));
@@ -289,12 +295,20 @@ pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool {
         }
         seen.push(parameter.name);
         match check(parameter, ctx.server, &String::from_utf8_lossy(value)) {
+            Ok(setter) if tls::is_of_tls(parameter.name) => tls_setters.extend(setter),
             Ok(setter) => setters.extend(setter),
             Err(why) => {
                 refuse(&mut ctx.reply, parameter.name, &why);
                 return false;
             }
         }
+    }
+    if !tls_setters.is_empty()
+        && let Err(error) = tls::change(ctx.server, tls_setters)
+    {
+        let name = seen.iter().find(|name| tls::is_of_tls(name)).copied().unwrap_or_default();
+        refuse(&mut ctx.reply, name, &error.to_string());
+        return false;
     }
     for setter in setters {
         setter(ctx.server);

@@ -48,6 +48,7 @@ mod swapdb;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls_parameters;
 mod together;
 mod wait;
 mod wal;

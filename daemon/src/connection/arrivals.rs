@@ -7,10 +7,11 @@ use engine::worker::Worker;
 use ring::Fd;
 
 use super::connection::Connection;
-use super::limits::{ACCEPT_REST_NS, ACCEPT_WARNING_NS};
+use super::limits::{ACCEPT_REST_NS, ACCEPT_WARNING_NS, HANDSHAKES_MAX};
 use super::message::{Control, Peer};
 use super::service::Service;
 use super::table::{TokenKind, of_token, token};
+use super::tls_stream::TlsStream;
 use crate::server::Counter;
 
 impl Service {
@@ -33,16 +34,16 @@ impl Service {
     ) {
         let (number, _) = of_token(value);
         let Some(listener) = self.listeners.get_mut(number as usize) else { return };
-        let (is_unix, listening) = (listener.is_unix, listener.socket.clone());
+        let (peer, listening) = (listener.peer, listener.socket.clone());
         match result {
-            Ok(socket) if is_unix => {
+            Ok(socket) if peer == Peer::Unix => {
                 self.hand_out(worker, socket);
                 if !more {
                     worker.ring.accept(&listening, value);
                 }
             }
             Ok(socket) => {
-                self.open(worker, socket, Peer::Tcp);
+                self.open(worker, socket, peer);
                 if !more {
                     worker.ring.accept(&listening, value);
                 }
@@ -87,12 +88,25 @@ impl Service {
             if self.stopping.is_none() {
                 self.shared.connections.fetch_sub(1, Ordering::Relaxed);
                 self.core.counters.add(Counter::ConnectionsRefused, 1);
-                let farewell = b"-ERR max number of clients reached\r\n".to_vec();
-                worker.ring.send(&socket, farewell, token(TokenKind::Farewell, 0, 0));
+                if peer != Peer::Tls {
+                    let farewell = b"-ERR max number of clients reached\r\n".to_vec();
+                    worker.ring.send(&socket, farewell, token(TokenKind::Farewell, 0, 0));
+                }
             }
             return;
         }
-        if peer == Peer::Tcp {
+        let tls = match peer {
+            Peer::Tls if self.handshakes >= HANDSHAKES_MAX => None,
+            Peer::Tls => self.core.server.tls.accept().map(TlsStream::new),
+            Peer::Tcp | Peer::Unix => None,
+        };
+        if peer == Peer::Tls && tls.is_none() {
+            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            self.core.counters.add(Counter::ConnectionsRefused, 1);
+            return;
+        }
+        self.handshakes += usize::from(tls.is_some());
+        if peer != Peer::Unix {
             let keepalive = settings.tcp_keepalive_seconds();
             let nodelay = socket.set_no_delay();
             let keep = if keepalive > 0 { socket.set_keepalive(keepalive) } else { Ok(()) };
@@ -102,7 +116,7 @@ impl Service {
         }
         let session = self.core.new_session(&socket, peer, worker.clock.now);
         self.core.counters.add(Counter::ConnectionsAccepted, 1);
-        let (number, generation) = self.connections.insert(Box::new(Connection::new(socket, session)));
+        let (number, generation) = self.connections.insert(Box::new(Connection::new(socket, session, tls)));
         let Some(connection) = self.connections.get_mut(number, generation) else { return };
         let value = token(TokenKind::Receive, number, generation);
         connection.receiving = Some(worker.ring.recv(&connection.socket, value));
@@ -115,6 +129,7 @@ impl Service {
         me: (u32, u32),
         mut connection: Box<Connection>,
     ) {
+        self.end_tls(worker, &mut connection);
         if connection.receiving.is_some() || connection.sending {
             worker.ring.cancel_all_of(&connection.socket);
         }

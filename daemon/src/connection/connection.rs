@@ -9,6 +9,7 @@ use super::limits::{OUTPUT_PAUSE_BYTES, REPLY_SLOTS_MAX};
 use super::output::Output;
 use super::reply_slots::ReplySlots;
 use super::subscribing::LongChange;
+use super::tls_stream::TlsStream;
 use crate::pubsub::ClientSubscriptions;
 use crate::server::ClientClass;
 use crate::session::Session;
@@ -69,6 +70,8 @@ impl Client {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) socket: Fd,
+    /// What encrypts it; none on a plain connection.
+    pub(crate) tls: Option<Box<TlsStream>>,
     pub(crate) client: Client,
     pub(crate) parser: RequestParser,
     /// Received bytes that are not parsed, and how many at the front are.
@@ -89,9 +92,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Fd, session: Session) -> Self {
+    pub(crate) fn new(socket: Fd, session: Session, tls: Option<TlsStream>) -> Self {
         Self {
             socket,
+            tls: tls.map(Box::new),
             client: Client {
                 session,
                 output: Output::default(),
@@ -115,6 +119,17 @@ impl Connection {
             stalled: false,
             soft_limit_since_ns: None,
         }
+    }
+
+    /// Whether it is encrypted.
+    #[inline]
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether it is a TLS connection whose handshake is not done.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// Bytes received and not parsed.
@@ -160,7 +175,8 @@ impl Connection {
             + self.input.capacity()
             + self.client.output.capacity()
             + self.parser.memory_bytes()
-            + self.client.subscriptions.as_ref().map_or(0, |all| all.memory_bytes());
+            + self.client.subscriptions.as_ref().map_or(0, |all| all.memory_bytes())
+            + self.tls.as_ref().map_or(0, |_| size_of::<TlsStream>());
         let (backlog, room) = (self.backlog(), self.input.capacity() - self.input.len());
         let figures = &mut self.client.session.figures;
         figures.query_bytes = backlog as u64;

@@ -67,12 +67,15 @@ impl Service {
         connection.is_dirty = false;
         if connection.client.life != Life::Dead && !connection.sending {
             let count = connection.client.output.releasable(worker.shards.released());
-            if count > 0 {
+            let sealed = connection.tls.as_ref().is_some_and(|tls| tls.wants_send());
+            if count > 0 || sealed {
                 let spare = self.core.spare_buffers.pop().unwrap_or_default();
                 let bytes = connection.client.output.take(count, spare);
                 connection.client.in_flight = bytes.len();
-                worker.ring.send(&connection.socket, bytes, token(TokenKind::Send, me.0, me.1));
-                connection.sending = true;
+                if let Some(bytes) = self.seal(&mut connection, bytes) {
+                    worker.ring.send(&connection.socket, bytes, token(TokenKind::Send, me.0, me.1));
+                    connection.sending = true;
+                }
             }
         }
         self.check_output(worker, &mut connection);

@@ -31,8 +31,10 @@ impl Service {
                 self.core.counters.add(Counter::BytesIn, buffer.len() as u64);
                 connection.client.session.last_interaction = worker.clock.now;
                 connection.client.session.figures.bytes_in += buffer.len() as u64;
-                if connection.client.life == Life::Open {
-                    self.take_bytes(worker, &mut connection, me, &buffer);
+                match (connection.client.life, connection.is_tls()) {
+                    (Life::Open, false) => self.take_bytes(worker, &mut connection, me, &buffer),
+                    (Life::Open, true) => self.take_sealed(worker, &mut connection, me, &buffer),
+                    (Life::Closing | Life::Dead, _) => {}
                 }
             }
             Ok(Received::NoBuffers) => {}
@@ -46,7 +48,7 @@ impl Service {
     }
 
     /// Parses received bytes where they are when nothing stands before them; keeps what is left.
-    fn take_bytes(
+    pub(super) fn take_bytes(
         &mut self,
         worker: &mut Worker<Service>,
         connection: &mut Connection,

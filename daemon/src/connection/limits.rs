@@ -70,3 +70,8 @@ pub(crate) const FIGURES_NS: u64 = 100_000_000;
 pub(crate) const PUBLISH_TURNS: u64 = 64;
 /// How long a client that has to log in may take, in milliseconds.
 pub(crate) const LOGIN_MS_MAX: u64 = 10_000;
+/// TLS handshakes of one worker that are under way at one time at most: further TLS connections are closed at once. With
+/// it strangers hold no more than so many times what rustls keeps of a handshake, 64 KiB and a record.
+pub(crate) const HANDSHAKES_MAX: usize = 512;
+/// How long a TLS handshake may take, in milliseconds.
+pub(crate) const HANDSHAKE_MS_MAX: u64 = 10_000;

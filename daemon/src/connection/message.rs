@@ -247,4 +247,6 @@ pub enum Peer {
     Unix,
     /// Over TCP.
     Tcp,
+    /// Over TCP, encrypted.
+    Tls,
 }

@@ -12,6 +12,7 @@ mod connection;
 mod core;
 mod delivery;
 mod disk_full;
+mod encryption;
 mod errand;
 mod figures;
 mod gather;
@@ -37,6 +38,7 @@ mod subscribing;
 mod table;
 mod tasks;
 mod timing;
+mod tls_stream;
 mod upkeep;
 mod waiting;
 

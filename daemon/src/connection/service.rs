@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::core::{Core, SlotMap};
 use super::limits::DRAIN_POLL_NS;
 use super::mail::Inbox;
-use super::message::{Control, Replies, Requests};
+use super::message::{Control, Peer, Replies, Requests};
 use super::plan::Plan;
 use super::table::ConnectionTable;
 use super::timing::Timing;
@@ -39,8 +39,8 @@ pub struct Shared {
 pub struct Listener {
     /// The socket.
     pub socket: Fd,
-    /// Whether connections go to all workers in turn: a Unix socket has one listener only.
-    pub is_unix: bool,
+    /// How clients come in by it. Those of the Unix socket, which has one listener only, go to all workers in turn.
+    pub peer: Peer,
     /// Whether connections are being accepted. After an error they are not, for a while.
     pub accepting: bool,
 }
@@ -73,6 +73,10 @@ pub struct Service {
     pub(super) inboxes: Vec<Inbox>,
     /// A connection goes on, or ends, with the end of a send.
     pub(super) awaits_sends: bool,
+    /// TLS connections whose handshake is not done.
+    pub(super) handshakes: usize,
+    /// What the bytes of a TLS connection say; empty between them.
+    pub(super) plain: Vec<u8>,
     /// The log takes no more for now: what other workers ask waits until a write completes.
     pub(super) log_is_full: bool,
 }
@@ -109,6 +113,8 @@ impl Service {
             plan: Plan::default(),
             inboxes: (0..count).map(|_| Inbox::default()).collect(),
             awaits_sends: false,
+            handshakes: 0,
+            plain: Vec::new(),
             log_is_full: false,
         }
     }

@@ -6,7 +6,7 @@ use engine::worker::Worker;
 
 use super::connection::Life;
 use super::core::Core;
-use super::limits::{LOGIN_MS_MAX, SWEEP_NS};
+use super::limits::{HANDSHAKE_MS_MAX, LOGIN_MS_MAX, SWEEP_NS};
 use super::mail::Inbox;
 use super::service::Service;
 use crate::server::ShutdownRequest;
@@ -39,7 +39,9 @@ impl Service {
             if session.identity.is_deleted() || !Core::keeps_subscriptions(&mut connection.client) {
                 connection.client.life = Life::Dead;
             }
-            if stuck || unknown || (may_time_out && idle_ms > timeout_ms && connection.is_quiet()) {
+            let unshaken = age_ms > HANDSHAKE_MS_MAX && connection.is_handshaking();
+            let silent = may_time_out && idle_ms > timeout_ms && connection.is_quiet();
+            if stuck || unknown || unshaken || silent {
                 connection.client.life = Life::Dead;
             }
             self.mark_dirty(&mut connection, me);

@@ -99,6 +99,8 @@ const fn help(counter: Counter) -> &'static str {
         Counter::Errors => "Error replies.",
         Counter::ConnectionsAccepted => "Connections accepted.",
         Counter::ConnectionsRefused => "Connections refused because there were too many.",
+        Counter::TlsHandshakes => "TLS handshakes done.",
+        Counter::TlsErrors => "TLS connections closed because of what their client sent or showed.",
         Counter::OutputLimitClosed => "Connections closed because of too much unsent output.",
         Counter::Connections => "Connections now open.",
         Counter::BytesIn => "Bytes received from clients.",

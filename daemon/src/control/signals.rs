@@ -2,7 +2,7 @@
 //!
 //! SIGTERM and SIGINT ask for an orderly stop, and the second one, whichever it is, ends the process at once: an
 //! operator must never need more than patience or a second Ctrl-C. A SHUTDOWN command is not counted, so that a
-//! service manager's SIGTERM after it does not cut it short. SIGHUP is logged and means nothing. SIGXFSZ is logged
+//! service manager's SIGTERM after it does not cut it short. SIGHUP has the certificates read again. SIGXFSZ is logged
 //! and the write that caused it fails with EFBIG. SIGPIPE is ignored from the start by Rust's own start-up code.
 
 use std::io;
@@ -43,7 +43,7 @@ impl Signals {
                 _ = self.terminate.recv() => "SIGTERM",
                 _ = self.interrupt.recv() => "SIGINT",
                 _ = self.hangup.recv() => {
-                    tracing::info!("SIGHUP ignored: options are read at the start only");
+                    read_certificates(server);
                     continue;
                 }
                 _ = self.file_size.recv() => {
@@ -62,5 +62,19 @@ impl Signals {
                 tracing::info!("{name}: it is stopping already; a second signal ends the process at once");
             }
         }
+    }
+}
+
+/// Reads certificate and key again. A file of a few kilobytes: the control thread waits for it.
+fn read_certificates(server: &Server) {
+    let _changing = server.tls.change();
+    match server.reload_tls() {
+        _ if server.options.tls_port == 0 => {
+            tracing::info!(
+                "SIGHUP: no TLS, so no certificate to read again; options are read at the start only"
+            );
+        }
+        Ok(()) => tracing::info!("SIGHUP: certificate and key are read again, for connections from now on"),
+        Err(error) => tracing::warn!("SIGHUP: TLS stays as it was: {error}"),
     }
 }

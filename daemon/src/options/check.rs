@@ -76,10 +76,10 @@ fn check_storage(options: &Options) -> Result<(), OptionsError> {
 }
 
 fn check_listeners(options: &Options) -> Result<(), OptionsError> {
-    if options.unix_socket.is_none() && options.port == 0 {
+    if options.unix_socket.is_none() && options.port == 0 && options.tls_port == 0 {
         return refuse(
-            "neither --unixsocket nor --port: no client could ever connect; leave --unixsocket at its default or \
-             give a --port"
+            "none of --unixsocket, --port and --tls-port: no client could ever connect; leave --unixsocket at its \
+             default or give a port"
                 .into(),
         );
     }
@@ -95,13 +95,18 @@ fn check_listeners(options: &Options) -> Result<(), OptionsError> {
     if options.bind.is_empty() {
         return refuse("--bind needs an address; use --port 0 to switch TCP off".into());
     }
+    if options.tls_port != 0 && options.tls_port == options.port {
+        return refuse(format!("--tls-port {0} and --port {0}: give each a port of its own", options.port));
+    }
     let has_password = !options.require_password.is_empty() || options.acl_file.is_some();
     if let Some(open) = options.bind.iter().find(|bind| !bind.address.is_loopback())
         && !has_password
+        && (options.tls_port == 0 || options.is_exposed(options.tls.auth_clients))
     {
         return refuse(format!(
             "--bind {}: that is not a loopback address, so anyone who reaches it would own the data; set a password \
-             with --requirepass or users with --aclfile, or bind 127.0.0.1 or ::1",
+             with --requirepass or users with --aclfile, serve TLS only with --tls-auth-clients yes, or bind \
+             127.0.0.1 or ::1",
             open.address
         ));
     }

@@ -15,6 +15,7 @@ use super::values::{
 use super::{Machine, Options, check, config_file};
 use crate::pubsub::EventClasses;
 use crate::server::OutputLimits;
+use crate::tls::{TlsAuthClients, TlsFiles};
 
 /// Why options are refused.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,7 @@ pub(super) struct CommandLine {
     /// TCP port to listen on; 0 for none
     #[arg(long, value_name = "PORT", default_value_t = 0, help_heading = "Clients")]
     port: u16,
-    /// Addresses to open the TCP port on; others than loopback need a password. With a leading '-' one that may be missing
+    /// Addresses to open the TCP ports on; others than loopback need a password, or TLS with client certificates only. With a leading '-' one that may be missing
     #[arg(long, value_name = "ADDRESSES", default_value = "127.0.0.1 -::1", value_parser = parse_bind,
         allow_hyphen_values = true, help_heading = "Clients")]
     bind: BindList,
@@ -121,6 +122,32 @@ pub(super) struct CommandLine {
     #[arg(long, value_name = "RULE", default_value = "resetchannels",
         value_parser = ["allchannels", "resetchannels"], ignore_case = true, help_heading = "Access")]
     acl_pubsub_default: String,
+
+    /// TCP port to listen on for TLS 1.2 and 1.3; 0 for none
+    #[arg(long, value_name = "PORT", default_value_t = 0, help_heading = "TLS")]
+    tls_port: u16,
+    /// Certificate of the server and those between it and a root, PEM. Read again when it is set, and at SIGHUP
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from),
+        help_heading = "TLS")]
+    tls_cert_file: Option<PathBuf>,
+    /// Private key of that certificate, PEM, not encrypted
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from),
+        help_heading = "TLS")]
+    tls_key_file: Option<PathBuf>,
+    /// Certificates that those of clients must lead to, PEM
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from),
+        help_heading = "TLS")]
+    tls_ca_cert_file: Option<PathBuf>,
+    /// Whether TLS clients show a certificate
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHETHER",
+        default_value = "yes",
+        ignore_case = true,
+        help_heading = "TLS"
+    )]
+    tls_auth_clients: TlsAuthClients,
 
     /// When a write is acknowledged
     #[arg(
@@ -264,6 +291,13 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
     for text in &line.client_output_buffer_limit {
         output_limits = parse_output_limits(text, output_limits).expect("each was read before");
     }
+    let named = |file: Option<PathBuf>| file.filter(|file| !file.as_os_str().is_empty());
+    let tls = TlsFiles {
+        cert_file: named(line.tls_cert_file),
+        key_file: named(line.tls_key_file),
+        ca_cert_file: named(line.tls_ca_cert_file),
+        auth_clients: line.tls_auth_clients,
+    };
     let shards = line.shards.unwrap_or(check::SHARDS_DEFAULT);
     let (workers, cpus) =
         check::place_workers(line.workers.map(usize::from), line.cpus.as_deref(), shards, machine)?;
@@ -272,6 +306,8 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         unix_socket,
         unix_socket_mode: line.unixsocketperm,
         port: line.port,
+        tls_port: line.tls_port,
+        tls,
         bind: line.bind.to_vec(),
         append_fsync: line.appendfsync,
         max_clients: line.maxclients,

@@ -21,8 +21,10 @@ pub use self::values::{
     AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, format_output_limits, parse_cpu_list,
     parse_output_limits, parse_policy, parse_size,
 };
+use crate::connection::message::Peer;
 use crate::pubsub::EventClasses;
 use crate::server::OutputLimits;
+use crate::tls::{TlsAuthClients, TlsFiles};
 
 /// What is known of the machine and decides defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,11 @@ pub struct Options {
     pub unix_socket_mode: u32,
     /// TCP port; 0 is off.
     pub port: u16,
-    /// Addresses the TCP port is opened on.
+    /// TCP port for TLS; 0 is off.
+    pub tls_port: u16,
+    /// What TLS is made of at the start.
+    pub tls: TlsFiles,
+    /// Addresses the TCP ports are opened on.
     pub bind: Vec<BindAddress>,
     /// When a write is acknowledged.
     pub append_fsync: AppendFsync,
@@ -112,15 +118,22 @@ pub struct Options {
 }
 
 impl Options {
-    /// The TCP addresses to listen on; empty when TCP is off.
-    pub fn tcp_addresses(&self) -> impl Iterator<Item = (IpAddr, bool)> + '_ {
-        self.bind.iter().filter(|_| self.port != 0).map(|bind| (bind.address, bind.optional))
+    /// The TCP addresses and ports to listen on, what is spoken there, and whether it is no error when the machine does
+    /// not have the address; empty when TCP is off.
+    pub fn tcp_addresses(&self) -> impl Iterator<Item = (IpAddr, u16, Peer, bool)> + '_ {
+        let ports = [(self.port, Peer::Tcp), (self.tls_port, Peer::Tls)];
+        let open = ports.into_iter().filter(|(port, _)| *port != 0);
+        open.flat_map(|(port, peer)| {
+            self.bind.iter().map(move |bind| (bind.address, port, peer, bind.optional))
+        })
     }
 
-    /// Whether an address that others may reach is asked for.
+    /// Whether others may reach an address at which no certificate of the client is asked for, while TLS clients are
+    /// asked as `auth_clients` says.
     #[must_use]
-    pub fn is_reachable(&self) -> bool {
-        self.port != 0 && self.bind.iter().any(|bind| !bind.address.is_loopback())
+    pub fn is_exposed(&self, auth_clients: TlsAuthClients) -> bool {
+        let asks_nothing = self.port != 0 || (self.tls_port != 0 && auth_clients != TlsAuthClients::Yes);
+        asks_nothing && self.bind.iter().any(|bind| !bind.address.is_loopback())
     }
 
     /// The defaults on a machine with one CPU, as memory-only: what tests start from.

@@ -104,7 +104,7 @@ fn every_option_is_taken() {
     assert_eq!((options.unix_socket.clone(), options.unix_socket_mode), (None, 0o770));
     assert_eq!((options.workers, options.cpus.as_slice(), options.shards), (2, &[5, 0][..], 64));
     let addresses: Vec<String> =
-        options.tcp_addresses().map(|(ip, optional)| format!("{ip} {optional}")).collect();
+        options.tcp_addresses().map(|(ip, _, _, optional)| format!("{ip} {optional}")).collect();
     assert_eq!(addresses, ["::1 false", "127.0.0.1 true"]);
     assert_eq!((options.append_fsync, options.wal_sync), (AppendFsync::Everysec, WalSync::Dsync));
     let limit = options.output_limits.of(ClientClass::Normal);

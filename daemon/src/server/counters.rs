@@ -47,6 +47,10 @@ counters! {
     ConnectionsAccepted => "connections_accepted" total,
     /// Connections refused because there were too many.
     ConnectionsRefused => "connections_refused" total,
+    /// TLS handshakes done.
+    TlsHandshakes => "tls_handshakes" total,
+    /// TLS connections closed because of what their client sent or showed.
+    TlsErrors => "tls_errors" total,
     /// Connections closed because of too much unsent output.
     OutputLimitClosed => "output_limit_closed" total,
     /// Connections now open.

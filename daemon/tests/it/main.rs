@@ -29,6 +29,7 @@ mod slow_clients;
 mod small_disk;
 mod stopping;
 mod sync_policy;
+mod tls;
 mod tools;
 mod walks;
 mod wire;

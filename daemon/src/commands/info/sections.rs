@@ -61,7 +61,7 @@ pub(super) fn server(facts: &Facts<'_>, text: &mut String) {
     line(text, "process_id", std::process::id());
     line(text, "process_supervised", "no");
     line(text, "run_id", server.run_id());
-    line(text, "tcp_port", options.port);
+    line(text, "tcp_port", if options.port == 0 { options.tls_port } else { options.port });
     line(text, "server_time_usec", facts.now_ms.saturating_mul(1000));
     line(text, "uptime_in_seconds", uptime_seconds);
     line(text, "uptime_in_days", uptime_seconds / 86_400);
@@ -69,9 +69,11 @@ pub(super) fn server(facts: &Facts<'_>, text: &mut String) {
     line(text, "config_file", config_file);
     line(text, "io_threads_active", 0);
     let mut listeners = Vec::new();
-    if options.port != 0 {
-        let binds: String = options.bind.iter().map(|bind| format!("bind={bind},")).collect();
-        listeners.push(format!("name=tcp,{binds}port={}", options.port));
+    for (name, port) in [("tcp", options.port), ("tls", options.tls_port)] {
+        if port != 0 {
+            let binds: String = options.bind.iter().map(|bind| format!("bind={bind},")).collect();
+            listeners.push(format!("name={name},{binds}port={port}"));
+        }
     }
     if let Some(path) = &options.unix_socket {
         listeners.push(format!("name=unix,bind={}", path.display()));
