@@ -17,6 +17,15 @@ pub(super) const RING_ENTRIES: u32 = 64;
 pub(super) const HEARTBEAT_AGE_MAX_MS: u64 = 5_000;
 /// How long accepting rests after an error, such as no descriptor being left.
 pub(super) const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How often the service manager is told what has changed at most, and at least, while clients are served: a quarter of
+/// its watchdog's time in between.
+pub(super) const NOTIFY_TICK: Duration = Duration::from_secs(1);
+/// The least time from one word to the service manager to the next.
+pub(super) const NOTIFY_TICK_MIN: Duration = Duration::from_millis(20);
+/// How often it is told while the daemon starts or stops.
+pub(super) const START_TICK: Duration = Duration::from_millis(100);
+/// How much more time a start or a stop asks for at a time as long as it gets on.
+pub(super) const START_EXTENSION: Duration = Duration::from_secs(30);
 /// Connections that may wait to be accepted.
 pub(super) const BACKLOG: i32 = 128;
 

@@ -1,6 +1,6 @@
 //! The control plane: what is not on the hot path, on one thread with a `tokio-uring` runtime of its own.
 //!
-//! It hears signals (`signals`), serves GET /health and GET /metrics at the admin address (`admin`), and holds
+//! It hears signals (`signals`), tells the service manager how things stand (`service_manager`), serves GET /health and GET /metrics at the admin address (`admin`), and holds
 //! what the start and the end of the process need: the log (`logging`), the question whether io_uring is to be had
 //! ([`probe_io_uring`]) and the exit codes ([`exit_code`]). It reads what workers publish in [`Server`] and asks them
 //! for nothing; a worker that hangs is seen here, and hangs nothing.
@@ -26,6 +26,7 @@ mod metrics;
 mod process_figures;
 #[cfg(test)]
 mod process_tests;
+mod service_manager;
 mod signals;
 mod storage_metrics;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use self::unix_socket::{SocketFile, bind_unix_socket};
 
 use self::admin_socket::{AdminListener, BoundAddress};
 use self::limits::{AdminLimits, RING_ENTRIES};
+use self::service_manager::ServiceManager;
 use self::signals::Signals;
 use crate::options::AdminAddress;
 use crate::server::Server;
@@ -135,9 +137,10 @@ fn run(
     runtime.block_on(async move {
         let prepared = Signals::listen().map_err(context("signals")).and_then(|signals| {
             let listener = bound.map(AdminListener::new).transpose().map_err(context("admin address"))?;
-            Ok((signals, listener))
+            let manager = ServiceManager::of_environment().map_err(context("NOTIFY_SOCKET"))?;
+            Ok((signals, listener, manager))
         });
-        let (signals, listener) = match prepared {
+        let (signals, listener, mut manager) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 let _ = report.send(Err(error));
@@ -152,9 +155,20 @@ fn run(
                 None => drop(stopped.wait_for(|stop| *stop).await),
             }
         };
+        let notify = async {
+            match &mut manager {
+                Some(manager) => manager.serve(&server).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = signals.serve(&server) => {}
             () = admin => {}
+            () = notify => {}
+        }
+        // A stop that was quicker than a tick.
+        if let Some(manager) = &mut manager {
+            manager.tell(&server);
         }
     });
 }

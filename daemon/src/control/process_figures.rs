@@ -14,6 +14,8 @@ pub(super) struct ProcessFigures {
     pub virtual_bytes: Option<u64>,
     /// Processor time, user and system, in milliseconds.
     pub cpu_ms: Option<u64>,
+    /// Bytes read, from memory or from the drive.
+    pub read_bytes: Option<u64>,
     /// Threads.
     pub threads: Option<u64>,
     /// Open descriptors.
@@ -33,6 +35,7 @@ impl ProcessFigures {
             resident_bytes_max: status_bytes(&status, "VmHWM:"),
             virtual_bytes: status_bytes(&status, "VmSize:"),
             cpu_ms: cpu_ms(&text("/proc/self/stat"), rustix::param::clock_ticks_per_second()),
+            read_bytes: read_bytes(&text("/proc/self/io")),
             threads: status_number(&status, "Threads:"),
             // Reading the directory takes one itself.
             open_fds: fds.map(|count| count.saturating_sub(1)),
@@ -62,6 +65,12 @@ fn cpu_ms(stat: &str, ticks_per_second: u64) -> Option<u64> {
     user.checked_add(system)?.checked_mul(1000)?.checked_div(ticks_per_second)
 }
 
+/// What read calls returned and what was fetched from the drive (proc_pid_io(5)): direct reads of a ring are in the second
+/// only.
+fn read_bytes(io: &str) -> Option<u64> {
+    status_number(io, "rchar:")?.checked_add(status_number(io, "read_bytes:")?)
+}
+
 fn fds_max(limits: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
@@ -88,6 +97,8 @@ mod tests {
         assert_eq!(status_number(status, "Threads:"), Some(7));
         assert_eq!(status_number(status, "VmSize:"), None);
         assert_eq!(status_number("VmSize: much\n", "VmSize:"), None);
+        assert_eq!(read_bytes("rchar: 12\nwchar: 1\nread_bytes: 30\n"), Some(42));
+        assert_eq!(read_bytes("rchar: 12\n"), None);
         let limits =
             "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024       4096   files\n";
         assert_eq!(fds_max(limits), Some(1024));

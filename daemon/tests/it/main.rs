@@ -25,6 +25,7 @@ mod redis_tools;
 mod restarts;
 mod saves;
 mod server;
+mod service_manager;
 mod slow_clients;
 mod small_disk;
 mod stopping;

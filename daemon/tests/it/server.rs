@@ -36,6 +36,8 @@ pub(crate) fn workers(wanted: usize) -> usize {
 pub(crate) struct Setup {
     pub(crate) options: Vec<String>,
     pub(crate) workers: usize,
+    /// Variables of its environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
     /// Most open files, if not as this process.
     pub(crate) open_files_max: Option<u64>,
 }
@@ -53,7 +55,7 @@ impl Setup {
 
     pub(crate) fn with(options: &[&str]) -> Self {
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        Self { options, workers: workers(2), open_files_max: None }
+        Self { options, workers: workers(2), environment: Vec::new(), open_files_max: None }
     }
 
     pub(crate) fn and(mut self, options: &[&str]) -> Self {
@@ -77,6 +79,7 @@ impl Setup {
             }
         };
         command.arg("--dir").arg(dir).arg("--workers").arg(self.workers.to_string()).args(&self.options);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.spawn().unwrap()
     }

@@ -59,7 +59,7 @@ pub(super) fn server(facts: &Facts<'_>, text: &mut String) {
     line(text, "arch_bits", usize::BITS);
     line(text, "multiplexing_api", "io_uring");
     line(text, "process_id", std::process::id());
-    line(text, "process_supervised", "no");
+    line(text, "process_supervised", supervised());
     line(text, "run_id", server.run_id());
     line(text, "tcp_port", if options.port == 0 { options.tls_port } else { options.port });
     line(text, "server_time_usec", facts.now_ms.saturating_mul(1000));
@@ -81,6 +81,11 @@ pub(super) fn server(facts: &Facts<'_>, text: &mut String) {
     for (index, listener) in listeners.iter().enumerate() {
         line(text, &format!("listener{index}"), listener);
     }
+}
+
+/// Whether a service manager listens.
+fn supervised() -> &'static str {
+    if std::env::var_os("NOTIFY_SOCKET").is_some() { "systemd" } else { "no" }
 }
 
 pub(super) fn clients(facts: &Facts<'_>, text: &mut String) {
