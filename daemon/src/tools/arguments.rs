@@ -108,6 +108,13 @@ pub(super) struct Restore {
     pub(super) wal_segment_bytes: u64,
 }
 
+/// The whole command line as clap knows it, the daemon's options and the tools: for completions and manual pages.
+#[must_use]
+pub fn whole_command_line() -> clap::Command {
+    let tools = Arguments::command().get_subcommands().cloned().collect::<Vec<_>>();
+    crate::options::command_line().subcommands(tools).disable_help_subcommand(true)
+}
+
 /// The tools, one a line, for the help of the daemon.
 pub(crate) fn tools_help() -> String {
     let mut text = String::from("Tools for a store that no daemon has open (ourod TOOL --help):\n");

@@ -17,6 +17,7 @@ use crate::control::ExitCode;
 use crate::options::Machine;
 
 pub(crate) use self::arguments::tools_help;
+pub use self::arguments::whole_command_line;
 
 /// Whether these arguments, the program's name first, ask for a tool and not for the daemon.
 #[must_use]

@@ -18,6 +18,7 @@ mod held_keys;
 mod kills;
 mod memory_limit;
 mod options;
+mod packaging;
 mod pipelines;
 mod pubsub;
 mod redis;
