@@ -35,7 +35,7 @@ _ourod() {
 
     case "${cmd}" in
         ourod)
-            opts="-h -V --config --dir --unixsocket --unixsocketperm --port --bind --maxclients --databases --timeout --request-timeout --tcp-keepalive --tcp-backlog --proto-max-bulk-len --client-output-buffer-limit --requirepass --aclfile --tls-port --tls-cert-file --tls-key-file --tls-ca-cert-file --tls-auth-clients --appendfsync --storage --wal --wal-segment-bytes --checkpoint-log-bytes --wal-sync --maxmemory --maxmemory-policy --shards --workers --cpus --admin --loglevel --shutdown-timeout --help --version check repair dump restore"
+            opts="-h -V --config --dir --unixsocket --unixsocketperm --port --bind --maxclients --databases --timeout --request-timeout --tcp-keepalive --tcp-backlog --proto-max-bulk-len --client-output-buffer-limit --notify-keyspace-events --requirepass --aclfile --acl-pubsub-default --tls-port --tls-cert-file --tls-key-file --tls-ca-cert-file --tls-auth-clients --appendfsync --storage --wal --wal-segment-bytes --checkpoint-log-bytes --wal-sync --maxmemory --maxmemory-policy --shards --workers --cpus --admin --loglevel --shutdown-timeout --help --version check repair dump restore"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -97,12 +97,20 @@ _ourod() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --notify-keyspace-events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --requirepass)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --aclfile)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --acl-pubsub-default)
+                    COMPREPLY=($(compgen -W "allchannels resetchannels" -- "${cur}"))
                     return 0
                     ;;
                 --tls-port)
