@@ -112,7 +112,7 @@ fn a_signal_after_a_shutdown_command_does_not_cut_it_short() {
 fn sighup_sigxfsz_and_sigpipe_change_nothing() {
     let mut actor = Actor::new("stop when asked");
     actor.signal(Signal::HUP);
-    actor.hear("SIGHUP ignored");
+    actor.hear("SIGHUP: no TLS");
     actor.signal(Signal::XFSZ);
     actor.hear("SIGXFSZ ignored");
     actor.signal(Signal::PIPE);
