@@ -4,6 +4,7 @@
 mod counters;
 mod latency;
 mod output_limit;
+mod pause;
 mod rates;
 mod saves;
 mod settings;
@@ -18,6 +19,7 @@ use shard::types::UnixMs;
 pub use self::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
 pub use self::latency::{LATENCY_BUCKETS, LatencyHistogram, bucket_of, bucket_upper_us, percentile_us};
 pub use self::output_limit::{ClientClass, OutputLimit, OutputLimits};
+pub use self::pause::{Pause, PauseKind};
 use self::rates::RateMeter;
 pub use self::rates::Rates;
 pub use self::saves::{SaveStatus, Saves};
@@ -65,6 +67,8 @@ pub struct Server {
     pub pubsub: PubSubTotals,
     /// Certificates, and what new TLS connections get.
     pub tls: TlsSettings,
+    /// Whether commands wait (CLIENT PAUSE).
+    pub pause: Pause,
     /// The way to stop.
     pub shutdown: ShutdownSwitch,
     run_id: String,
@@ -90,6 +94,7 @@ impl Server {
             acl: Acl::new(options.new_users_have_all_channels),
             pubsub: PubSubTotals::new(options.workers),
             tls: TlsSettings::new(options.tls.clone()),
+            pause: Pause::default(),
             shutdown,
             run_id: seed.iter().map(|byte| format!("{byte:02x}")).collect(),
             started: now,
@@ -164,6 +169,13 @@ impl Server {
     #[must_use]
     pub fn stats_epoch(&self) -> u64 {
         self.stats_epoch.load(Ordering::Relaxed)
+    }
+
+    /// Whether requests have to be looked at one by one before they run: there is a pause. Two relaxed loads.
+    #[must_use]
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.pause.is_set()
     }
 
     /// Asks every worker for a full compaction: each begins it in its next turn.

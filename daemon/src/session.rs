@@ -38,12 +38,28 @@ pub struct Session {
     pub last_interaction: UnixMs,
     /// What it last ran.
     pub last_command: Option<CommandId>,
+    /// Whether its requests are answered.
+    pub replies: Replies,
+    /// CLIENT NO-EVICT ON. No client is ever closed to make room: it is told, and changes nothing.
+    pub no_evict: bool,
     /// It is being closed after its last reply.
     pub is_closing: bool,
     /// What it is subscribed to: how many channels, patterns and shard channels.
     pub subscriptions: [usize; 3],
     /// Figures of its connection.
     pub figures: SessionFigures,
+}
+
+/// Whether requests are answered (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replies {
+    /// They are.
+    #[default]
+    On,
+    /// None is.
+    Off,
+    /// The next one is not.
+    SkipNext,
 }
 
 /// What the connection layer counts of a session.
@@ -94,6 +110,8 @@ impl Session {
             created: now,
             last_interaction: now,
             last_command: None,
+            replies: Replies::On,
+            no_evict: false,
             is_closing: false,
             subscriptions: [0; 3],
             figures: SessionFigures {
@@ -121,6 +139,15 @@ impl Session {
         self.name.clear();
         self.protocol = Protocol::Resp2;
         self.db = Db(0);
+        self.replies = Replies::On;
+        self.no_evict = false;
+    }
+
+    /// Whether its requests have to be looked at one by one.
+    #[must_use]
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.replies != Replies::On
     }
 }
 

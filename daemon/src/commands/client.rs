@@ -10,7 +10,7 @@ use super::context::ConnectionContext;
 use super::error_text;
 use super::integer::count_i64;
 use super::table::COMMANDS;
-use crate::session::Session;
+use crate::session::{Replies, Session};
 
 /// A name that would break the lines of CLIENT LIST.
 pub(super) const BAD_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
@@ -23,12 +23,40 @@ const HELP: &[&str] = &[
     "    Return the ID of the current connection.",
     "INFO",
     "    Return information about the current client connection.",
+    "KILL <ip:port>",
+    "    Kill connection made from <ip:port>.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Kill connections. Options are:",
+    "    * ADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made from the specified address",
+    "    * LADDR (<ip:port>|<unixsocket>:0)",
+    "      Kill connections made to specified local address",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
+    "      Kill connections by type.",
+    "    * USER <username>",
+    "      Kill connections authenticated by <username>.",
+    "    * SKIPME (YES|NO)",
+    "      Skip killing current connection (default: yes).",
+    "    * ID <client-id>",
+    "      Kill the connection with this ID.",
+    "    * MAXAGE <maxage>",
+    "      Kill connections that are at least <maxage> seconds old.",
     "LIST [options ...]",
     "    Return information about client connections. Options:",
     "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
     "      Return clients of specified type.",
     "    * ID id [id ...]",
     "      Return clients with these IDs.",
+    "NO-EVICT (ON|OFF)",
+    "    Protect current client connection from eviction.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients for <timeout> milliseconds.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Control the replies sent to the current connection.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client.",
+    "UNPAUSE",
+    "    Stop the current client pause, resuming traffic.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
     "SETINFO <option> <value>",
@@ -100,6 +128,50 @@ pub(super) fn info(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
     ctx.reply.verbatim("txt", &line);
 }
 
+/// CLIENT REPLY ON | OFF | SKIP
+pub(super) fn reply(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
+    let mode = args.at(2);
+    if mode.eq_ignore_ascii_case(b"on") {
+        ctx.session.replies = Replies::On;
+        ctx.reply.ok();
+    } else if mode.eq_ignore_ascii_case(b"off") {
+        ctx.session.replies = Replies::Off;
+    } else if mode.eq_ignore_ascii_case(b"skip") {
+        if ctx.session.replies != Replies::Off {
+            ctx.session.replies = Replies::SkipNext;
+        }
+    } else {
+        ctx.reply.error(error_text::SYNTAX);
+    }
+}
+
+/// CLIENT NO-EVICT ON | OFF
+pub(super) fn no_evict(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
+    let mode = args.at(2);
+    let is_on = mode.eq_ignore_ascii_case(b"on");
+    if is_on || mode.eq_ignore_ascii_case(b"off") {
+        ctx.session.no_evict = is_on;
+        ctx.reply.ok();
+    } else {
+        ctx.reply.error(error_text::SYNTAX);
+    }
+}
+
+/// CLIENT UNBLOCK id [TIMEOUT | ERROR]: no command waits for a time of its client's choosing, so none is there to end.
+pub(super) fn unblock(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
+    if args.len() > 4 {
+        return error_text::wrong_subcommand(&mut ctx.reply, args);
+    }
+    let is_known = |how: &[u8]| how.eq_ignore_ascii_case(b"timeout") || how.eq_ignore_ascii_case(b"error");
+    if args.get(3).is_some_and(|how| !is_known(how)) {
+        ctx.reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    } else if parse_i64_strict(args.at(2)).is_none() {
+        ctx.reply.error(error_text::NOT_AN_INTEGER);
+    } else {
+        ctx.reply.integer(0);
+    }
+}
+
 /// Whether the arguments of CLIENT LIST [TYPE type | ID id [id ...]] make sense; if not, the error is written.
 pub(super) fn check_list(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool {
     let Some(option) = args.get(2) else { return true };
@@ -144,8 +216,13 @@ pub(super) fn write_line(session: &Session, now: UnixMs, out: &mut Vec<u8>) {
     let command =
         session.last_command.and_then(|id| COMMANDS.get(id.index())).map_or("NULL", |command| command.name);
     let figures = &session.figures;
-    let flags = [(session.is_subscribed(), 'P'), (session.is_closing, 'c'), (session.is_unix, 'U')];
-    let mut flags: String = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| *letter).collect();
+    let letters = [
+        (session.is_subscribed(), 'P'),
+        (session.is_closing, 'c'),
+        (session.is_unix, 'U'),
+        (session.no_evict, 'e'),
+    ];
+    let mut flags: String = letters.iter().filter(|(holds, _)| *holds).map(|(_, letter)| *letter).collect();
     if flags.is_empty() {
         flags.push('N');
     }

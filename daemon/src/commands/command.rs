@@ -165,6 +165,14 @@ pub enum Execution {
         /// Appends the session's line, or nothing.
         list: fn(&Session, Args<'_>, UnixMs, &mut Vec<u8>),
     },
+    /// Over the sessions of every worker, ending some: `check` is as with `Sessions`, `picks` tells of each session
+    /// whether it ends. The reply is how many did; of a request of three words, OK or the error that there is none.
+    EndSessions {
+        /// Whether the arguments can be served; if not, the error is written.
+        check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
+        /// Whether the session ends; the flag says that it is the one that asks.
+        picks: fn(&Session, Args<'_>, bool, UnixMs) -> bool,
+    },
     /// `check` runs where the connection lives. It answers, and gives false; or it gives true: then `apply` runs on
     /// every worker, and the answer is OK when all of them are done and what their parts wait for is released.
     Configure {
@@ -210,6 +218,8 @@ pub enum Execution {
 pub enum Merge {
     /// Integers are added.
     Sum,
+    /// Integers are added: OK, or the error that there is no such client when the sum is 0.
+    AnyClient,
     /// OK when all are.
     AllOk,
     /// Arrays with one element per key: put back into the order of the request's keys.

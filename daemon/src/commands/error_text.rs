@@ -36,6 +36,8 @@ pub const INVALID_CURSOR: &str = "ERR invalid cursor";
 pub const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
 /// A number that fits 32 bits was wanted.
 pub const NOT_AN_INT: &str = "ERR value is out of range, value must between -2147483648 and 2147483647";
+/// There is no client as it was asked for.
+pub const NO_SUCH_CLIENT: &str = "ERR No such client";
 /// There is no such database.
 pub const DB_INDEX_RANGE: &str = "ERR DB index is out of range";
 /// Keys of a command that must lie in one shard do not. Ours: Redis has no such limit outside its cluster.
@@ -44,6 +46,14 @@ pub const DIFFERENT_SHARDS: &str = "ERR keys lie on different shards: atomic wri
 
 /// Longest part of a refused request that is repeated in the error, in bytes.
 const PREVIEW_BYTES_MAX: usize = 128;
+
+/// A subcommand with a number of arguments that it never takes, where its arity alone does not say so.
+pub(super) fn wrong_subcommand(reply: &mut ReplyWriter<'_>, args: Args<'_>) {
+    let container = args.at(0).to_ascii_uppercase();
+    let unknown: &[u8] = b"ERR unknown subcommand or wrong number of arguments for '";
+    let name = preview(args.at(1), PREVIEW_BYTES_MAX);
+    reply.error_parts(&[unknown, name, b"'. Try ", until_nul(&container), b" HELP."]);
+}
 
 /// The bytes of a C string: what `%s` prints of them, in Redis's errors.
 pub(super) fn until_nul(bytes: &[u8]) -> &[u8] {

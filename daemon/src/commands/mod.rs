@@ -9,6 +9,8 @@ mod bitfield;
 mod bitop;
 mod bits;
 mod client;
+mod client_kill;
+mod client_pause;
 mod command;
 mod compact;
 mod config;

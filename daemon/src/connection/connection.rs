@@ -38,6 +38,8 @@ pub(crate) struct Client {
     pub(crate) deferred: BTreeSet<(u64, usize)>,
     /// Such replies that were asked for and have not come.
     pub(crate) asked: usize,
+    /// The replies under way are of a request that is not answered: they are dropped when they come.
+    pub(crate) drops_replies: bool,
     /// A request that goes over all keys is under way: later ones wait for it.
     pub(crate) blocked: bool,
     /// What it is subscribed to; `None`: nothing.
@@ -104,6 +106,7 @@ impl Connection {
                 in_flight: 0,
                 deferred: BTreeSet::new(),
                 asked: 0,
+                drops_replies: false,
                 blocked: false,
                 subscriptions: None,
                 changing: None,

@@ -77,6 +77,10 @@ pub(crate) struct Core {
     pub(crate) spare_buffers: Vec<Vec<u8>>,
     pub(super) scratch: Vec<u8>,
     pub(super) random: u64,
+    /// Requests are looked at one by one before they run; as of the last time that something was parsed.
+    pub(super) is_watched: bool,
+    /// The end of a pause that a request waits for, on the monotonic clock.
+    pub(super) pause_ends_ns: Option<u64>,
     next_figures_ns: u64,
     figures: Figures,
     /// Full compactions begun here, of those that were asked for.
@@ -113,6 +117,8 @@ impl Core {
             spare_buffers: Vec::new(),
             scratch: Vec::new(),
             random: random | 1,
+            is_watched: false,
+            pause_ends_ns: None,
             next_figures_ns: 0,
             figures: Figures::default(),
             compactions_begun: 0,

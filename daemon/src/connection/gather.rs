@@ -3,7 +3,7 @@
 use resp::{Protocol, ReplyParser, ReplyWriter};
 use shard::types::BatchNumber;
 
-use crate::commands::Merge;
+use crate::commands::{Merge, error_text};
 
 /// How the parts become the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,14 @@ impl Gather {
                 }
                 match merge {
                     Merge::Sum => sum(&parts, reply),
+                    Merge::AnyClient => {
+                        let mut reply = reply;
+                        if parts.iter().any(|part| integer(&part.bytes) > 0) {
+                            reply.ok();
+                        } else {
+                            reply.error(error_text::NO_SUCH_CLIENT);
+                        }
+                    }
                     Merge::AllOk => {
                         let mut reply = reply;
                         reply.ok();
@@ -233,6 +241,9 @@ mod tests {
         assert_eq!(merged(replies(Merge::LeastLocal), &[b":1\r\n", b":0\r\n"], vec![]), "*2\r\n:0\r\n:0\r\n");
         assert_eq!(merged(replies(Merge::AllOk), &[b"+OK\r\n", b"+OK\r\n"], vec![]), "+OK\r\n");
         assert_eq!(merged(replies(Merge::AllOk), &[b"+OK\r\n", b"-ERR x\r\n"], vec![]), "-ERR x\r\n");
+        assert_eq!(merged(replies(Merge::AnyClient), &[b":0\r\n", b":1\r\n"], vec![]), "+OK\r\n");
+        let none = merged(replies(Merge::AnyClient), &[b":0\r\n", b":0\r\n"], vec![]);
+        assert_eq!(none, "-ERR No such client\r\n");
         let arrays: [&[u8]; 2] = [b"*2\r\n$1\r\na\r\n$-1\r\n", b"*1\r\n$3\r\n\r\nb\r\n"];
         assert_eq!(
             merged(replies(Merge::Interleave), &arrays, vec![0, 1, 0]),

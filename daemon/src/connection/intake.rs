@@ -89,6 +89,7 @@ impl Service {
         let mut limits = self.limits;
         limits.authenticated = connection.client.session.identity.is_logged_in();
         let (mut taken, mut budget) = (0, COMMANDS_PER_TURN);
+        self.core.is_watched = self.core.server.is_watched();
         self.timing.start();
         loop {
             let end = plan.fill(&mut connection.parser, bytes, taken, &limits, &worker.shards);
@@ -143,7 +144,11 @@ impl Service {
                 return false;
             }
             let args = plan.args(planned, bytes);
-            let (flow, ran) = self.core.execute(worker, client, me, args, planned);
+            let (flow, ran) = if self.core.is_watched || client.session.is_watched() {
+                self.core.execute_watched(worker, client, me, args, planned)
+            } else {
+                self.core.execute(worker, client, me, args, planned)
+            };
             if flow == Flow::Stall {
                 connection.stalled = true;
                 self.wait_with_plan(connection, me);

@@ -3,8 +3,9 @@
 
 use engine::worker::Worker;
 use resp::{ArgRange, Args, Protocol, ReplyWriter};
-use shard::types::{BatchNumber, Db};
+use shard::types::{BatchNumber, Db, UnixMs};
 
+use super::connection::Life;
 use super::core::Core;
 use super::message::Address;
 use super::service::Service;
@@ -104,9 +105,39 @@ impl Service {
                     let count = tell(&self.core.subscriptions, job.args(), &mut out);
                     self.answer_job(worker, &job, &out, count, BatchNumber::ZERO);
                 }
+                Execution::EndSessions { picks, .. } => {
+                    let ended = self.end_sessions(worker, &job, picks);
+                    let reply = format!(":{ended}\r\n");
+                    self.answer_job(worker, &job, reply.as_bytes(), 0, BatchNumber::ZERO);
+                }
                 _ => unreachable!("only these become jobs"),
             }
         }
+    }
+
+    /// Ends the sessions that are picked, and tells how many. The one that asks still gets its replies; the others get
+    /// no more.
+    fn end_sessions(
+        &mut self,
+        worker: &Worker<Service>,
+        job: &Job,
+        picks: fn(&Session, Args<'_>, bool, UnixMs) -> bool,
+    ) -> usize {
+        let mut ended = 0;
+        for me in self.connections.numbers() {
+            let is_asker =
+                job.origin == worker.index && me == (job.address.connection, job.address.generation);
+            let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
+            let client = &mut connection.client;
+            if client.life == Life::Open && picks(&client.session, job.args(), is_asker, worker.clock.now) {
+                client.life = if is_asker { Life::Closing } else { Life::Dead };
+                client.session.is_closing = true;
+                ended += 1;
+                self.mark_dirty(&mut connection, me);
+            }
+            self.connections.put(me.0, connection);
+        }
+        ended
     }
 
     /// One step of a walk, whose records are in memory; the last one answers.

@@ -249,7 +249,10 @@ impl Service {
             | Execution::Together(TogetherHandlers { here: handler, .. })
             | Execution::Configure { apply: handler, .. }
             | Execution::Scan(handler) => handler,
-            Execution::Walk(_) | Execution::Sessions { .. } | Execution::Subscriptions { .. } => {
+            Execution::Walk(_)
+            | Execution::Sessions { .. }
+            | Execution::Subscriptions { .. }
+            | Execution::EndSessions { .. } => {
                 let of = (request.db, request.protocol);
                 self.core.jobs.push_back(Job::of_parts(other, request.address, command, of, args));
                 return 0;

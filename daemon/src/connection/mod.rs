@@ -41,6 +41,7 @@ mod timing;
 mod tls_stream;
 mod upkeep;
 mod waiting;
+mod watched;
 
 pub use self::core::SlotMap;
 pub use self::gather::GatherKind;

@@ -212,6 +212,7 @@ impl Service {
             | Execution::Subscriptions { .. }
             | Execution::Subscribe(_)
             | Execution::Publish { .. }
+            | Execution::EndSessions { .. }
             | Execution::Connection(_)
             | Execution::Configure { .. }
             | Execution::Storage { .. }

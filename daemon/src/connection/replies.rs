@@ -57,6 +57,9 @@ impl Core {
     /// Moves the longest finished prefix of replies to the output.
     pub(crate) fn drain_slots(&mut self, worker: &Worker<Service>, client: &mut Client, me: (u32, u32)) {
         while let Some((bytes, barrier)) = client.slots.pop_ready() {
+            if client.drops_replies {
+                continue;
+            }
             let start = client.output.appended_len();
             client.output.bytes_mut().extend_from_slice(&bytes);
             if barrier > worker.shards.released() && client.output.wait_from(start, barrier) {
@@ -65,6 +68,7 @@ impl Core {
         }
         if client.slots.is_empty() {
             client.blocked = client.changing.is_some();
+            client.drops_replies = false;
         }
     }
 }

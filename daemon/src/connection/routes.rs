@@ -169,6 +169,14 @@ impl Core {
                     Flow::Continue
                 }
             }
+            Execution::EndSessions { check, .. } => {
+                if self.check(worker, client, request, check) {
+                    let merge = if args.len() == 3 { Merge::AnyClient } else { Merge::Sum };
+                    self.everywhere(worker, client, request, None, GatherKind::Replies(merge))
+                } else {
+                    Flow::Continue
+                }
+            }
             Execution::Container => unreachable!("resolve never returns a container"),
         };
         let ran = matches!(flow, Flow::Continue | Flow::Stop).then_some(command.id);
@@ -539,6 +547,7 @@ impl Core {
             worker: worker.index,
         };
         let good = check(&mut context, args);
+        self.is_watched = self.server.is_watched();
         if !good {
             self.counters.note_reply(command.id, &out);
             self.answer(worker, client, me, |_, mut reply| reply.out_mut().extend_from_slice(&out));

@@ -159,6 +159,9 @@ impl EngineService for Service {
         if self.stopping.is_none() && self.accept_again_ns.is_some_and(|at| at <= worker.clock.now_ns) {
             self.accept_all(worker);
         }
+        if self.core.pause_ends_ns.is_some_and(|at| at <= worker.clock.now_ns) {
+            self.core.pause_ends_ns = None;
+        }
         self.core.look_after_memory(worker);
         watch_departures(&mut worker.shards, &self.core.server.settings);
         self.pay_owed(worker);
@@ -202,7 +205,10 @@ impl EngineService for Service {
 
     fn next_deadline_ns(&self) -> Option<u64> {
         let stop = self.stopping.map(|_| ring::monotonic_ns() + DRAIN_POLL_NS);
-        [Some(self.next_sweep_ns), self.accept_again_ns, stop].into_iter().flatten().min()
+        [Some(self.next_sweep_ns), self.accept_again_ns, stop, self.core.pause_ends_ns]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn is_finished(&self) -> bool {

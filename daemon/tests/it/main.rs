@@ -6,6 +6,7 @@ mod access;
 mod bad_input;
 mod big_values;
 mod chaos;
+mod clients;
 mod connections;
 mod damage;
 mod differential;

@@ -3,6 +3,8 @@
 use crate::commands::doc::{Argument, Doc};
 
 const G: &str = "connection";
+const YES_NO: &[Argument] = &[Argument::word("yes", "YES"), Argument::word("no", "NO")];
+const ON_OFF: &[Argument] = &[Argument::word("on", "ON"), Argument::word("off", "OFF")];
 const NAME: Argument = Argument::string("connection-name");
 
 pub(in crate::commands) static PING: Doc =
@@ -65,3 +67,67 @@ pub(in crate::commands) static CLIENT_LIST: Doc =
             .optional(),
             Argument::integer("client-id").token("ID").optional().multiple(),
         ]);
+pub(in crate::commands) static CLIENT_KILL: Doc =
+    Doc::new(G, "2.4.0", "O(N) in the number of connections", "Closes connections.").with(&[
+        Argument::one_of(
+            "filter",
+            &[
+                Argument::string("old-format"),
+                Argument::one_of(
+                    "new-format",
+                    &[
+                        Argument::integer("client-id").token("ID").optional(),
+                        Argument::one_of(
+                            "client-type",
+                            &[
+                                Argument::word("normal", "NORMAL"),
+                                Argument::word("master", "MASTER"),
+                                Argument::word("replica", "REPLICA"),
+                                Argument::word("pubsub", "PUBSUB"),
+                            ],
+                        )
+                        .token("TYPE")
+                        .optional(),
+                        Argument::string("username").token("USER").optional(),
+                        Argument::string("addr").token("ADDR").optional(),
+                        Argument::string("laddr").token("LADDR").optional(),
+                        Argument::one_of("skipme", YES_NO).token("SKIPME").optional(),
+                        Argument::integer("maxage").token("MAXAGE").optional(),
+                    ],
+                )
+                .multiple(),
+            ],
+        ),
+    ]);
+pub(in crate::commands) static CLIENT_NO_EVICT: Doc =
+    Doc::new(G, "7.0.0", "O(1)", "Keeps the connection when others are closed to make room.")
+        .with(&[Argument::one_of("enabled", ON_OFF)]);
+pub(in crate::commands) static CLIENT_PAUSE: Doc =
+    Doc::new(G, "3.0.0", "O(1)", "Makes commands of all clients, or only writes, wait for a time.").with(&[
+        Argument::integer("timeout"),
+        Argument::one_of("mode", &[Argument::word("write", "WRITE"), Argument::word("all", "ALL")])
+            .optional(),
+    ]);
+pub(in crate::commands) static CLIENT_REPLY: Doc =
+    Doc::new(G, "3.2.0", "O(1)", "Says whether the connection's requests are answered.").with(&[
+        Argument::one_of(
+            "action",
+            &[Argument::word("on", "ON"), Argument::word("off", "OFF"), Argument::word("skip", "SKIP")],
+        ),
+    ]);
+pub(in crate::commands) static CLIENT_UNBLOCK: Doc = Doc::new(
+    G,
+    "5.0.0",
+    "O(log N) in the number of connections",
+    "Ends the waiting of a command of another client.",
+)
+.with(&[
+    Argument::integer("client-id"),
+    Argument::one_of(
+        "unblock-type",
+        &[Argument::word("timeout", "TIMEOUT"), Argument::word("error", "ERROR")],
+    )
+    .optional(),
+]);
+pub(in crate::commands) static CLIENT_UNPAUSE: Doc =
+    Doc::new(G, "6.2.0", "O(N) in the number of commands that wait", "Lets commands that wait go on.");

@@ -2,13 +2,13 @@
 
 use super::super::command::{Command, Execution};
 use super::super::docs::{acl as acl_docs, connection as connection_docs};
-use super::super::{acl, client, connection};
+use super::super::{acl, client, client_kill, client_pause, connection};
 use super::words::{
     ADMIN, ALL_SHARDS_OK, ANYTIME, ANYTIME_FAST, C, F, FIRST_THING, NO, PERSONAL, VARYING, command,
 };
-use Execution::{Connection, Container, Sessions};
+use Execution::{Configure, Connection, Container, EndSessions, Sessions};
 
-pub(super) const CONNECTIONS: [Command; 15] = [
+pub(super) const CONNECTIONS: [Command; 21] = [
     command("ping", -1, F::FAST, C::CONNECTION, Connection(connection::ping), &connection_docs::PING)
         .tips(ALL_SHARDS_OK),
     command("echo", 2, ANYTIME_FAST, C::CONNECTION, Connection(connection::echo), &connection_docs::ECHO),
@@ -52,6 +52,14 @@ pub(super) const CONNECTIONS: [Command; 15] = [
     )
     .tips(VARYING),
     command(
+        "client|kill",
+        -3,
+        ADMIN,
+        C::CONNECTION,
+        EndSessions { check: client_kill::check, picks: client_kill::picks },
+        &connection_docs::CLIENT_KILL,
+    ),
+    command(
         "client|list",
         -2,
         ADMIN,
@@ -60,6 +68,30 @@ pub(super) const CONNECTIONS: [Command; 15] = [
         &connection_docs::CLIENT_LIST,
     )
     .tips(VARYING),
+    command(
+        "client|no-evict",
+        3,
+        ADMIN,
+        C::CONNECTION,
+        Connection(client::no_evict),
+        &connection_docs::CLIENT_NO_EVICT,
+    ),
+    command(
+        "client|pause",
+        -3,
+        ADMIN,
+        C::CONNECTION,
+        Configure { check: client_pause::pause, apply: client_pause::apply },
+        &connection_docs::CLIENT_PAUSE,
+    ),
+    command(
+        "client|reply",
+        3,
+        PERSONAL,
+        C::CONNECTION,
+        Connection(client::reply),
+        &connection_docs::CLIENT_REPLY,
+    ),
     command(
         "client|setinfo",
         4,
@@ -75,6 +107,22 @@ pub(super) const CONNECTIONS: [Command; 15] = [
         C::CONNECTION,
         Connection(client::setname),
         &connection_docs::CLIENT_SETNAME,
+    ),
+    command(
+        "client|unblock",
+        -3,
+        ADMIN,
+        C::CONNECTION,
+        Connection(client::unblock),
+        &connection_docs::CLIENT_UNBLOCK,
+    ),
+    command(
+        "client|unpause",
+        2,
+        ADMIN,
+        C::CONNECTION,
+        Configure { check: client_pause::unpause, apply: client_pause::apply },
+        &connection_docs::CLIENT_UNPAUSE,
     ),
 ];
 

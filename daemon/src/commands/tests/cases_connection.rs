@@ -55,6 +55,40 @@ fn greetings() {
         CLIENT LIST ID 999999 => ""
         CLIENT LIST TYPE pubsub => ""
         CLIENT LIST FOO => -ERR syntax error
+        # kill
+        CLIENT KILL ID 0 => -ERR client-id should be greater than 0
+        CLIENT KILL ID x => -ERR client-id should be greater than 0
+        CLIENT KILL ID => -ERR No such client
+        CLIENT KILL 1.1.1.1:1 => -ERR No such client
+        CLIENT KILL ADDR 1:1 => :0
+        CLIENT KILL LADDR 1:1 => :0
+        CLIENT KILL ID 99999999 => :0
+        CLIENT KILL TYPE pubsub => :0
+        CLIENT KILL TYPE x => -ERR Unknown client type 'x'
+        CLIENT KILL USER nobody => -ERR No such user 'nobody'
+        CLIENT KILL SKIPME maybe => -ERR syntax error
+        CLIENT KILL ID 1 LADDR => -ERR syntax error
+        CLIENT KILL FOO bar => -ERR syntax error
+        CLIENT KILL ID 1 USER default SKIPME yes => :0
+        # pause
+        CLIENT PAUSE x => -ERR timeout is not an integer or out of range
+        CLIENT PAUSE -1 => -ERR timeout is negative
+        CLIENT PAUSE 1 foo => -ERR CLIENT PAUSE mode must be WRITE or ALL
+        CLIENT PAUSE 1 all x => -ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.
+        CLIENT PAUSE 1 WRITE => OK
+        CLIENT UNPAUSE => OK
+        # unblock
+        CLIENT UNBLOCK x => -ERR value is not an integer or out of range
+        CLIENT UNBLOCK 99999999 => :0
+        CLIENT UNBLOCK 99999999 ERROR => :0
+        CLIENT UNBLOCK 5 foo => -ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR
+        CLIENT UNBLOCK 5 ERROR x => -ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.
+        # replies and eviction
+        CLIENT REPLY foo => -ERR syntax error
+        CLIENT REPLY ON => OK
+        CLIENT NO-EVICT foo => -ERR syntax error
+        CLIENT NO-EVICT ON => OK
+        CLIENT NO-EVICT OFF => OK
         # subcommands
         CLIENT => -ERR wrong number of arguments for 'client' command
         CLIENT FOO => -ERR unknown subcommand 'FOO'. Try CLIENT HELP.

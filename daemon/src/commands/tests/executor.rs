@@ -137,6 +137,17 @@ impl Executor {
                     ReplyWriter::new(out, self.session.protocol).verbatim("txt", &text);
                 }
             }
+            Execution::EndSessions { check, picks } => {
+                if check(&mut self.connection(out), args) {
+                    let ended = picks(&self.session, args, true, self.now);
+                    let mut reply = ReplyWriter::new(out, self.session.protocol);
+                    match args.len() {
+                        3 if ended => reply.ok(),
+                        3 => reply.error(crate::commands::error_text::NO_SUCH_CLIENT),
+                        _ => reply.integer(i64::from(ended)),
+                    }
+                }
+            }
             Execution::Configure { check, apply } => {
                 if check(&mut self.connection(out), args) {
                     apply(&mut self.key(out), args);
