@@ -11,6 +11,7 @@ fn every_start_of_the_schedule_is_made() {
         ("--rate 2000 -d 1s -c 4 -t 1", 2000_u64),
         ("--rate 3000 -d 1s -c 5 -t 3", 3000),
         ("--rate 5000 -n 2500 -c 4 -t 2", 2500),
+        ("--rate 2000 -d 1s -c 4 -t 1 --spin", 2000),
     ] {
         let server = NullServer::start(Behaviour::default());
         let report = run(&server.path, &format!("--warmup 0s {line}"));

@@ -91,6 +91,7 @@ fn the_schema_holds_for_every_kind_of_run() {
     for line in [
         "-n 2000 --warmup 0s",
         "--rate 2000 -d 1s --dist zipf --warmup 0s --tag a=b",
+        "--rate 2000 -d 500ms --warmup 0s --spin -c 4",
         "-n 3 --warmup 0s -c 1",
         "-n 500 --warmup 0s --dist hotspot --value-size 10..100 --ttl 1s..2s",
         "-n 500 --warmup 0s --verify --selftest --value-size 64:80,1024:20",
