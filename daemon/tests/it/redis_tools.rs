@@ -1,6 +1,7 @@
 //! Redis's own tools, where they are installed.
 
-use std::process::{Command, Output};
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 
 use crate::connections::free_port;
 use crate::server::Setup;
@@ -9,6 +10,24 @@ use crate::server::Setup;
 fn tool(name: &str, args: &[&str]) -> Option<Output> {
     match Command::new(name).args(args).output() {
         Ok(output) => Some(output),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => panic!("{name}: {error}"),
+    }
+}
+
+/// Runs a tool with something to read; none where it is not installed.
+fn tool_reading(name: &str, args: &[&str], input: &[u8]) -> Option<Output> {
+    let spawned = Command::new(name)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    match spawned {
+        Ok(mut child) => {
+            child.stdin.take().unwrap().write_all(input).unwrap();
+            Some(child.wait_with_output().unwrap())
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => panic!("{name}: {error}"),
     }
@@ -46,6 +65,78 @@ fn redis_cli_works_over_both_sockets_and_protocols() {
             assert_eq!(cli(&["DEL", "a", "b", "c"]).unwrap(), "3");
         }
     }
+}
+
+#[test]
+fn redis_cli_finds_its_way_through_a_keyspace() {
+    let server = Setup::disk().start();
+    let socket = server.socket();
+    let socket = socket.to_str().unwrap();
+    // As `--pipe` wants them: whole requests. The key `long` has the longest value.
+    let mut requests = Vec::new();
+    for number in 0..5000 {
+        let key = if number == 777 { "long".to_owned() } else { format!("key:{number}") };
+        let value = "v".repeat(if number == 777 { 9000 } else { number % 50 });
+        write!(requests, "*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${}\r\n{value}\r\n", key.len(), value.len())
+            .unwrap();
+    }
+    let Some(piped) = tool_reading("redis-cli", &["-s", socket, "--pipe"], &requests) else {
+        eprintln!("redis-cli is not installed: nothing is shown");
+        return;
+    };
+    assert!(said(&piped).ends_with("errors: 0, replies: 5000"), "{piped:?}");
+    let cli = |words: &[&str]| {
+        let args: Vec<&str> = ["-s", socket].iter().chain(words).copied().collect();
+        let output = tool("redis-cli", &args).unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        said(&output)
+    };
+    assert_eq!(cli(&["--scan"]).lines().count(), 5000);
+    let biggest = cli(&["--bigkeys"]);
+    assert!(biggest.contains("Sampled 5000 keys"), "{biggest}");
+    assert!(biggest.contains("Biggest string found '\"long\"' has 9000 bytes"), "{biggest}");
+    let most_memory = cli(&["--memkeys"]);
+    assert!(most_memory.contains("Biggest string found '\"long\"' has 90"), "{most_memory}");
+    // Shortest, longest and mean time in ms, and how often: one line, then it ends, as its output is no terminal.
+    let latency = cli(&["--latency", "-i", "0.2", "--raw"]);
+    let figures: Vec<f64> = latency.split_whitespace().map(|word| word.parse().unwrap()).collect();
+    assert!(figures.len() == 4 && figures[3] > 0.0, "{latency}");
+    assert_eq!(cli(&["-r", "3", "INCR", "n"]), "1\n2\n3");
+    assert_eq!(cli(&["-n", "5", "DBSIZE"]), "0");
+    assert_eq!(cli(&["--json", "MGET", "n", "none"]), "[\"3\",null]");
+    let typed =
+        tool_reading("redis-cli", &["-s", socket], b"SET \"a b\" 'c d'\nGET \"a b\"\nHELLO 3\nGET none\n")
+            .unwrap();
+    let typed = said(&typed);
+    assert!(typed.starts_with("OK\nc d\nserver redis\n"), "{typed}");
+    let from_input =
+        tool_reading("redis-cli", &["-s", socket, "-x", "SET", "bytes"], &[0, 255, 10, 13]).unwrap();
+    assert_eq!(said(&from_input), "OK");
+    assert_eq!(cli(&["STRLEN", "bytes"]), "4");
+}
+
+#[test]
+fn redis_cli_shows_figures_until_it_is_stopped() {
+    let server = Setup::memory().start();
+    let socket = server.socket();
+    let mut command = Command::new("redis-cli");
+    command.args(["-s", socket.to_str().unwrap(), "--stat", "-i", "0.05"]);
+    let mut child = match command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("redis-cli is not installed: nothing is shown");
+            return;
+        }
+        Err(error) => panic!("redis-cli: {error}"),
+    };
+    // Its output is kept back until a block is full, so it is read until one came.
+    let mut block = [0; 1024];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut block).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let text = String::from_utf8_lossy(&block).into_owned();
+    assert!(text.contains("keys") && text.contains("mem") && text.contains("clients"), "{text}");
+    assert!(text.lines().filter(|line| line.contains(" (+")).count() > 3, "{text}");
 }
 
 #[test]
