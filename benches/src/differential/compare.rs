@@ -57,7 +57,7 @@ fn name_of(request: &Words) -> String {
 
 /// Whether both replies to a request are the same.
 pub(super) fn same(request: &Words, ours: &[u8], theirs: &[u8]) -> bool {
-    if ours == theirs {
+    if ours == theirs || denial(ours).is_some_and(|denial| denial == *theirs) {
         return true;
     }
     let name = name_of(request);
@@ -81,6 +81,22 @@ pub(super) fn same(request: &Words, ours: &[u8], theirs: &[u8]) -> bool {
         },
         How::Kind => ours.first() == theirs.first() && is_null(ours) == is_null(theirs),
     }
+}
+
+/// A denial in our words, those of Redis 7.2, as Redis 7.0 words it.
+fn denial(reply: &[u8]) -> Option<Vec<u8>> {
+    const WORDS: [(&[u8], &[u8]); 2] = [
+        (b"No permissions to access a key", b"one of the keys used as arguments"),
+        (b"No permissions to access a channel", b"one of the channels used as arguments"),
+    ];
+    let said = reply.strip_prefix(b"-NOPERM ")?.strip_suffix(b"\r\n")?;
+    let theirs = match WORDS.iter().find(|(ours, _)| said == *ours) {
+        Some((_, theirs)) => [b"this user has no permissions to access ", *theirs].concat(),
+        None => {
+            [b"this user", said.strip_prefix(b"User ")?.strip_prefix(super::user::NAME.as_bytes())?].concat()
+        }
+    };
+    Some([b"-NOPERM ", &theirs[..], b"\r\n"].concat())
 }
 
 fn is_null(reply: &[u8]) -> bool {
@@ -126,6 +142,12 @@ mod tests {
         assert!(
             holds("memory USAGE k", ":9\r\n", ":80\r\n") && !holds("memory usage k", "$-1\r\n", ":80\r\n")
         );
+        let run = "has no permissions to run the 'get' command\r\n";
+        let (ours, theirs) = (format!("-NOPERM User fuzz {run}"), format!("-NOPERM this user {run}"));
+        assert!(holds("get k", &ours, &theirs) && !holds("get k", &theirs, &ours));
+        let one = "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n";
+        assert!(holds("get k", "-NOPERM No permissions to access a key\r\n", one));
+        assert!(!holds("get k", "-NOPERM No permissions to access a channel\r\n", one));
         assert!(!holds("object freq k", ":1\r\n", ":2\r\n") && !holds("randomkey", "$-1\r\n", "$1\r\na\r\n"));
     }
 }

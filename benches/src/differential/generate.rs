@@ -165,6 +165,7 @@ const PATTERNS: &[(&str, &[Part])] = &[
     ("WAIT", &[Word("0"), Bit]),
     ("SCRIPT", &[Word("FLUSH")]),
     ("FUNCTION", &[Word("FLUSH")]),
+    ("ACL", &[Word("WHOAMI")]),
     ("NOSUCHCOMMAND", &[Value, Key]),
 ];
 
@@ -240,7 +241,7 @@ const WORDS: &[&str] = &[
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Generator;
 
-fn one_of<'a, T>(rng: &mut Rng, all: &'a [T]) -> &'a T {
+pub(super) fn one_of<'a, T>(rng: &mut Rng, all: &'a [T]) -> &'a T {
     let at = usize::try_from(rng.below(all.len() as u64)).unwrap_or(0);
     &all[at]
 }

@@ -1,12 +1,14 @@
 //! Random requests to two servers at once: replies and what is left in the end must be the same, byte for byte.
 //!
 //! A session is a fresh connection to two emptied servers, in RESP2 or RESP3, and a sequence of requests, sent in
-//! pipelines that are cut into pieces anywhere. [`generate`] draws them, [`compare`] knows what need not be the same and
-//! why, `wire` sends and reads, and a session that shows a difference is made small by `shrink`.
+//! pipelines that are cut into pieces anywhere; one in three is that of a user who may not do everything. [`generate`]
+//! draws requests, `user` rules of users, [`compare`] knows what need not be the same and why, `wire` sends and reads, and
+//! a session that shows a difference is made small by `shrink`.
 
 pub mod compare;
 pub mod generate;
 mod shrink;
+mod user;
 mod wire;
 
 use std::path::PathBuf;
@@ -25,6 +27,10 @@ pub type Words = Vec<Vec<u8>>;
 const SESSION_REQUESTS: u64 = 200;
 /// Requests of one pipeline at most.
 const PIPELINE_REQUESTS_MAX: usize = 40;
+/// One session in so many is that of a user with drawn rules.
+const USER_ONE_IN: u64 = 3;
+/// Bytes of a word that a difference shows.
+const SHOWN_BYTES_MAX: usize = 100;
 /// Databases that sessions use.
 pub(crate) const DATABASES: [u8; 4] = [0, 1, 2, 15];
 
@@ -57,6 +63,8 @@ pub struct Tally {
 pub struct Session {
     /// Version of the protocol, 2 or 3.
     pub protocol: u8,
+    /// The request that makes the user whose session it is, where it is not that of the default user.
+    pub set_user: Option<Words>,
     /// The requests.
     pub requests: Vec<Words>,
 }
@@ -79,11 +87,15 @@ pub struct Difference {
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let line = |words: &Words| {
-            let words = words.iter().map(|word| format!("\"{}\"", word.escape_ascii()));
+            let words = words.iter().map(|word| {
+                let (shown, rest) = word.split_at(word.len().min(SHOWN_BYTES_MAX));
+                let more = if rest.is_empty() { "" } else { "..." };
+                format!("\"{}\"{more}", shown.escape_ascii())
+            });
             words.collect::<Vec<_>>().join(" ")
         };
         writeln!(f, "session {} (RESP{}), at its smallest:", self.session, self.smallest.protocol)?;
-        for request in &self.smallest.requests {
+        for request in self.smallest.set_user.iter().chain(&self.smallest.requests) {
             writeln!(f, "  {}", line(request))?;
         }
         writeln!(f, "asked:  {}", line(&self.question))?;
@@ -104,8 +116,9 @@ pub fn run(comparison: &Comparison, mut progress: impl FnMut(&Tally)) -> Result<
     while tally.commands < comparison.commands {
         let mut rng = Rng::new(comparison.seed, tally.sessions);
         let protocol = if rng.one_in(2) { 2 } else { 3 };
+        let set_user = rng.one_in(USER_ONE_IN).then(|| user::set_user(&mut rng));
         let requests = (0..SESSION_REQUESTS).map(|_| Generator.request(&mut rng)).collect();
-        let session = Session { protocol, requests };
+        let session = Session { protocol, set_user, requests };
         if let Some(first) = play(comparison, &session, Some(&mut rng), &mut tally)? {
             let found = shrink::shrink(session, first, |session| {
                 play(comparison, session, None, &mut Tally::default())
@@ -132,7 +145,7 @@ struct Mismatch {
 fn play(
     comparison: &Comparison,
     session: &Session,
-    mut rng: Option<&mut Rng>,
+    rng: Option<&mut Rng>,
     tally: &mut Tally,
 ) -> Result<Option<Mismatch>> {
     let (mut ours, mut theirs) = (Wire::connect(&comparison.ours)?, Wire::connect(&comparison.theirs)?);
@@ -140,6 +153,36 @@ fn play(
         wire.ask(&words(&["FLUSHALL"]))?;
         wire.ask(&words(&["HELLO", &session.protocol.to_string()]))?;
     }
+    if let Some(set_user) = &session.set_user {
+        // Who asks what is left in the end goes on as the default user.
+        let mut admins = (ours, theirs);
+        let (our, their) = (admins.0.ask(set_user)?, admins.1.ask(set_user)?);
+        if our != their {
+            return Ok(Some(Mismatch { question: set_user.clone(), ours: our, theirs: their }));
+        }
+        (ours, theirs) = (Wire::connect(&comparison.ours)?, Wire::connect(&comparison.theirs)?);
+        for wire in [&mut ours, &mut theirs] {
+            wire.ask(&user::login(session.protocol))?;
+        }
+        let mismatch = requests(&mut ours, &mut theirs, session, rng, tally)?;
+        return if mismatch.is_some() {
+            Ok(mismatch)
+        } else {
+            what_is_left(&mut admins.0, &mut admins.1, tally)
+        };
+    }
+    let mismatch = requests(&mut ours, &mut theirs, session, rng, tally)?;
+    if mismatch.is_some() { Ok(mismatch) } else { what_is_left(&mut ours, &mut theirs, tally) }
+}
+
+/// Plays the requests of a session.
+fn requests(
+    ours: &mut Wire,
+    theirs: &mut Wire,
+    session: &Session,
+    mut rng: Option<&mut Rng>,
+    tally: &mut Tally,
+) -> Result<Option<Mismatch>> {
     let mut rest = &session.requests[..];
     while !rest.is_empty() {
         let most = rest.len().min(PIPELINE_REQUESTS_MAX) as u64;
@@ -156,7 +199,7 @@ fn play(
             }
         }
     }
-    what_is_left(&mut ours, &mut theirs, tally)
+    Ok(None)
 }
 
 /// Compares all keys of all databases.

@@ -19,7 +19,7 @@ use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
 use super::service::Service;
 use crate::commands::{
     Action, Command, CommandId, ConnectionContext, ConnectionHandler, Execution, Flags, KeyContext,
-    KeyHandler, Merge, TogetherHandlers, error_text,
+    KeyHandler, Merge, Refusal, TogetherHandlers, error_text,
 };
 
 /// What became of a request.
@@ -66,6 +66,14 @@ impl Core {
         let command = match planned.command {
             Ok(command) => command,
             Err(refusal) => {
+                // A key without its value is refused as late as Redis does: after what the user may not do.
+                if let Refusal::WrongArity(command) = refusal
+                    && command.check_arity(args.len())
+                    && !client.session.identity.is_free()
+                    && self.is_denied(worker, client, me, command, args)
+                {
+                    return (Flow::Continue, None);
+                }
                 self.answer(worker, client, me, |core, mut reply| {
                     let start = reply.out_mut().len();
                     refusal.write(args, &mut reply);
