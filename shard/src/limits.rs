@@ -18,7 +18,10 @@ pub const DROP_TABLES_PER_STEP: usize = 16;
 /// Empty slots that one SCAN call passes over at most.
 pub const SCAN_SLOTS_PER_CALL: usize = 4096;
 
-/// Free places of a data file that keep their disk space, beside a quarter of the used ones.
+/// One free place of a data file keeps its disk space for so many used ones: about what comes free with a checkpoint, so
+/// that space does not come and go.
+pub const FREE_PLACES_SHARE: usize = 16;
+/// Free places of a data file that keep their disk space beside those.
 pub const FREE_PLACES_KEPT: usize = 2;
 /// Places whose space one request gives back at most.
 pub const FREE_PLACES_PER_STEP: u32 = 64;

@@ -46,7 +46,7 @@ pub struct CompactionConfig {
 impl Default for CompactionConfig {
     fn default() -> Self {
         Self {
-            fill_percent: 75,
+            fill_percent: 80,
             dead_bytes_min: EXTENT_BYTES as u64,
             step_bytes: 64 << 10,
             step_records: 512,

@@ -3,8 +3,8 @@
 
 use crate::io::BlockPool;
 use crate::limits::{
-    EXTENT_BYTES, FREE_PLACES_KEPT, FREE_PLACES_PER_STEP, PLACES_FOR_COMPACTION, PLACES_KEPT_MAX,
-    PLACES_KEPT_MIN,
+    EXTENT_BYTES, FREE_PLACES_KEPT, FREE_PLACES_PER_STEP, FREE_PLACES_SHARE, PLACES_FOR_COMPACTION,
+    PLACES_KEPT_MAX, PLACES_KEPT_MIN,
 };
 
 use super::Extents;
@@ -157,7 +157,7 @@ impl<P: BlockPool> Extents<P> {
         matches!(growth, Growth::Hole(place) if self.places.forget_unsure(place))
     }
 
-    /// A range of the data file whose space is to be given back: offset and bytes. A quarter of what is used is kept, so that
+    /// A range of the data file whose space is to be given back: offset and bytes. A sixteenth of what is used is kept, so that
     /// space that is used again soon does not come and go, and what is wanted; `urgent`: that only. One at a time; see
     /// [`Self::on_space_freed`].
     pub fn next_free_space(&mut self, urgent: bool) -> Option<(u64, u64)> {
@@ -173,7 +173,7 @@ impl<P: BlockPool> Extents<P> {
 
     fn places_kept(&self, urgent: bool) -> usize {
         let wanted = usize::try_from(self.places_wanted()).unwrap_or(usize::MAX);
-        let usual = self.places.used_count() as usize / 4 + FREE_PLACES_KEPT;
+        let usual = self.places.used_count() as usize / FREE_PLACES_SHARE + FREE_PLACES_KEPT;
         if urgent { wanted } else { usual.max(wanted.saturating_mul(2)) }
     }
 
