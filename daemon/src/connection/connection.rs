@@ -140,30 +140,28 @@ impl Connection {
         self.input.len() - self.input_start
     }
 
-    /// Keeps bytes that cannot be parsed yet.
-    pub(crate) fn keep(&mut self, bytes: &[u8]) {
-        if self.input_start > 0 && self.input_start == self.input.len() {
-            self.input.clear();
-            self.input_start = 0;
+    /// Keeps bytes that cannot be parsed yet, in a buffer from `spare` where it has none.
+    pub(crate) fn keep(&mut self, bytes: &[u8], spare: &mut Vec<Vec<u8>>) {
+        if self.input.capacity() == 0 {
+            self.input = spare.pop().unwrap_or_default();
         }
         self.input.extend_from_slice(bytes);
     }
 
-    /// The first `count` unparsed bytes are parsed. Memory of a large request is given back with its end.
-    pub(crate) fn consume(&mut self, count: usize) {
+    /// The first `count` unparsed bytes are parsed. With the last of them the buffer is given back: a connection that
+    /// waits for nothing holds none.
+    pub(crate) fn consume(&mut self, count: usize) -> Option<Vec<u8>> {
         self.input_start += count;
         assert!(self.input_start <= self.input.len(), "only what is there is parsed");
         if self.input_start == self.input.len() {
             self.input_start = 0;
-            if self.input.capacity() > super::limits::KEPT_BUFFER_BYTES || self.input.is_empty() {
-                self.input = Vec::new();
-            } else {
-                self.input.clear();
-            }
-        } else if self.input_start > super::limits::BACKLOG_BYTES_MAX {
+            return Some(std::mem::take(&mut self.input));
+        }
+        if self.input_start > super::limits::BACKLOG_BYTES_MAX {
             self.input.drain(..self.input_start);
             self.input_start = 0;
         }
+        None
     }
 
     /// Whether everything that was asked is answered and everything answered is sent.

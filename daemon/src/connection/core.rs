@@ -128,7 +128,8 @@ impl Core {
     }
 
     pub(crate) fn recycle_buffer(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= KEPT_BUFFER_BYTES && self.spare_buffers.len() < KEPT_BUFFERS_MAX {
+        if (1..=KEPT_BUFFER_BYTES).contains(&buffer.capacity()) && self.spare_buffers.len() < KEPT_BUFFERS_MAX
+        {
             buffer.clear();
             self.spare_buffers.push(buffer);
         }

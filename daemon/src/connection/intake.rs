@@ -58,11 +58,11 @@ impl Service {
         if connection.backlog() == 0 && !connection.is_ready {
             let taken = self.parse(worker, connection, me, bytes);
             if taken < bytes.len() && connection.client.life == Life::Open {
-                connection.keep(&bytes[taken..]);
+                connection.keep(&bytes[taken..], &mut self.core.spare_buffers);
             }
             return;
         }
-        connection.keep(bytes);
+        connection.keep(bytes, &mut self.core.spare_buffers);
         if !connection.is_ready {
             self.parse_backlog(worker, connection, me);
         }
@@ -73,7 +73,9 @@ impl Service {
         let taken = self.parse(worker, connection, me, &input[connection.input_start..]);
         assert!(connection.input.is_empty(), "parsing keeps nothing by itself");
         connection.input = input;
-        connection.consume(taken);
+        if let Some(buffer) = connection.consume(taken) {
+            self.core.recycle_buffer(buffer);
+        }
     }
 
     /// Runs complete requests at the start of `bytes`. Returns how many bytes they took. When requests are left that
