@@ -15,5 +15,6 @@ pub mod server;
 pub mod session;
 pub mod tls;
 pub mod tools;
+pub mod tracking;
 
 pub use entry::main_with;

@@ -3,12 +3,14 @@
 
 mod counters;
 mod latency;
+mod latency_events;
 mod output_limit;
 mod pause;
 mod rates;
 mod saves;
 mod settings;
 mod shutdown;
+mod slow_log;
 mod worker_stats;
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -18,6 +20,7 @@ use shard::types::UnixMs;
 
 pub use self::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
 pub use self::latency::{LATENCY_BUCKETS, LatencyHistogram, bucket_of, bucket_upper_us, percentile_us};
+pub use self::latency_events::{LatencyEvents, LatencySample, LatencySeries};
 pub use self::output_limit::{ClientClass, OutputLimit, OutputLimits};
 pub use self::pause::{Pause, PauseKind};
 use self::rates::RateMeter;
@@ -25,11 +28,13 @@ pub use self::rates::Rates;
 pub use self::saves::{SaveStatus, Saves};
 pub use self::settings::Settings;
 pub use self::shutdown::{ShutdownRequest, ShutdownSwitch};
+pub use self::slow_log::{SlowEntry, SlowLogs};
 pub use self::worker_stats::{CommandSnapshot, WorkerSnapshot, WorkerStats};
 use crate::acl::Acl;
 use crate::options::{Options, Storage};
 use crate::pubsub::PubSubTotals;
 use crate::tls::{TlsError, TlsSettings};
+use crate::tracking::Onlookers;
 
 /// The version of Redis whose commands, replies and error texts these are.
 pub const REDIS_VERSION: &str = "7.2.0";
@@ -67,6 +72,12 @@ pub struct Server {
     pub pubsub: PubSubTotals,
     /// Certificates, and what new TLS connections get.
     pub tls: TlsSettings,
+    /// What workers know of each other's clients that track or look on.
+    pub onlookers: Onlookers,
+    /// Commands that took long.
+    pub slow_logs: SlowLogs,
+    /// What took too long, and when.
+    pub latency: LatencyEvents,
     /// Whether commands wait (CLIENT PAUSE).
     pub pause: Pause,
     /// The way to stop.
@@ -94,6 +105,9 @@ impl Server {
             acl: Acl::new(options.new_users_have_all_channels),
             pubsub: PubSubTotals::new(options.workers),
             tls: TlsSettings::new(options.tls.clone()),
+            onlookers: Onlookers::new(options.workers),
+            slow_logs: SlowLogs::new(options.workers),
+            latency: LatencyEvents::default(),
             pause: Pause::default(),
             shutdown,
             run_id: seed.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -171,11 +185,11 @@ impl Server {
         self.stats_epoch.load(Ordering::Relaxed)
     }
 
-    /// Whether requests have to be looked at one by one before they run: there is a pause. Two relaxed loads.
+    /// Whether requests have to be looked at one by one: there is a pause, or somebody looks on. Two relaxed loads.
     #[must_use]
     #[inline]
     pub fn is_watched(&self) -> bool {
-        self.pause.is_set()
+        self.pause.is_set() || self.onlookers.is_monitored()
     }
 
     /// Asks every worker for a full compaction: each begins it in its next turn.

@@ -6,6 +6,7 @@ use shard::types::{Db, UnixMs};
 
 use crate::acl::Identity;
 use crate::commands::CommandId;
+use crate::tracking::ClientTracking;
 
 /// One client's session.
 #[derive(Clone, Debug)]
@@ -42,6 +43,12 @@ pub struct Session {
     pub replies: Replies,
     /// CLIENT NO-EVICT ON. No client is ever closed to make room: it is told, and changes nothing.
     pub no_evict: bool,
+    /// CLIENT NO-TOUCH ON.
+    pub no_touch: bool,
+    /// What it is told of the keys that it reads; none: nothing.
+    pub tracking: Option<Box<ClientTracking>>,
+    /// It looks on (MONITOR).
+    pub is_monitor: bool,
     /// It is being closed after its last reply.
     pub is_closing: bool,
     /// What it is subscribed to: how many channels, patterns and shard channels.
@@ -112,6 +119,9 @@ impl Session {
             last_command: None,
             replies: Replies::On,
             no_evict: false,
+            no_touch: false,
+            tracking: None,
+            is_monitor: false,
             is_closing: false,
             subscriptions: [0; 3],
             figures: SessionFigures {
@@ -141,13 +151,16 @@ impl Session {
         self.db = Db(0);
         self.replies = Replies::On;
         self.no_evict = false;
+        self.no_touch = false;
+        self.tracking = None;
+        self.is_monitor = false;
     }
 
     /// Whether its requests have to be looked at one by one.
     #[must_use]
     #[inline]
     pub fn is_watched(&self) -> bool {
-        self.replies != Replies::On
+        self.replies != Replies::On || self.tracking.is_some() || self.is_monitor
     }
 }
 

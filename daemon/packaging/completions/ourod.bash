@@ -35,7 +35,7 @@ _ourod() {
 
     case "${cmd}" in
         ourod)
-            opts="-h -V --config --dir --unixsocket --unixsocketperm --port --bind --maxclients --databases --timeout --request-timeout --tcp-keepalive --tcp-backlog --proto-max-bulk-len --client-output-buffer-limit --notify-keyspace-events --requirepass --aclfile --acl-pubsub-default --tls-port --tls-cert-file --tls-key-file --tls-ca-cert-file --tls-auth-clients --appendfsync --storage --wal --wal-segment-bytes --checkpoint-log-bytes --wal-sync --maxmemory --maxmemory-policy --shards --workers --cpus --admin --loglevel --shutdown-timeout --help --version check repair dump restore"
+            opts="-h -V --config --dir --unixsocket --unixsocketperm --port --bind --maxclients --databases --timeout --request-timeout --tcp-keepalive --tcp-backlog --proto-max-bulk-len --client-output-buffer-limit --tracking-table-max-keys --notify-keyspace-events --requirepass --aclfile --acl-pubsub-default --tls-port --tls-cert-file --tls-key-file --tls-ca-cert-file --tls-auth-clients --appendfsync --storage --wal --wal-segment-bytes --checkpoint-log-bytes --wal-sync --maxmemory --maxmemory-policy --shards --workers --cpus --admin --loglevel --enable-debug-command --slowlog-log-slower-than --slowlog-max-len --latency-monitor-threshold --shutdown-timeout --help --version check repair dump restore"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -94,6 +94,10 @@ _ourod() {
                     return 0
                     ;;
                 --client-output-buffer-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tracking-table-max-keys)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -183,6 +187,22 @@ _ourod() {
                     ;;
                 --loglevel)
                     COMPREPLY=($(compgen -W "debug verbose notice warning" -- "${cur}"))
+                    return 0
+                    ;;
+                --enable-debug-command)
+                    COMPREPLY=($(compgen -W "no local yes" -- "${cur}"))
+                    return 0
+                    ;;
+                --slowlog-log-slower-than)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --slowlog-max-len)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --latency-monitor-threshold)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --shutdown-timeout)

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ourod_global_optspecs
-    string join \n config= dir= unixsocket= unixsocketperm= port= bind= maxclients= databases= timeout= request-timeout= tcp-keepalive= tcp-backlog= proto-max-bulk-len= client-output-buffer-limit= notify-keyspace-events= requirepass= aclfile= acl-pubsub-default= tls-port= tls-cert-file= tls-key-file= tls-ca-cert-file= tls-auth-clients= appendfsync= storage= wal= wal-segment-bytes= checkpoint-log-bytes= wal-sync= maxmemory= maxmemory-policy= shards= workers= cpus= admin= loglevel= shutdown-timeout= h/help V/version
+    string join \n config= dir= unixsocket= unixsocketperm= port= bind= maxclients= databases= timeout= request-timeout= tcp-keepalive= tcp-backlog= proto-max-bulk-len= client-output-buffer-limit= tracking-table-max-keys= notify-keyspace-events= requirepass= aclfile= acl-pubsub-default= tls-port= tls-cert-file= tls-key-file= tls-ca-cert-file= tls-auth-clients= appendfsync= storage= wal= wal-segment-bytes= checkpoint-log-bytes= wal-sync= maxmemory= maxmemory-policy= shards= workers= cpus= admin= loglevel= enable-debug-command= slowlog-log-slower-than= slowlog-max-len= latency-monitor-threshold= shutdown-timeout= h/help V/version
 end
 
 function __fish_ourod_needs_command
@@ -38,6 +38,7 @@ complete -c ourod -n "__fish_ourod_needs_command" -l tcp-keepalive -d 'Seconds b
 complete -c ourod -n "__fish_ourod_needs_command" -l tcp-backlog -d 'Connections that may wait to be accepted' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l proto-max-bulk-len -d 'Longest argument and longest value, in bytes' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l client-output-buffer-limit -d 'Output of one client that may wait, as "CLASS HARD SOFT SECONDS": bytes it never exceeds, bytes it does not exceed for long, and how many seconds that is; beyond it the client is disconnected, 0 for no limit. Classes: normal, replica, pubsub; several may be given, others keep "normal 1gb 256mb 60", "pubsub 32mb 8mb 60"' -r
+complete -c ourod -n "__fish_ourod_needs_command" -l tracking-table-max-keys -d 'Keys that are remembered for clients that cache what they read, over all workers; 0 for no limit' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l notify-keyspace-events -d 'Events of keys that are published, by Redis\'s letters: K and E for the channel, then g$xenm or A; "" for none' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l requirepass -d 'Password that clients log in with as the user `default`; "" for none' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l aclfile -d 'File of users, lines of `user name rule ...` as in Redis; ACL SAVE writes it' -r -F
@@ -72,6 +73,12 @@ complete -c ourod -n "__fish_ourod_needs_command" -l loglevel -d 'How much is lo
 verbose\t'A lot of rarely useful detail'
 notice\t'What an operator wants to know'
 warning\t'Only what needs attention'"
+complete -c ourod -n "__fish_ourod_needs_command" -l enable-debug-command -d 'Who may use DEBUG' -r -f -a "no\t'Nobody'
+local\t'Connections of the Unix socket and of loopback addresses'
+yes\t'Everybody who may administer the server'"
+complete -c ourod -n "__fish_ourod_needs_command" -l slowlog-log-slower-than -d 'Microseconds from which on a command is noted in SLOWLOG; 0 for all commands, below 0 for none' -r
+complete -c ourod -n "__fish_ourod_needs_command" -l slowlog-max-len -d 'Entries of SLOWLOG at most' -r
+complete -c ourod -n "__fish_ourod_needs_command" -l latency-monitor-threshold -d 'Milliseconds from which on LATENCY tells of a command; 0 for never' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l shutdown-timeout -d 'Seconds that an orderly stop waits for clients' -r
 complete -c ourod -n "__fish_ourod_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ourod -n "__fish_ourod_needs_command" -s V -l version -d 'Print version'

@@ -11,6 +11,7 @@ use super::error_text;
 use super::integer::count_i64;
 use super::table::COMMANDS;
 use crate::session::{Replies, Session};
+use crate::tracking::TrackingMode;
 
 /// A name that would break the lines of CLIENT LIST.
 pub(super) const BAD_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
@@ -19,6 +20,10 @@ const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
     "GETNAME",
     "    Return the name of the current connection.",
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+    "GETREDIR",
+    "    Return the client ID we are redirecting to when tracking is enabled.",
     "ID",
     "    Return the ID of the current connection.",
     "INFO",
@@ -63,6 +68,13 @@ const HELP: &[&str] = &[
     "    Set client meta attr. Options are:",
     "    * LIB-NAME: the client lib name.",
     "    * LIB-VER: the client lib version.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
+    "TRACKINGINFO",
+    "    Report tracking status for the current connection.",
+    "NO-TOUCH (ON|OFF)",
+    "    Will not touch LRU/LFU stats when this mode is on.",
     "HELP",
     "    Print this help.",
 ];
@@ -157,6 +169,18 @@ pub(super) fn no_evict(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     }
 }
 
+/// CLIENT NO-TOUCH ON | OFF
+pub(super) fn no_touch(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
+    let mode = args.at(2);
+    let is_on = mode.eq_ignore_ascii_case(b"on");
+    if is_on || mode.eq_ignore_ascii_case(b"off") {
+        ctx.session.no_touch = is_on;
+        ctx.reply.ok();
+    } else {
+        ctx.reply.error(error_text::SYNTAX);
+    }
+}
+
 /// CLIENT UNBLOCK id [TIMEOUT | ERROR]: no command waits for a time of its client's choosing, so none is there to end.
 pub(super) fn unblock(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     if args.len() > 4 {
@@ -216,11 +240,18 @@ pub(super) fn write_line(session: &Session, now: UnixMs, out: &mut Vec<u8>) {
     let command =
         session.last_command.and_then(|id| COMMANDS.get(id.index())).map_or("NULL", |command| command.name);
     let figures = &session.figures;
+    let tracking = session.tracking.as_deref();
+    let redirect = super::client_tracking::redirect_of(session);
     let letters = [
+        (session.is_monitor, 'O'),
         (session.is_subscribed(), 'P'),
+        (tracking.is_some(), 't'),
+        (tracking.is_some_and(|tracking| tracking.is_redirect_broken), 'R'),
+        (tracking.is_some_and(|tracking| tracking.mode == TrackingMode::Broadcast), 'B'),
         (session.is_closing, 'c'),
         (session.is_unix, 'U'),
         (session.no_evict, 'e'),
+        (session.no_touch, 'T'),
     ];
     let mut flags: String = letters.iter().filter(|(holds, _)| *holds).map(|(_, letter)| *letter).collect();
     if flags.is_empty() {
@@ -233,7 +264,7 @@ pub(super) fn write_line(session: &Session, now: UnixMs, out: &mut Vec<u8>) {
         out,
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={channels} psub={patterns} ssub={shard_channels} multi=-1 \
          qbuf={} qbuf-free={} argv-mem={} multi-mem=0 rbs=0 rbp=0 obl={} oll=0 omem=0 tot-mem={} events=r \
-         cmd={command} user={} redir=-1 resp={} lib-name={} lib-ver={}",
+         cmd={command} user={} redir={redirect} resp={} lib-name={} lib-ver={}",
         session.id,
         session.peer,
         session.local,

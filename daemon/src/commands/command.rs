@@ -26,6 +26,25 @@ impl CommandId {
     }
 }
 
+/// Arguments above which a command on several keys is timed by itself.
+const UNCLOCKED_ARGS_MAX: usize = 16;
+
+/// From how many arguments on a command is timed by itself; see [`Command::is_clocked`].
+pub(super) const fn clocked_from(execution: &Execution, flags: Flags) -> usize {
+    match execution {
+        Execution::Key(_) | Execution::Connection(_)
+            if flags.contains(Flags::FAST) || flags.contains(Flags::DENYOOM) =>
+        {
+            usize::MAX
+        }
+        Execution::Keys { .. } | Execution::SameShard(_) => UNCLOCKED_ARGS_MAX + 1,
+        Execution::Subscribe(_) | Execution::Publish { .. } | Execution::Monitor | Execution::Container => {
+            usize::MAX
+        }
+        _ => 0,
+    }
+}
+
 /// One command, or one subcommand (`client|list`).
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
@@ -53,6 +72,8 @@ pub struct Command {
     pub doc: &'static Doc,
     /// Its place in the table.
     pub id: CommandId,
+    /// Number of arguments from which on a request is timed by itself.
+    pub(super) clocked_from: usize,
     /// Index of its first subcommand in the table, and how many there are: they stand together.
     pub(super) subcommands: (u16, u16),
 }
@@ -139,6 +160,14 @@ pub enum Execution {
         /// How the replies of the subsets become one.
         merge: Merge,
     },
+    /// On the owner of its one key, wherever that stands among the arguments, where `check` gives true; otherwise that has
+    /// answered.
+    Checked {
+        /// Whether the client may ask for it; if not, the error is written.
+        check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
+        /// Runs over the whole request.
+        handler: KeyHandler,
+    },
     /// On the owner of its keys, which must lie in one shard: otherwise [`super::error_text::DIFFERENT_SHARDS`].
     SameShard(KeyHandler),
     /// On the owners of its keys, all of which are seen at one moment before some change: on one worker in one go;
@@ -181,6 +210,15 @@ pub enum Execution {
         /// Tells a worker.
         apply: KeyHandler,
     },
+    /// As [`Self::Configure`], where `check` changes what the client wants to be told of the keys that it reads.
+    Track {
+        /// Whether all workers have to be told; if not, the reply is written.
+        check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
+        /// Tells a worker.
+        apply: KeyHandler,
+    },
+    /// Where the connection lives: it looks on from now on.
+    Monitor,
     /// `check` runs where the connection lives. It answers, and gives false; or it gives true: then every worker does
     /// the task with its storage, and the answer is OK when all have.
     Storage {
@@ -286,6 +324,14 @@ impl Command {
             let end = if spec.to_end { count } else { (spec.first + 1).min(count) };
             (spec.first..end).map(move |at| (at, spec.patterns))
         })
+    }
+
+    /// Whether a request of so many arguments is timed by itself: what it does may take long, and a clock reading is
+    /// nothing beside it. Commands on a single key that move no more than its value are not, and those on few keys.
+    #[must_use]
+    #[inline]
+    pub const fn is_clocked(&self, arg_count: usize) -> bool {
+        arg_count >= self.clocked_from
     }
 
     /// Whether it changes data.

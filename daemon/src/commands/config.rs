@@ -131,6 +131,15 @@ const PARAMETERS: &[Parameter] = &[
         |s| s.options.dir.display().to_string(),
         Change::OnlyAsIs("the store cannot move while it runs"),
     ),
+    parameter("enable-debug-command", |s| s.options.debug_command.to_string(), Change::Never),
+    parameter(
+        "latency-monitor-threshold",
+        |s| s.settings.latency_threshold_ms().to_string(),
+        Change::Free(|text| {
+            let ms = number(text, 0, i64::MAX.unsigned_abs())?;
+            Ok(Box::new(move |server| server.settings.set_latency_threshold_ms(ms)))
+        }),
+    ),
     parameter(
         "loglevel",
         |s| s.settings.log_level().to_string(),
@@ -214,6 +223,22 @@ const PARAMETERS: &[Parameter] = &[
             Ok(Box::new(move |server| server.settings.set_shutdown_timeout_seconds(seconds)))
         }),
     ),
+    parameter(
+        "slowlog-log-slower-than",
+        |s| s.settings.slow_log_us().to_string(),
+        Change::Free(|text| {
+            let us = number(text, -1, i64::MAX)?;
+            Ok(Box::new(move |server| server.settings.set_slow_log_us(us)))
+        }),
+    ),
+    parameter(
+        "slowlog-max-len",
+        |s| s.settings.slow_log_len_max().to_string(),
+        Change::Free(|text| {
+            let count = number(text, 0, i64::MAX.unsigned_abs())?;
+            Ok(Box::new(move |server| server.settings.set_slow_log_len_max(count)))
+        }),
+    ),
     parameter("storage", |s| s.options.storage.to_string(), Change::Never),
     parameter("tcp-backlog", |s| s.options.tcp_backlog.to_string(), Change::Never),
     parameter(
@@ -237,6 +262,14 @@ const PARAMETERS: &[Parameter] = &[
     parameter("tls-cert-file", tls::cert_file, Change::Free(tls::set_cert_file)),
     parameter("tls-key-file", tls::key_file, Change::Free(tls::set_key_file)),
     parameter("tls-port", |s| s.options.tls_port.to_string(), Change::OnlyAsIs(RESTART)),
+    parameter(
+        "tracking-table-max-keys",
+        |s| s.settings.tracking_keys_max().to_string(),
+        Change::Free(|text| {
+            let count = number(text, 0, i64::MAX.unsigned_abs())?;
+            Ok(Box::new(move |server| server.settings.set_tracking_keys_max(count)))
+        }),
+    ),
     parameter(
         "unixsocket",
         |s| s.options.unix_socket.as_ref().map_or_else(String::new, |path| path.display().to_string()),

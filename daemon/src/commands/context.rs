@@ -51,7 +51,7 @@ impl KeyContext<'_> {
     /// Notes what happened to a key, for those who are told.
     #[inline]
     pub(super) fn notify(&mut self, kind: EventKind, key: &[u8]) {
-        if self.settings.notified_events().tell(kind.class()) {
+        if self.settings.wants_event(kind) {
             self.note_event(kind, key);
         }
     }
@@ -61,6 +61,13 @@ impl KeyContext<'_> {
         // A key that was found to have ended comes before what was done to it.
         take_gone(self.store, self.events);
         self.events.push(kind, self.db, key);
+    }
+
+    /// Notes that all keys of a database were deleted, for those who track some.
+    pub(super) fn note_flush(&mut self) {
+        if self.settings.tracks() {
+            self.events.push_flush();
+        }
     }
 
     /// Counts a look-up of a reading command, and notes a miss.
@@ -111,7 +118,9 @@ impl KeyContext<'_> {
 /// Has a worker's shards note the keys that go by themselves, if somebody is to be told.
 pub(crate) fn watch_departures(store: &mut Store, settings: &Settings) {
     let classes = settings.notified_events();
-    store.watch_gone(classes.tell(EventClasses::EXPIRED), classes.tell(EventClasses::EVICTED));
+    let tracks = settings.tracks();
+    let watches = |class| tracks || classes.tell(class);
+    store.watch_gone(watches(EventClasses::EXPIRED), watches(EventClasses::EVICTED));
 }
 
 /// A command that touches no key, on the worker of its connection.

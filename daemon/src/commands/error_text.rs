@@ -36,6 +36,8 @@ pub const INVALID_CURSOR: &str = "ERR invalid cursor";
 pub const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
 /// A number that fits 32 bits was wanted.
 pub const NOT_AN_INT: &str = "ERR value is out of range, value must between -2147483648 and 2147483647";
+/// There is no such key.
+pub const NO_SUCH_KEY: &str = "ERR no such key";
 /// There is no client as it was asked for.
 pub const NO_SUCH_CLIENT: &str = "ERR No such client";
 /// There is no such database.

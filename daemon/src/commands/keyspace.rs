@@ -94,6 +94,7 @@ fn flush_args(ctx: &mut KeyContext<'_>, args: Args<'_>) -> bool {
 pub(super) fn flushdb(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     if flush_args(ctx, args) {
         ctx.store.flush_database(ctx.db);
+        ctx.note_flush();
         ctx.reply.ok();
     }
 }
@@ -102,6 +103,7 @@ pub(super) fn flushdb(ctx: &mut KeyContext<'_>, args: Args<'_>) {
 pub(super) fn flushall(ctx: &mut KeyContext<'_>, args: Args<'_>) {
     if flush_args(ctx, args) {
         ctx.store.flush_all();
+        ctx.note_flush();
         ctx.reply.ok();
     }
 }

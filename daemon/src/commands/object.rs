@@ -31,13 +31,16 @@ fn with_value(ctx: &mut KeyContext<'_>, args: Args<'_>, run: impl FnOnce(&[u8], 
 
 /// OBJECT ENCODING key
 pub(super) fn encoding(ctx: &mut KeyContext<'_>, args: Args<'_>) {
-    with_value(ctx, args, |value, reply| {
-        reply.bulk(match value.len() {
-            0..=20 if parse_i64_strict(value).is_some() => b"int",
-            0..=EMBEDDED_BYTES_MAX => b"embstr",
-            _ => b"raw",
-        });
-    });
+    with_value(ctx, args, |value, reply| reply.bulk(encoding_of(value).as_bytes()));
+}
+
+/// How Redis would keep a value that was set.
+pub(super) fn encoding_of(value: &[u8]) -> &'static str {
+    match value.len() {
+        0..=20 if parse_i64_strict(value).is_some() => "int",
+        0..=EMBEDDED_BYTES_MAX => "embstr",
+        _ => "raw",
+    }
 }
 
 /// OBJECT REFCOUNT key

@@ -9,7 +9,6 @@ use super::together::{Change, KeyPlace, Together, TogetherContext};
 use crate::pubsub::EventKind;
 use crate::server::Settings;
 
-const NO_SUCH_KEY: &str = "ERR no such key";
 const SAME_OBJECT: &str = "ERR source and destination objects are the same";
 
 /// Both places of a command, the first one looked at to be read or to be taken away, from the key at 1 to the key at `to` of a database.
@@ -43,7 +42,7 @@ pub(super) struct RenameIfMissing;
 fn rename(ctx: &mut TogetherContext<'_>, args: Args<'_>, if_missing: bool) {
     let (is_same, is_taken) = (args.at(1) == args.at(2), ctx.seen[1].is_some());
     if ctx.seen[0].is_none() {
-        ctx.reply.error(NO_SUCH_KEY);
+        ctx.reply.error(error_text::NO_SUCH_KEY);
         return;
     }
     let renames = !(is_same || if_missing && is_taken);

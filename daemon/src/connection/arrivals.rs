@@ -13,6 +13,7 @@ use super::service::Service;
 use super::table::{TokenKind, of_token, token};
 use super::tls_stream::TlsStream;
 use crate::server::Counter;
+use crate::tracking::ClientPlace;
 
 impl Service {
     pub(super) fn accept_all(&mut self, worker: &mut Worker<Service>) {
@@ -118,6 +119,8 @@ impl Service {
         self.core.counters.add(Counter::ConnectionsAccepted, 1);
         let (number, generation) = self.connections.insert(Box::new(Connection::new(socket, session, tls)));
         let Some(connection) = self.connections.get_mut(number, generation) else { return };
+        let id = connection.client.session.id;
+        self.core.server.onlookers.note_client(id, ClientPlace::new(worker.index, (number, generation)));
         let value = token(TokenKind::Receive, number, generation);
         connection.receiving = Some(worker.ring.recv(&connection.socket, value));
     }
@@ -136,6 +139,8 @@ impl Service {
         let owners: BTreeSet<usize> = connection.client.deferred.iter().map(|&(_, owner)| owner).collect();
         self.core.forgotten.extend(owners.into_iter().map(|owner| (owner, me)));
         self.core.forget_listener(me, &mut connection.client);
+        self.core.forget_onlooker(worker, &mut connection.client, me);
+        self.core.server.onlookers.forget_client(connection.client.session.id);
         drop(connection);
         self.connections.free(me.0);
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! What all connections of a worker share, apart from the connections themselves: figures, messages under way, buffers.
 //! How requests run is in `routes`, `running`, `replies` and `outbox`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,9 @@ use super::message::{Peer, Requests};
 use super::parked::Parked;
 use super::publishing::Publishing;
 use super::service::Service;
+use super::slow::Clocking;
 use super::tasks::Tasks;
+use super::tracking::Tracking;
 use super::waiting::Waiting;
 use crate::acl::Identity;
 use crate::pubsub::{ClientSubscriptions, Events, Listener, Subscriptions};
@@ -74,6 +76,10 @@ pub(crate) struct Core {
     pub(super) publishing: Publishing,
     /// Events of the command at hand.
     pub(super) events: Events,
+    /// Clients that cache what they read.
+    pub(super) tracking: Tracking,
+    /// Our connections that look on.
+    pub(super) monitors: BTreeSet<(u32, u32)>,
     pub(crate) spare_buffers: Vec<Vec<u8>>,
     pub(super) scratch: Vec<u8>,
     pub(super) random: u64,
@@ -81,6 +87,8 @@ pub(crate) struct Core {
     pub(super) is_watched: bool,
     /// The end of a pause that a request waits for, on the monotonic clock.
     pub(super) pause_ends_ns: Option<u64>,
+    /// Which commands are timed by themselves.
+    pub(super) clocking: Clocking,
     next_figures_ns: u64,
     figures: Figures,
     /// Full compactions begun here, of those that were asked for.
@@ -114,11 +122,14 @@ impl Core {
             leaving: Vec::new(),
             publishing: Publishing::default(),
             events: Events::default(),
+            tracking: Tracking::default(),
+            monitors: BTreeSet::new(),
             spare_buffers: Vec::new(),
             scratch: Vec::new(),
             random: random | 1,
             is_watched: false,
             pause_ends_ns: None,
+            clocking: Clocking::default(),
             next_figures_ns: 0,
             figures: Figures::default(),
             compactions_begun: 0,
@@ -168,6 +179,7 @@ impl Core {
         if worker.clock.now_ns >= self.next_figures_ns {
             self.next_figures_ns = worker.clock.now_ns + FIGURES_NS;
             self.figures.collect(counters, worker);
+            Self::collect_tracking(&self.tracking, counters);
             self.server.workers[worker.index].set_figures(worker.figures());
         } else if !worker.turns().is_multiple_of(PUBLISH_TURNS) {
             return;

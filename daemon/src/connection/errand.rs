@@ -98,7 +98,9 @@ impl Core {
         }
         let slot = client.slots.open_waiting(source(command));
         client.blocked = true;
-        let job = Job::new(worker.index, address(me, slot, 0), command, &client.session, args);
+        let mut to = address(me, slot, 0);
+        to.tracks = self.tracking.is_on;
+        let job = Job::new(worker.index, to, command, &client.session, args);
         let number = self.errands.next;
         self.errands.next += 1;
         let errand = Errand {
@@ -127,7 +129,12 @@ impl Core {
         let (owner, places) = &errand.owners[errand.held];
         let mut words = Vec::new();
         for place in places.iter().map(|place| &errand.places[*place]) {
-            words.push(vec![place.db.0, u8::from(place.wants_value) | u8::from(place.is_read) << 1]);
+            let mut head = vec![place.db.0, u8::from(place.wants_value) | u8::from(place.is_read) << 1];
+            if errand.job.address.tracks {
+                head.extend_from_slice(&errand.job.address.connection.to_le_bytes());
+                head.extend_from_slice(&errand.job.address.generation.to_le_bytes());
+            }
+            words.push(head);
             words.push(errand.job.args().at(place.at).to_vec());
         }
         let (owner, command) = (*owner, errand.job.command);
@@ -152,6 +159,7 @@ impl Core {
             part: 0,
             request_bytes: 0,
             asked: false,
+            tracks: false,
         };
         let words = words.iter().map(Vec::as_slice);
         if owner == worker.index {

@@ -20,6 +20,7 @@ use super::room::OUT_OF_MEMORY;
 use super::service::Service;
 use crate::commands::{Change, KeyPlace, apply, look};
 use crate::pubsub::EventKind;
+use crate::tracking::ClientPlace;
 
 /// What is held here and what is owed for it.
 #[derive(Debug, Default)]
@@ -44,6 +45,12 @@ fn held_places(args: Args<'_>) -> impl Iterator<Item = KeyPlace> {
         let word = args.at(at);
         KeyPlace { db: Db(word[0]), at: at + 1, wants_value: word[1] & 1 == 1, is_read: word[1] & 2 == 2 }
     })
+}
+
+/// The connection that is to be told when a place is not what it was, of a step that holds.
+fn reader_of(job: &Job, word: &[u8]) -> Option<ClientPlace> {
+    let number = |at: usize| word.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    Some(ClientPlace::new(job.origin, (number(2)?, number(6)?)))
 }
 
 impl Core {
@@ -133,13 +140,16 @@ impl Service {
         for place in held_places(args) {
             let seen = look(&mut worker.shards, &place, args.at(place.at), now);
             put_seen(seen.as_ref(), &mut out);
+            if let Some(reader) = reader_of(job, args.at(place.at - 1)) {
+                self.core.remember_read(worker, reader, args.at(place.at));
+            }
             if seen.is_none() && place.is_read {
                 self.core.events.push(EventKind::Miss, place.db, args.at(place.at));
             }
         }
         let barrier = worker.shards.take_barrier();
         if self.core.has_events(worker) {
-            self.core.publish_events(worker, barrier);
+            self.core.publish_events(worker, barrier, None);
         }
         let old = self.core.holds.tickets.insert((job.origin, job.address.slot), ticket);
         assert!(old.is_none(), "an errand holds the keys of a worker once");
@@ -171,7 +181,7 @@ impl Service {
             self.core.events.push(kind, place.db, args.at(1));
         }
         if self.core.has_events(worker) {
-            self.core.publish_events(worker, barrier);
+            self.core.publish_events(worker, barrier, None);
         }
         let owed =
             Job::of_parts(job.origin, job.address, job.command, (job.db, job.protocol), Args::new(&[], &[]));

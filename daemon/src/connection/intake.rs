@@ -1,15 +1,16 @@
 //! Bytes in: received, parsed where they are, planned and run; what cannot run yet is kept, what is no request is refused.
 
 use engine::worker::Worker;
-use resp::RequestParser;
+use resp::{Args, RequestParser};
 use ring::Received;
 
 use super::connection::{Connection, Life};
 use super::limits::COMMANDS_PER_TURN;
-use super::plan::{Plan, PlanEnd};
+use super::plan::{Plan, PlanEnd, Planned};
 use super::routes::Flow;
 use super::service::Service;
 use super::table::of_token;
+use super::timing::Run;
 use crate::server::Counter;
 
 impl Service {
@@ -92,7 +93,8 @@ impl Service {
         limits.authenticated = connection.client.session.identity.is_logged_in();
         let (mut taken, mut budget) = (0, COMMANDS_PER_TURN);
         self.core.is_watched = self.core.server.is_watched();
-        self.timing.start();
+        let began_ns = self.timing.start();
+        self.core.clocking.set(self.core.server.settings.slow_ns(), began_ns);
         loop {
             let end = plan.fill(&mut connection.parser, bytes, taken, &limits, &worker.shards);
             plan.warm(&worker.shards, connection.client.session.db);
@@ -121,9 +123,31 @@ impl Service {
         if connection.client.changing.is_some() {
             self.mark_ready(connection, me);
         }
+        let run = self.timing.end(&mut self.core.counters);
+        if self.core.clocking.is_slow(run.duration_ns) && run.count > 0 {
+            let single = plan.requests().first().filter(|_| COMMANDS_PER_TURN - budget == 1);
+            self.note_slow_run(worker, connection, run, single.map(|one| (one, plan.args(one, bytes))));
+        }
         self.plan = plan;
-        self.timing.end(&mut self.core.counters);
         taken
+    }
+
+    /// A run took long: of `single`, its only request, if it was that.
+    #[cold]
+    fn note_slow_run(
+        &mut self,
+        worker: &Worker<Service>,
+        connection: &Connection,
+        run: Run,
+        single: Option<(&Planned, Args<'_>)>,
+    ) {
+        match single {
+            Some((&Planned { command: Ok(command), .. }, args)) => {
+                let session = &connection.client.session;
+                self.core.note_slow(worker, (command, args), run.duration_ns, Some(session));
+            }
+            _ => self.core.clocking.clock_all_from(run.ended_ns),
+        }
     }
 
     /// Runs what was planned. False: the rest has to wait, or the connection ends.
@@ -146,6 +170,8 @@ impl Service {
                 return false;
             }
             let args = plan.args(planned, bytes);
+            let clock =
+                planned.command.as_ref().ok().and_then(|known| self.core.clocking.before(known, args.len()));
             let (flow, ran) = if self.core.is_watched || client.session.is_watched() {
                 self.core.execute_watched(worker, client, me, args, planned)
             } else {
@@ -159,8 +185,10 @@ impl Service {
             *taken = planned.end;
             *budget -= 1;
             client.session.figures.commands += 1;
-            if let Some(command) = ran {
-                self.timing.ran(command);
+            match (ran, clock) {
+                (Some(command), None) => self.timing.ran(command),
+                (Some(_), Some(began_ns)) => self.ran_alone(worker, connection, (planned, args), began_ns),
+                (None, _) => {}
             }
             if flow == Flow::Stop {
                 connection.parser = RequestParser::new();
@@ -168,6 +196,23 @@ impl Service {
             }
         }
         true
+    }
+
+    /// A command has run that is timed by itself.
+    fn ran_alone(
+        &mut self,
+        worker: &Worker<Service>,
+        connection: &Connection,
+        (planned, args): (&Planned, Args<'_>),
+        began_ns: u64,
+    ) {
+        let Ok(command) = planned.command else { return };
+        let duration_ns = ring::monotonic_ns() - began_ns;
+        self.timing.ran_alone(command.id, duration_ns, true, &mut self.core.counters);
+        if self.core.clocking.is_slow(duration_ns) {
+            let session = &connection.client.session;
+            self.core.note_slow(worker, (command, args), duration_ns, Some(session));
+        }
     }
 
     /// Planned requests cannot run now: they are parsed again when they can.

@@ -25,6 +25,8 @@ pub(crate) struct Job {
     pub(crate) state: WalkState,
     /// What it has seen waits for this batch.
     pub(crate) barrier: BatchNumber,
+    /// How long its steps took, in nanoseconds.
+    pub(super) duration_ns: u64,
     bytes: Vec<u8>,
     ranges: Vec<ArgRange>,
 }
@@ -72,6 +74,7 @@ impl Job {
             part: JobPart::Whole,
             state: WalkState::default(),
             barrier: BatchNumber::ZERO,
+            duration_ns: 0,
             bytes,
             ranges,
         }
@@ -143,11 +146,14 @@ impl Service {
     /// One step of a walk, whose records are in memory; the last one answers.
     pub(super) fn walk_on(&mut self, worker: &mut Worker<Service>, mut job: Job) {
         let Execution::Walk(step) = job.command.execution else { unreachable!("the caller knows") };
+        let began_ns = ring::monotonic_ns();
         let (done, barrier) = self.core.walk_step(worker, step, &mut job);
         job.barrier = job.barrier.max(barrier);
+        job.duration_ns += ring::monotonic_ns() - began_ns;
         if done {
             let out = std::mem::take(&mut job.state.out);
             self.answer_job(worker, &job, &out, job.state.count, job.barrier);
+            self.note_slow_job(worker, &job, job.barrier);
         } else {
             self.core.jobs.push_back(job);
         }

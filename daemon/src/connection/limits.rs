@@ -64,6 +64,16 @@ pub(crate) const ACCEPT_REST_NS: u64 = 100_000_000;
 pub(crate) const ACCEPT_WARNING_NS: u64 = 10_000_000_000;
 /// How often a worker that is drained looks whether the others are, in nanoseconds.
 pub(crate) const DRAIN_POLL_NS: u64 = 5_000_000;
+/// Bytes of memory of the keys of one worker that clients have read and cache, about; beyond it keys are forgotten and
+/// their readers told, whatever `tracking-table-max-keys` allows.
+pub(crate) const TRACKED_BYTES_MAX: usize = 256 << 20;
+/// Keys that are forgotten for one that is read, at most, while too many are remembered.
+pub(crate) const FORGOTTEN_PER_READ_MAX: usize = 16;
+/// Threshold of the slow log below which every command has clock readings of its own, in nanoseconds: above it a command
+/// on a key or two reaches it only by what it moves, and is found otherwise (`slow`).
+pub(crate) const CLOCK_ALL_BELOW_NS: u64 = 1_000_000;
+/// How long every command has them after a run of several took long, in nanoseconds.
+pub(crate) const CLOCK_ALL_NS: u64 = 1_000_000_000;
 /// How often figures that take a look at every shard are collected, in nanoseconds.
 pub(crate) const FIGURES_NS: u64 = 100_000_000;
 /// Turns from one publication of a worker's figures to the next at most.

@@ -16,6 +16,7 @@ use super::limits::{LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES};
 use super::message::{Address, Outcome, RemoteCommand, Replies, Requests, Task};
 use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
 use super::service::Service;
+use super::tracking::place_of;
 use crate::commands::{Command, Execution, Flags, TogetherHandlers};
 use crate::server::Counter;
 
@@ -51,8 +52,8 @@ impl Service {
                 self.core.counters.add(Counter::HopsIn, requests.commands.len() as u64);
                 // What lets keys go waits behind nothing: what is before it may wait for those keys.
                 for request in &requests.commands {
-                    if let Task::Publish { is_sharded } = request.task {
-                        self.give_out_for(other, &requests, request, is_sharded);
+                    if matches!(request.task, Task::Publish { .. } | Task::Invalidate | Task::Show) {
+                        self.take_told(worker, other, &requests, request);
                     }
                     if let Task::Settle(command) = request.task {
                         let job = Job::of_parts(
@@ -86,6 +87,7 @@ impl Service {
                 Outcome::Done => {}
             }
         }
+        self.name_slow(other, &replies.slow);
         self.core.held.recycle(replies);
     }
 
@@ -152,7 +154,8 @@ impl Service {
         first: usize,
         reply_bytes: &mut usize,
     ) -> usize {
-        self.timing.start();
+        let began_ns = self.timing.start();
+        self.core.clocking.set(self.core.server.settings.slow_ns(), began_ns);
         let mut next = first;
         for request in &requests.commands[first..] {
             if *reply_bytes > MESSAGE_BYTES {
@@ -199,14 +202,17 @@ impl Service {
                     self.core.hold(worker, job);
                 }
                 // Done when it came.
-                Task::Settle(_) | Task::Publish { .. } => {}
+                Task::Settle(_) | Task::Publish { .. } | Task::Invalidate | Task::Show => {}
                 Task::Forget => {
                     allowance.forget(&request.address);
                     self.tell(other, request.address, Outcome::Done);
                 }
             }
         }
-        self.timing.end(&mut self.core.counters);
+        let run = self.timing.end(&mut self.core.counters);
+        if run.count > 0 && self.core.clocking.is_slow(run.duration_ns) {
+            self.core.clocking.clock_all_from(run.ended_ns);
+        }
         next
     }
 
@@ -244,10 +250,12 @@ impl Service {
         let handler = match command.execution {
             Execution::Key(handler)
             | Execution::Keys { handler, .. }
+            | Execution::Checked { handler, .. }
             | Execution::SameShard(handler)
             | Execution::Everywhere { handler, .. }
             | Execution::Together(TogetherHandlers { here: handler, .. })
             | Execution::Configure { apply: handler, .. }
+            | Execution::Track { apply: handler, .. }
             | Execution::Scan(handler) => handler,
             Execution::Walk(_)
             | Execution::Sessions { .. }
@@ -267,6 +275,7 @@ impl Service {
             }
             Execution::Connection(_)
             | Execution::Subscribe(_)
+            | Execution::Monitor
             | Execution::Publish { .. }
             | Execution::AwaitSave(_)
             | Execution::Container => {
@@ -277,24 +286,39 @@ impl Service {
         if self.core.park_part(worker, (other, request.address), command, of, args) {
             return 0;
         }
+        let clock = self.core.clocking.before(command, args.len());
         let now = self.core.held.message(other, BatchNumber::ZERO);
         let mut out = std::mem::take(&mut now.bytes);
         let start = out.len();
-        let barrier = self.core.run_for(worker, handler, request.db, request.protocol, args, &mut out);
+        let who = place_of(other, &request.address);
+        let of = (request.db, request.protocol, who);
+        let barrier = self.core.run_for(worker, handler, of, args, &mut out);
+        if request.address.tracks {
+            self.core.remember_reads(worker, who, command, args);
+        }
         self.core.counters.note_reply(command.id, &out[start..]);
-        if !request.is_part {
+        let mut slow = None;
+        if let Some(clock_ns) = clock {
+            let duration_ns = ring::monotonic_ns() - clock_ns;
+            self.timing.ran_alone(command.id, duration_ns, !request.is_part, &mut self.core.counters);
+            if self.core.clocking.is_slow(duration_ns) {
+                slow = self.core.note_slow(worker, (command, args), duration_ns, None);
+            }
+        } else if !request.is_part {
             self.timing.ran(command.id);
         }
         let len = out.len() - start;
         if barrier > worker.shards.released() {
             let later = self.core.held.message(other, barrier);
             later.push(request.address, &out[start..], 0);
+            later.slow.extend(slow.map(|id| (request.address, id)));
             out.truncate(start);
             self.core.held.message(other, BatchNumber::ZERO).bytes = out;
         } else {
             let now = self.core.held.message(other, BatchNumber::ZERO);
             now.bytes = out;
             now.note(request.address, start, 0);
+            now.slow.extend(slow.map(|id| (request.address, id)));
         }
         self.inboxes[other].allowance.note_made(request.address.connection, len);
         len

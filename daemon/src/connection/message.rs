@@ -6,7 +6,6 @@ use resp::{ArgRange, Args, Protocol};
 use shard::types::Db;
 
 use crate::commands::Command;
-use crate::pubsub::Message;
 use crate::server::ShutdownRequest;
 
 /// Who waits for a reply: a slot of a connection, and which part of it.
@@ -20,6 +19,8 @@ pub(crate) struct Address {
     pub(crate) request_bytes: usize,
     /// It was deferred, and asked for afterwards.
     pub(crate) asked: bool,
+    /// The connection is to be told when what it reads is not what it was.
+    pub(crate) tracks: bool,
 }
 
 /// What another worker is to do.
@@ -41,6 +42,10 @@ pub(crate) enum Task {
         /// It is of the sharded kind.
         is_sharded: bool,
     },
+    /// Tell those of your connections that cache a key that it is not what it was.
+    Invalidate,
+    /// Show a request to those of your connections that look on.
+    Show,
     /// Make a change to a key that is held, or let the keys go.
     Settle(&'static Command),
 }
@@ -110,21 +115,21 @@ impl Requests {
         address.request_bytes
     }
 
-    /// Adds a message to be published. It does not count as under way: it waits for nothing where it goes.
-    pub(crate) fn push_message(&mut self, address: Address, message: &Message) {
+    /// Adds what is told. It does not count as under way: it waits for nothing where it goes.
+    pub(crate) fn push_told(&mut self, address: Address, task: Task, parts: &[&[u8]]) {
         let first_range = self.ranges.len();
-        for part in [&message.channel, &message.payload] {
+        for part in parts {
             self.ranges.push(ArgRange { start: self.bytes.len(), len: part.len() });
             self.bytes.extend_from_slice(part);
         }
         self.commands.push(RemoteCommand {
             address,
-            task: Task::Publish { is_sharded: message.is_sharded },
+            task,
             db: Db(0),
             protocol: Protocol::Resp2,
             is_part: true,
             first_range,
-            range_count: 2,
+            range_count: parts.len(),
         });
     }
 
@@ -199,6 +204,8 @@ pub(crate) struct RemoteReply {
 pub struct Replies {
     pub(crate) replies: Vec<RemoteReply>,
     pub(crate) bytes: Vec<u8>,
+    /// Commands that took long, and the numbers of their entries in this worker's slow log.
+    pub(crate) slow: Vec<(Address, u64)>,
 }
 
 impl Replies {
@@ -226,6 +233,7 @@ impl Replies {
 
     pub(crate) fn clear(&mut self) {
         self.replies.clear();
+        self.slow.clear();
         self.bytes.clear();
         self.bytes.shrink_to(super::limits::MESSAGE_BYTES);
     }

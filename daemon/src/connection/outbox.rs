@@ -89,12 +89,13 @@ impl Core {
         &mut self,
         worker: &mut Worker<Service>,
         other: usize,
-        to: Address,
+        mut to: Address,
         command: &'static Command,
         session: &Session,
         is_part: bool,
         args: impl Iterator<Item = &'a [u8]>,
     ) {
+        to.tracks = self.tracking.is_on;
         let spare = &mut self.spare_requests;
         let outbox = self.outboxes[other].get_or_insert_with(|| spare.pop().unwrap_or_default());
         self.remote_bytes[other] += outbox.push(to, command, (session.db, session.protocol), is_part, args);
@@ -127,5 +128,5 @@ pub(super) fn source(command: &Command) -> Source {
 }
 
 pub(super) fn address((connection, generation): (u32, u32), slot: u64, part: u16) -> Address {
-    Address { connection, generation, slot, part, request_bytes: 0, asked: false }
+    Address { connection, generation, slot, part, request_bytes: 0, asked: false, tracks: false }
 }

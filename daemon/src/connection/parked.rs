@@ -18,6 +18,7 @@ use super::message::Address;
 use super::outbox::{address, source};
 use super::routes::{Flow, Request};
 use super::service::Service;
+use super::tracking::place_of;
 use crate::commands::{Command, Execution, Merge, TogetherHandlers, scan};
 
 /// Commands put aside, by token.
@@ -66,7 +67,10 @@ impl Core {
     ) -> Admission {
         let shards = &mut worker.shards;
         let needs: Vec<Need> = match command.execution {
-            Execution::Key(_) | Execution::Keys { .. } | Execution::SameShard(_) => command
+            Execution::Key(_)
+            | Execution::Keys { .. }
+            | Execution::Checked { .. }
+            | Execution::SameShard(_) => command
                 .key_positions(args.len())
                 .filter_map(|at| args.get(at))
                 .map(|bytes| shards.key(bytes))
@@ -106,7 +110,8 @@ impl Core {
             Admission::Run => None,
             Admission::Parked => {
                 let slot = client.slots.open_waiting(source(command));
-                let to = address(me, slot, 0);
+                let mut to = address(me, slot, 0);
+                to.tracks = self.tracking.is_on;
                 self.parked.put(Job::new(worker.index, to, command, &client.session, args));
                 Some(Flow::Forwarded)
             }
@@ -117,13 +122,15 @@ impl Core {
     pub(super) fn park_part(
         &mut self,
         worker: &mut Worker<Service>,
-        (origin, to): (usize, Address),
+        (origin, mut to): (usize, Address),
         command: &'static Command,
         of: (Db, Protocol),
         args: Args<'_>,
     ) -> bool {
         let parks = worker.shards.may_wait() && self.admit(worker, command, of.0, args) == Admission::Parked;
         if parks {
+            // A part of a request at hand, or what has come with such an address.
+            to.tracks |= self.tracking.is_on;
             self.parked.put(Job::of_parts(origin, to, command, of, args));
         }
         parks
@@ -182,7 +189,7 @@ impl Service {
 
     fn run_parked(&mut self, worker: &mut Worker<Service>, job: Job) {
         // What a walk comes by may have changed since it was put aside: it is asked again for what it lacks now.
-        let job = match job.command.execution {
+        let mut job = match job.command.execution {
             Execution::Walk(_) => match self.core.park_walk(worker, job) {
                 Some(job) => job,
                 None => return,
@@ -200,6 +207,7 @@ impl Service {
         let handler = match job.command.execution {
             Execution::Key(handler)
             | Execution::Keys { handler, .. }
+            | Execution::Checked { handler, .. }
             | Execution::SameShard(handler)
             | Execution::Together(TogetherHandlers { here: handler, .. })
             | Execution::Everywhere { handler, .. }
@@ -215,16 +223,41 @@ impl Service {
             | Execution::EndSessions { .. }
             | Execution::Connection(_)
             | Execution::Configure { .. }
+            | Execution::Track { .. }
+            | Execution::Monitor
             | Execution::Storage { .. }
             | Execution::AwaitSave(_)
             | Execution::Container => {
                 unreachable!("looks at no record")
             }
         };
+        let began_ns = ring::monotonic_ns();
         let mut out = Vec::new();
-        let barrier = self.core.run_for(worker, handler, job.db, job.protocol, job.args(), &mut out);
+        let who = place_of(job.origin, &job.address);
+        let of = (job.db, job.protocol, who);
+        let barrier = self.core.run_for(worker, handler, of, job.args(), &mut out);
+        if job.address.tracks {
+            self.core.remember_reads(worker, who, job.command, job.args());
+        }
         self.core.counters.note_reply(job.command.id, &out);
         self.answer_job(worker, &job, &out, 0, barrier);
+        job.duration_ns = ring::monotonic_ns() - began_ns;
+        self.note_slow_job(worker, &job, barrier);
+    }
+
+    /// Notes a job that took long, its answer being made to wait for `barrier`.
+    pub(super) fn note_slow_job(&mut self, worker: &Worker<Service>, job: &Job, barrier: BatchNumber) {
+        if job.duration_ns < self.core.server.settings.slow_ns() {
+            return;
+        }
+        let of = (job.origin, job.address);
+        let slow = self.note_slow_of(worker, of, (job.command, job.args()), job.duration_ns);
+        if let Some(id) = slow
+            && job.origin != worker.index
+        {
+            let batch = if barrier > worker.shards.released() { barrier } else { BatchNumber::ZERO };
+            self.core.held.message(job.origin, batch).slow.push((job.address, id));
+        }
     }
 
     fn refuse_parked(&mut self, worker: &mut Worker<Service>, job: &Job, error: ColdReadError) {

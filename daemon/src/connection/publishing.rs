@@ -1,4 +1,5 @@
-//! Messages on their way to those who listen: those of PUBLISH, and events of keys.
+//! Messages on their way to those who listen: those of PUBLISH, events of keys, word to those who cache, and lines to those
+//! who look on.
 //!
 //! A worker publishes in one queue, in the order in which things happened there. A message leaves it when what it tells is
 //! durable: an event when the write is, a message of PUBLISH when all that its connection was told before it is. It then
@@ -16,21 +17,57 @@ use super::connection::{Client, Life};
 use super::core::Core;
 use super::gather::{Gather, GatherKind};
 use super::limits::{MESSAGE_BYTES, PUBLISH_BYTES_MAX, PUBLISH_COUNT_MAX};
-use super::message::{Address, Outcome, RemoteCommand, Requests};
+use super::message::{Address, Outcome, RemoteCommand, Requests, Task};
 use super::outbox::address;
 use super::routes::{Flow, Request};
 use super::service::Service;
 use crate::commands::Merge;
 use crate::pubsub::{EventKind, Events, Message};
 use crate::server::Counter;
+use crate::tracking::{ClientPlace, Invalidation, Reach};
 
 /// The connection number of addresses that nobody waits at: those of events.
 const NOBODY: u32 = u32::MAX - 1;
 
+/// What is told.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// A message, to those who listen.
+    Message(Message),
+    /// That a key is not what it was, to those who have read it.
+    Invalidation(Invalidation),
+    /// The line of a request, to those who look on.
+    Request(Arc<[u8]>),
+}
+
+impl Told {
+    fn byte_count(&self) -> usize {
+        match self {
+            Self::Message(message) => message.byte_count(),
+            Self::Invalidation(one) => one.byte_count(),
+            Self::Request(line) => line.len(),
+        }
+    }
+
+    /// Adds it to what goes to another worker.
+    fn push_to(&self, other: usize, to: Address, outbox: &mut Requests) {
+        match self {
+            Self::Message(Message { is_sharded, channel, payload }) => {
+                outbox.push_told(to, Task::Publish { is_sharded: *is_sharded }, &[channel, payload]);
+            }
+            Self::Invalidation(one) => {
+                let key = one.key.as_deref().unwrap_or_default();
+                outbox.push_told(to, Task::Invalidate, &[&one.head_for(other), key]);
+            }
+            Self::Request(line) => outbox.push_told(to, Task::Show, &[line]),
+        }
+    }
+}
+
 /// One message in the queue.
 #[derive(Debug)]
 struct Queued {
-    message: Message,
+    told: Told,
     /// It leaves when this batch of our log is released.
     barrier: BatchNumber,
     /// Who is told how many got it.
@@ -61,13 +98,19 @@ impl Publishing {
         if let Some(last) = self.queue.back() {
             one.barrier = one.barrier.max(last.barrier);
         }
-        self.bytes += one.message.byte_count();
+        self.bytes += one.told.byte_count();
         self.queue.push_back(one);
+    }
+
+    /// Adds what nobody waits for an answer to: it leaves when `barrier` is released, to our connections and those of
+    /// other workers.
+    pub(super) fn queue(&mut self, told: Told, barrier: BatchNumber, others: Vec<usize>) {
+        self.push(Queued { told, barrier, to: None, others });
     }
 
     fn pop(&mut self) -> Option<Queued> {
         let one = self.queue.pop_front()?;
-        self.bytes -= one.message.byte_count();
+        self.bytes -= one.told.byte_count();
         Some(one)
     }
 }
@@ -75,10 +118,7 @@ impl Publishing {
 impl Core {
     /// Other workers whose connections listen to anything.
     fn listening_workers(&self, worker: usize) -> Vec<usize> {
-        let totals = &self.server.pubsub;
-        (0..self.outboxes.len())
-            .filter(|other| *other != worker && totals.has_subscriptions(*other))
-            .collect()
+        self.others(worker, |other| self.server.pubsub.has_subscriptions(other))
     }
 
     /// PUBLISH and SPUBLISH.
@@ -107,7 +147,8 @@ impl Core {
         let gather = Gather::new(sum, client.session.protocol, 1 + others.len(), 0);
         let slot = client.slots.open_for_message(Box::new(gather));
         let message = Message { is_sharded, channel: args.at(1).into(), payload: args.at(2).into() };
-        self.publishing.push(Queued { message, barrier, to: Some(address(me, slot, 0)), others });
+        let told = Told::Message(message);
+        self.publishing.push(Queued { told, barrier, to: Some(address(me, slot, 0)), others });
         Flow::Continue
     }
 
@@ -117,12 +158,19 @@ impl Core {
         !self.events.is_empty() || worker.shards.has_gone()
     }
 
-    /// Has the events of what was just done published when `barrier` is released.
+    /// Has the events of what was just done published when `barrier` is released. `writer`: the connection that asked for
+    /// it, where one did.
     #[cold]
-    pub(super) fn publish_events(&mut self, worker: &mut Worker<Service>, mut barrier: BatchNumber) {
+    pub(super) fn publish_events(
+        &mut self,
+        worker: &mut Worker<Service>,
+        mut barrier: BatchNumber,
+        writer: Option<ClientPlace>,
+    ) {
         take_gone(&mut worker.shards, &mut self.events);
         let (events, gone) = self.events.take();
         barrier = barrier.max(gone);
+        self.queue_invalidations(worker, &events, barrier, writer);
         let others = self.listening_workers(worker.index);
         if others.is_empty() && self.subscriptions.is_empty() {
             return;
@@ -130,7 +178,7 @@ impl Core {
         let classes = self.server.settings.notified_events();
         for event in events.iter().filter(|event| classes.tell(event.kind.class())) {
             for message in event.messages(classes) {
-                self.publishing.push(Queued { message, barrier, to: None, others: others.clone() });
+                self.publishing.queue(Told::Message(message), barrier, others.clone());
             }
         }
     }
@@ -157,14 +205,17 @@ impl Service {
     pub(super) fn publish_released(&mut self, worker: &mut Worker<Service>) {
         if self.core.has_events(worker) {
             // Keys that went since the last command.
-            self.core.publish_events(worker, BatchNumber::ZERO);
+            self.core.publish_events(worker, BatchNumber::ZERO, None);
         }
         while let Some(first) = self.core.publishing.queue.front() {
             let lacks_room = |other: &usize| self.core.credits(worker, *other) == 0;
             if first.barrier > worker.shards.released() || first.others.iter().any(lacks_room) {
                 return;
             }
-            let Some(Queued { message, to, others, .. }) = self.core.publishing.pop() else { return };
+            let Some(Queued { told, to, others, .. }) = self.core.publishing.pop() else { return };
+            if let Told::Invalidation(Invalidation { key: None, reach: Reach::Written, .. }) = told {
+                self.core.server.onlookers.note_flush(worker.index);
+            }
             // Connections may wait for room in the queue, or for the answer.
             self.core.holds.must_call |= !self.ready.is_empty();
             for (part, other) in (1u16..).zip(others) {
@@ -173,26 +224,51 @@ impl Service {
                 let core = &mut self.core;
                 let spare = &mut core.spare_requests;
                 let outbox = core.outboxes[other].get_or_insert_with(|| spare.pop().unwrap_or_default());
-                outbox.push_message(to, &message);
+                told.push_to(other, to, outbox);
                 if outbox.bytes_len() > MESSAGE_BYTES {
                     core.post(worker, other);
                 }
             }
-            let count = self.give_out(&message);
+            let count = match &told {
+                Told::Message(message) => self.give_out(message),
+                Told::Invalidation(one) => {
+                    self.give_invalidation(worker, one);
+                    0
+                }
+                Told::Request(line) => {
+                    self.give_line(line);
+                    0
+                }
+            };
             if let Some(to) = to {
                 self.deliver(worker, to, &integer(count), 0, BatchNumber::ZERO);
             }
         }
     }
 
-    /// Gives a message of another worker to our listeners, and tells how many got it.
-    pub(super) fn give_out_for(
+    /// Gives what another worker has told to those of our connections that it is for.
+    pub(super) fn take_told(
         &mut self,
+        worker: &Worker<Service>,
         other: usize,
         requests: &Requests,
         request: &RemoteCommand,
-        is_sharded: bool,
     ) {
+        let args = requests.args(request);
+        match request.task {
+            Task::Publish { is_sharded } => return self.give_out_for(other, requests, request, is_sharded),
+            Task::Invalidate => {
+                let one = Invalidation::read(worker.index, args.at(0), args.at(1));
+                self.give_invalidation(worker, &one);
+            }
+            Task::Show => self.give_line(&args.at(0).into()),
+            _ => return,
+        }
+        self.core.held.message(other, BatchNumber::ZERO).push_outcome(request.address, Outcome::Done);
+    }
+
+    /// Gives a message of another worker to our listeners, and tells how many got it.
+    fn give_out_for(&mut self, other: usize, requests: &Requests, request: &RemoteCommand, is_sharded: bool) {
         let args = requests.args(request);
         let message = Message { is_sharded, channel: args.at(0).into(), payload: args.at(1).into() };
         let count = self.give_out(&message);

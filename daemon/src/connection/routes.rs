@@ -3,16 +3,15 @@
 use engine::worker::Worker;
 use resp::{Args, ReplyWriter};
 use shard::key::Key;
-use shard::shard_set::{SpaceFor, TaskKind};
+use shard::shard_set::SpaceFor;
 use shard::types::{BatchNumber, Slot};
 
 use super::connection::{Client, Life};
 use super::core::Core;
 use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, space_for};
-use super::gather::{Gather, GatherKind};
+use super::gather::GatherKind;
 use super::job::Job;
 use super::limits::LOG_QUEUE_BYTES_MAX;
-use super::message::Requests;
 use super::outbox::{address, source};
 use super::plan::Planned;
 use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
@@ -21,6 +20,7 @@ use crate::commands::{
     Action, Command, CommandId, ConnectionContext, ConnectionHandler, Execution, Flags, KeyContext,
     KeyHandler, Merge, Refusal, TogetherHandlers, error_text,
 };
+use crate::tracking::ClientPlace;
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(crate) struct Request<'a> {
 }
 
 /// Runs where the connection lives; false: it has answered.
-type CheckHandler = fn(&mut ConnectionContext<'_>, Args<'_>) -> bool;
+pub(super) type CheckHandler = fn(&mut ConnectionContext<'_>, Args<'_>) -> bool;
 
 /// Whether a command looks at keys that it does not name.
 const fn is_about_all_keys(command: &Command) -> bool {
@@ -135,6 +135,13 @@ impl Core {
         let flow = match command.execution {
             Execution::Key(handler) => self.key(worker, client, request, handler, planned.key),
             Execution::Keys { handler, merge } => self.keys(worker, client, request, (handler, merge)),
+            Execution::Checked { check, handler } => {
+                if self.check(worker, client, request, check) {
+                    self.keys(worker, client, request, (handler, Merge::Sum))
+                } else {
+                    Flow::Continue
+                }
+            }
             Execution::Connection(handler) => self.connection(worker, client, request, handler),
             Execution::SameShard(handler) => self.same_shard(worker, client, request, handler),
             Execution::Together(handlers) => self.together(worker, client, request, &handlers),
@@ -150,6 +157,24 @@ impl Core {
                 } else {
                     Flow::Continue
                 }
+            }
+            Execution::Track { check, apply } => {
+                // The check changes what is asked for: it runs when nothing can be in the way any more.
+                let mut others = (0..self.outboxes.len()).filter(|other| *other != worker.index);
+                if others.any(|other| !self.has_room(worker, client, other, 1)) {
+                    Flow::Stall
+                } else if self.check(worker, client, request, check) {
+                    self.note_tracking(worker, client, me);
+                    let all_ok = GatherKind::Replies(Merge::AllOk);
+                    self.everywhere(worker, client, request, Some(apply), all_ok)
+                } else {
+                    Flow::Continue
+                }
+            }
+            Execution::Monitor => {
+                self.begin_monitoring(worker, client, me);
+                self.is_watched = true;
+                Flow::Continue
             }
             Execution::Storage { check, task } => self.storage(worker, client, request, (check, task)),
             Execution::AwaitSave(check) => {
@@ -243,7 +268,7 @@ impl Core {
         }
         let barrier = worker.shards.take_barrier();
         if self.has_events(worker) {
-            self.publish_events(worker, barrier);
+            self.publish_events(worker, barrier, Some(ClientPlace::new(worker.index, me)));
         }
         self.written(worker, client, me, start, barrier);
         Flow::Continue
@@ -283,67 +308,6 @@ impl Core {
             return self.forward(worker, client, request, first);
         }
         self.split(worker, client, request, (handler, merge))
-    }
-
-    /// Sends each worker the part of the request that is about its keys.
-    fn split(
-        &mut self,
-        worker: &mut Worker<Service>,
-        client: &mut Client,
-        request: Request<'_>,
-        (handler, merge): (KeyHandler, Merge),
-    ) -> Flow {
-        let Request { me, command, args } = request;
-        let step = command.keys.map_or(1, |keys| keys.step);
-        let workers = self.outboxes.len();
-        let mut part_of_worker: Vec<Option<u16>> = vec![None; workers];
-        let mut parts: Vec<(usize, Vec<&[u8]>)> = Vec::new();
-        let mut order = Vec::new();
-        for at in command.key_positions(args.len()) {
-            let owner = self.owner_of(worker, args.at(at));
-            let part = *part_of_worker[owner].get_or_insert_with(|| {
-                parts.push((owner, vec![args.at(0)]));
-                u16::try_from(parts.len() - 1).expect("workers are fewer than 2^16")
-            });
-            order.push(part);
-            for offset in 0..step {
-                // That each key has its value is known since the command was resolved.
-                parts[usize::from(part)].1.extend(args.get(at + offset));
-            }
-        }
-        let full = |owner| {
-            if owner == worker.index {
-                worker.shards.is_waiting_room_full()
-            } else {
-                !self.has_room(worker, client, owner, 1)
-            }
-        };
-        if parts.iter().any(|(owner, _)| full(*owner)) {
-            return Flow::Stall;
-        }
-        let mut gather = Gather::new(GatherKind::Replies(merge), client.session.protocol, parts.len(), 0);
-        gather.set_order(order);
-        let slot = client.slots.open_gather(source(command), Box::new(gather));
-        for (part, (owner, part_args)) in (0u16..).zip(parts) {
-            let to = address(me, slot, part);
-            if owner != worker.index {
-                self.send(worker, owner, to, command, &client.session, true, part_args.into_iter());
-                continue;
-            }
-            let mut joined = Requests::default();
-            let session = &client.session;
-            joined.push(to, command, (session.db, session.protocol), true, part_args.into_iter());
-            let part_args = joined.args(&joined.commands[0]);
-            let of = (session.db, session.protocol);
-            if self.park_part(worker, (worker.index, to), command, of, part_args) {
-                continue;
-            }
-            let mut out = Vec::new();
-            let barrier = self.run(worker, handler, &client.session, part_args, &mut out);
-            client.slots.fill(slot, part, &out, 0, barrier);
-        }
-        self.drain_slots(worker, client, me);
-        Flow::Continue
     }
 
     fn same_shard(
@@ -414,49 +378,6 @@ impl Core {
         self.run_here(worker, client, request, handler)
     }
 
-    /// Every worker makes a part: with its handler at once, without one as a job of later turns.
-    fn everywhere(
-        &mut self,
-        worker: &mut Worker<Service>,
-        client: &mut Client,
-        request: Request<'_>,
-        handler: Option<KeyHandler>,
-        kind: GatherKind,
-    ) -> Flow {
-        let Request { me, command, args } = request;
-        let workers = self.outboxes.len();
-        if (0..workers).any(|other| other != worker.index && !self.has_room(worker, client, other, 1)) {
-            return Flow::Stall;
-        }
-        let random = self.draw();
-        let gather = Gather::new(kind, client.session.protocol, workers, random);
-        let slot = client.slots.open_gather(source(command), Box::new(gather));
-        for (part, other) in (0u16..).zip(0..workers) {
-            let to = address(me, slot, part);
-            if other != worker.index {
-                self.send(worker, other, to, command, &client.session, true, args.iter());
-                continue;
-            }
-            match handler {
-                Some(handler) => {
-                    let of = (client.session.db, client.session.protocol);
-                    if self.park_part(worker, (worker.index, to), command, of, args) {
-                        continue;
-                    }
-                    let mut out = Vec::new();
-                    let barrier = self.run(worker, handler, &client.session, args, &mut out);
-                    client.slots.fill(slot, part, &out, 0, barrier);
-                }
-                None => {
-                    self.jobs.push_back(Job::new(worker.index, to, command, &client.session, args));
-                    client.blocked = true;
-                }
-            }
-        }
-        self.drain_slots(worker, client, me);
-        Flow::Continue
-    }
-
     fn connection(
         &mut self,
         worker: &mut Worker<Service>,
@@ -498,44 +419,8 @@ impl Core {
         }
     }
 
-    /// Every worker does a task with its storage.
-    fn storage(
-        &mut self,
-        worker: &mut Worker<Service>,
-        client: &mut Client,
-        request: Request<'_>,
-        (check, kind): (CheckHandler, TaskKind),
-    ) -> Flow {
-        let Request { me, command, args } = request;
-        let workers = self.outboxes.len();
-        // The check claims what is claimed once: it runs when nothing can be in the way any more.
-        if (0..workers).any(|other| other != worker.index && !self.has_room(worker, client, other, 1)) {
-            return Flow::Stall;
-        }
-        if !self.check(worker, client, request, check) {
-            return Flow::Continue;
-        }
-        let all_ok = GatherKind::Replies(Merge::AllOk);
-        let gather = Gather::new(all_ok, client.session.protocol, workers, 0);
-        let slot = client.slots.open_gather(source(command), Box::new(gather));
-        client.blocked = true;
-        for (part, other) in (0u16..).zip(0..workers) {
-            let to = address(me, slot, part);
-            if other != worker.index {
-                self.send(worker, other, to, command, &client.session, true, args.iter());
-                continue;
-            }
-            let job = Job::new(worker.index, to, command, &client.session, args);
-            if let Some((_, reply)) = self.begin_task(worker, kind, job) {
-                client.slots.fill(slot, part, &reply, 0, BatchNumber::ZERO);
-            }
-        }
-        self.drain_slots(worker, client, me);
-        Flow::Continue
-    }
-
     /// Runs the part of a command that may answer it at once. False: it has.
-    fn check(
+    pub(super) fn check(
         &mut self,
         worker: &mut Worker<Service>,
         client: &mut Client,

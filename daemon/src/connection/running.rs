@@ -10,6 +10,7 @@ use super::routes::{Flow, Request};
 use super::service::Service;
 use crate::commands::{KeyContext, KeyHandler};
 use crate::session::Session;
+use crate::tracking::ClientPlace;
 
 impl Core {
     /// Runs a handler on this worker's shards, its reply appended to `out`. Returns the batch that the reply waits
@@ -18,11 +19,12 @@ impl Core {
         &mut self,
         worker: &mut Worker<Service>,
         handler: KeyHandler,
-        session: &Session,
+        (session, me): (&Session, (u32, u32)),
         args: Args<'_>,
         out: &mut Vec<u8>,
     ) -> BatchNumber {
-        self.run_for(worker, handler, session.db, session.protocol, args, out)
+        let who = ClientPlace::new(worker.index, me);
+        self.run_for(worker, handler, (session.db, session.protocol, who), args, out)
     }
 
     /// As [`Self::run`], for a session that may be another worker's.
@@ -30,8 +32,7 @@ impl Core {
         &mut self,
         worker: &mut Worker<Service>,
         handler: KeyHandler,
-        db: Db,
-        protocol: Protocol,
+        (db, protocol, who): (Db, Protocol, ClientPlace),
         args: Args<'_>,
         out: &mut Vec<u8>,
     ) -> BatchNumber {
@@ -49,7 +50,7 @@ impl Core {
         handler(&mut context, args);
         let barrier = worker.shards.take_barrier();
         if self.has_events(worker) {
-            self.publish_events(worker, barrier);
+            self.publish_events(worker, barrier, Some(who));
         }
         barrier
     }
@@ -69,7 +70,7 @@ impl Core {
         }
         let Request { me, command, args } = request;
         let mut out = std::mem::take(&mut self.scratch);
-        let barrier = self.run(worker, handler, &client.session, args, &mut out);
+        let barrier = self.run(worker, handler, (&client.session, me), args, &mut out);
         self.counters.note_reply(command.id, &out);
         self.scratch = out;
         if client.slots.is_empty() {

@@ -1,5 +1,5 @@
 //! How long commands take, at the price of two clock readings for all requests of one receive: each of them is taken
-//! to have had an equal part.
+//! to have had an equal part of what those left that have clock readings of their own.
 
 use crate::commands::CommandId;
 use crate::server::WorkerCounters;
@@ -14,15 +14,30 @@ pub(crate) struct Timing {
     kinds: [(CommandId, u64); KINDS],
     used: usize,
     total: u64,
+    /// Time of the commands that were timed by themselves.
+    alone_ns: u64,
+}
+
+/// What a run was.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Run {
+    /// When it ended, on the monotonic clock.
+    pub(crate) ended_ns: u64,
+    /// Time of the commands that were not timed by themselves, in nanoseconds.
+    pub(crate) duration_ns: u64,
+    /// How many those are.
+    pub(crate) count: u64,
 }
 
 impl Timing {
-    /// A run begins.
+    /// A run begins. Returns when, on the monotonic clock.
     #[inline]
-    pub(crate) fn start(&mut self) {
+    pub(crate) fn start(&mut self) -> u64 {
         self.started_ns = ring::monotonic_ns();
         self.used = 0;
         self.total = 0;
+        self.alone_ns = 0;
+        self.started_ns
     }
 
     /// A command of this kind ran.
@@ -44,15 +59,32 @@ impl Timing {
         }
     }
 
+    /// A command of this kind ran and took so long; `counts`: it counts as run here.
+    pub(crate) fn ran_alone(
+        &mut self,
+        command: CommandId,
+        duration_ns: u64,
+        counts: bool,
+        counters: &mut WorkerCounters,
+    ) {
+        self.alone_ns += duration_ns;
+        if counts {
+            counters.note_calls(command, 1, duration_ns);
+        }
+    }
+
     /// The run has ended.
     #[inline]
-    pub(crate) fn end(&mut self, counters: &mut WorkerCounters) {
+    pub(crate) fn end(&mut self, counters: &mut WorkerCounters) -> Run {
         if self.total == 0 {
-            return;
+            return Run::default();
         }
-        let each = (ring::monotonic_ns() - self.started_ns) / self.total;
+        let ended_ns = ring::monotonic_ns();
+        let duration_ns = (ended_ns - self.started_ns).saturating_sub(self.alone_ns);
+        let each = duration_ns / self.total;
         for &(command, calls) in &self.kinds[..self.used] {
             counters.note_calls(command, calls, each * calls);
         }
+        Run { ended_ns, duration_ns, count: self.total }
     }
 }

@@ -22,6 +22,7 @@ impl Service {
     /// Once a second: clients that say nothing, requests that stand still, output that is not read.
     pub(super) fn sweep(&mut self, worker: &mut Worker<Service>) {
         self.next_sweep_ns = worker.clock.now_ns + SWEEP_NS;
+        self.core.tidy_tracking();
         let bulk = self.core.server.settings.bulk_bytes_max();
         self.limits.bulk_bytes_max = usize::try_from(bulk).unwrap_or(usize::MAX);
         let timeout_ms = u64::from(self.core.server.settings.timeout_seconds()) * 1000;

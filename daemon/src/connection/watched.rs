@@ -1,20 +1,26 @@
-//! Requests that are looked at one by one: while there is a pause, and of a client that wants no replies. Others never
-//! come here.
+//! Requests that are looked at one by one: while there is a pause or somebody looks on, and of a client that wants no replies
+//! or caches what it reads. Others never come here.
 
 use engine::worker::Worker;
 use resp::Args;
 
 use super::connection::Client;
 use super::core::Core;
+use super::monitoring::is_shown;
 use super::plan::Planned;
 use super::routes::Flow;
 use super::service::Service;
+use super::tracking::remembers;
 use crate::commands::{Command, CommandId, Execution};
 use crate::server::PauseKind;
 use crate::session::Replies;
+use crate::tracking::ClientPlace;
 
 /// The one command that a pause does not hold up, so that there is a way out of it.
 const UNPAUSE: &str = "client|unpause";
+const RESET: &str = "reset";
+/// The commands on the connection itself are no exception of CLIENT CACHING.
+const CLIENT: &str = "client|";
 const REPLY: &str = "client|reply";
 
 impl Core {
@@ -31,7 +37,50 @@ impl Core {
         if planned.command.as_ref().is_ok_and(|command| self.is_paused(command)) {
             return (Flow::Stall, None);
         }
-        self.execute_unanswered(worker, client, me, args, planned)
+        let (flow, ran) = self.execute_tracked(worker, client, me, args, planned);
+        if flow != Flow::Stall
+            && let Ok(command) = planned.command
+        {
+            let is_run = ran.is_some() || flow == Flow::Forwarded;
+            if is_run && self.server.onlookers.is_monitored() && is_shown(command) {
+                self.show_request(worker, &client.session, command, args);
+            }
+            if command.name == RESET && ran.is_some() {
+                self.forget_onlooker(worker, client, me);
+            }
+        }
+        (flow, ran)
+    }
+
+    /// Runs a request, and has its keys remembered where its client is to be told of them.
+    fn execute_tracked(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        me: (u32, u32),
+        args: Args<'_>,
+        planned: &Planned,
+    ) -> (Flow, Option<CommandId>) {
+        let command = planned.command.as_ref().ok();
+        let tracks = command.is_some_and(|command| remembers(client.session.tracking.as_deref(), command));
+        self.tracking.is_on = tracks;
+        let (flow, ran) = self.execute_unanswered(worker, client, me, args, planned);
+        self.tracking.is_on = false;
+        if flow == Flow::Stall {
+            return (flow, ran);
+        }
+        if let Some(command) = command
+            && tracks
+            && ran.is_some()
+        {
+            self.remember_reads(worker, ClientPlace::new(worker.index, me), command, args);
+        }
+        if let Some(tracking) = client.session.tracking.as_deref_mut()
+            && !command.is_some_and(|command| command.name.starts_with(CLIENT))
+        {
+            tracking.is_caching_given = false;
+        }
+        (flow, ran)
     }
 
     /// Whether a pause holds the command up; then this worker wakes when it ends.

@@ -9,8 +9,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use shard::eviction::EvictionPolicy;
 
 use super::values::{
-    AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, parse_cpu_list, parse_output_limits,
-    parse_policy, parse_size,
+    AdminAddress, AppendFsync, BindAddress, DebugCommand, LogLevel, Storage, WalSync, parse_cpu_list,
+    parse_output_limits, parse_policy, parse_size,
 };
 use super::{Machine, Options, check, config_file};
 use crate::pubsub::EventClasses;
@@ -100,6 +100,9 @@ pub(super) struct CommandLine {
     #[arg(long, value_name = "LIMITS", value_parser = check_output_limits, action = clap::ArgAction::Append,
         help_heading = "Clients")]
     client_output_buffer_limit: Vec<String>,
+    /// Keys that are remembered for clients that cache what they read, over all workers; 0 for no limit
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000_000, help_heading = "Clients")]
+    tracking_table_max_keys: u64,
     /// Events of keys that are published, by Redis's letters: K and E for the channel, then g$xenm or A; "" for none
     #[arg(long, value_name = "LETTERS", default_value = "", hide_default_value = true,
         value_parser = EventClasses::parse, help_heading = "Clients")]
@@ -224,6 +227,26 @@ pub(super) struct CommandLine {
         help_heading = "Operation"
     )]
     loglevel: LogLevel,
+    /// Who may use DEBUG
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHO",
+        default_value = "no",
+        ignore_case = true,
+        help_heading = "Operation"
+    )]
+    enable_debug_command: DebugCommand,
+    /// Microseconds from which on a command is noted in SLOWLOG; 0 for all commands, below 0 for none
+    #[arg(long, value_name = "MICROSECONDS", default_value_t = 10_000, allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i64).range(-1..), help_heading = "Operation")]
+    slowlog_log_slower_than: i64,
+    /// Entries of SLOWLOG at most
+    #[arg(long, value_name = "COUNT", default_value_t = 128, help_heading = "Operation")]
+    slowlog_max_len: u64,
+    /// Milliseconds from which on LATENCY tells of a command; 0 for never
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0, help_heading = "Operation")]
+    latency_monitor_threshold: u64,
     /// Seconds that an orderly stop waits for clients
     #[arg(long, value_name = "SECONDS", default_value_t = 10, help_heading = "Operation")]
     shutdown_timeout: u32,
@@ -337,6 +360,11 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         tcp_keepalive_seconds: line.tcp_keepalive,
         tcp_backlog: line.tcp_backlog,
         shutdown_timeout_seconds: line.shutdown_timeout,
+        slow_log_us: line.slowlog_log_slower_than,
+        slow_log_len_max: line.slowlog_max_len,
+        latency_threshold_ms: line.latency_monitor_threshold,
+        tracking_keys_max: line.tracking_table_max_keys,
+        debug_command: line.enable_debug_command,
         config_file: file,
     };
     check::check(&options)?;

@@ -18,8 +18,8 @@ pub use self::command_line::{OptionsError, command_line, parse};
 pub use self::config_file::split_words;
 pub(crate) use self::rewrite::{replace, rewritten};
 pub use self::values::{
-    AdminAddress, AppendFsync, BindAddress, LogLevel, Storage, WalSync, format_output_limits, parse_cpu_list,
-    parse_output_limits, parse_policy, parse_size,
+    AdminAddress, AppendFsync, BindAddress, DebugCommand, LogLevel, Storage, WalSync, format_output_limits,
+    parse_cpu_list, parse_output_limits, parse_policy, parse_size,
 };
 use crate::connection::message::Peer;
 use crate::pubsub::EventClasses;
@@ -113,6 +113,16 @@ pub struct Options {
     pub tcp_backlog: u32,
     /// Seconds an orderly stop waits for clients.
     pub shutdown_timeout_seconds: u32,
+    /// Microseconds from which on a command is noted as slow; below 0 none is.
+    pub slow_log_us: i64,
+    /// Entries of the slow log at most.
+    pub slow_log_len_max: u64,
+    /// Milliseconds from which on LATENCY tells of a command; 0 is never.
+    pub latency_threshold_ms: u64,
+    /// Keys that are tracked for clients that cache at most, over all workers; 0 is no limit.
+    pub tracking_keys_max: u64,
+    /// Who may use DEBUG.
+    pub debug_command: DebugCommand,
     /// The file the options came from, if any.
     pub config_file: Option<PathBuf>,
 }

@@ -69,6 +69,18 @@ pub enum WalSync {
     Fdatasync,
 }
 
+/// Who may use DEBUG.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum DebugCommand {
+    /// Nobody
+    #[default]
+    No,
+    /// Connections of the Unix socket and of loopback addresses
+    Local,
+    /// Everybody who may administer the server
+    Yes,
+}
+
 /// The word an option's value is written as.
 macro_rules! display_as_word {
     ($($kind:ty),*) => {$(
@@ -79,7 +91,7 @@ macro_rules! display_as_word {
         }
     )*};
 }
-display_as_word!(AppendFsync, LogLevel, Storage, WalSync);
+display_as_word!(AppendFsync, DebugCommand, LogLevel, Storage, WalSync);
 
 impl LogLevel {
     /// The level of a number that `as u8` made; the loudest when it is none.

@@ -75,6 +75,14 @@ events! {
 }
 
 impl EventKind {
+    /// Whether the key is not what it was.
+    #[must_use]
+    #[inline]
+    pub const fn changes_key(self) -> bool {
+        // A key that is new is told of once more, as what was written.
+        !matches!(self, Self::Miss | Self::New)
+    }
+
     /// As a byte, for messages between workers.
     #[must_use]
     pub const fn byte(self) -> u8 {
@@ -121,6 +129,8 @@ impl Event {
 #[derive(Debug, Default)]
 pub struct Events {
     list: Vec<Event>,
+    /// All keys of a database were deleted.
+    is_flushed: bool,
     /// What some of them tell is durable with this batch.
     barrier: BatchNumber,
 }
@@ -130,13 +140,24 @@ impl Events {
     #[must_use]
     #[inline]
     pub const fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.list.is_empty() && !self.is_flushed
     }
 
     /// Notes one.
     #[cold]
     pub fn push(&mut self, kind: EventKind, db: Db, key: &[u8]) {
         self.list.push(Event { kind, db, key: key.into() });
+    }
+
+    /// Notes that all keys of a database were deleted.
+    #[cold]
+    pub fn push_flush(&mut self) {
+        self.is_flushed = true;
+    }
+
+    /// Takes whether that was noted.
+    pub fn take_flush(&mut self) -> bool {
+        std::mem::take(&mut self.is_flushed)
     }
 
     /// What is noted is durable with this batch at the earliest.

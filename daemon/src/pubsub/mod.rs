@@ -16,6 +16,7 @@ pub use client_subscriptions::ClientSubscriptions;
 pub use event::{Event, EventKind, Events};
 pub use event_classes::EventClasses;
 pub use message::Message;
+pub(crate) use name_counts::NameCounts;
 pub use subscriptions::{Listener, Subscriptions};
 pub use totals::PubSubTotals;
 

@@ -11,7 +11,7 @@ const PARTS: usize = 64;
 /// Counts names by a keyed hash of 64 bits: the names themselves are with the workers. Touched when the first listener of a
 /// name comes to a worker and when the last one leaves it.
 #[derive(Debug)]
-pub(super) struct NameCounts {
+pub(crate) struct NameCounts {
     hasher: RandomState,
     parts: Box<[Mutex<HashMap<u64, u32>>]>,
     len: AtomicUsize,
@@ -34,7 +34,7 @@ impl NameCounts {
     }
 
     /// A worker has come to know a name.
-    pub(super) fn add(&self, name: &[u8]) {
+    pub(crate) fn add(&self, name: &[u8]) {
         let hash = self.hasher.hash_one(name);
         let mut part = self.part(hash);
         let count = part.entry(hash).or_insert(0);
@@ -45,7 +45,7 @@ impl NameCounts {
     }
 
     /// A worker has forgotten a name.
-    pub(super) fn remove(&self, name: &[u8]) {
+    pub(crate) fn remove(&self, name: &[u8]) {
         let hash = self.hasher.hash_one(name);
         let mut part = self.part(hash);
         let count = part.get_mut(&hash).expect("only what was added is removed");
@@ -56,7 +56,7 @@ impl NameCounts {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }
 }

@@ -134,6 +134,10 @@ counters! {
     LiveBytes => "record_live_bytes" gauge,
     /// Messages given to those who listen to their channel.
     MessagesDelivered => "messages_delivered" total,
+    /// Keys that clients have read and cache.
+    TrackedKeys => "tracking_keys" gauge,
+    /// The same, each as often as there are clients that have read it.
+    TrackedItems => "tracking_items" gauge,
     /// Commands sent on to the worker that owns their key.
     HopsOut => "hops_out" total,
     /// Commands run for other workers' clients.

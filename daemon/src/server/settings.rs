@@ -1,18 +1,21 @@
 //! What CONFIG SET may change while the server runs. Read by workers on the way, so each is one relaxed load.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use shard::eviction::EvictionPolicy;
 use shard::types::Db;
 
 use super::output_limit::{ClientClass, OutputLimits, SharedOutputLimit};
 use crate::options::{AppendFsync, LogLevel, Options};
-use crate::pubsub::EventClasses;
+use crate::pubsub::{EventClasses, EventKind};
 
 /// Position of a policy among all of them.
 fn policy_number(policy: EvictionPolicy) -> u8 {
     (0..).zip(EvictionPolicy::ALL).find(|(_, other)| *other == policy).map_or(0, |(number, _)| number)
 }
+
+/// Beside the bits of the classes of events: somebody tracks keys, so that every change of one is noted.
+const TRACKS: u32 = 1 << 31;
 
 /// What CONFIG SET may change.
 #[derive(Debug)]
@@ -30,6 +33,10 @@ pub struct Settings {
     log_level: AtomicU8,
     append_fsync: AtomicU8,
     acl_log_len_max: AtomicU32,
+    slow_log_us: AtomicI64,
+    slow_log_len_max: AtomicU64,
+    latency_threshold_ms: AtomicU64,
+    tracking_keys_max: AtomicU64,
     databases: u8,
 }
 
@@ -68,6 +75,10 @@ impl Settings {
             log_level: AtomicU8::new(options.log_level as u8),
             append_fsync: AtomicU8::new(options.append_fsync as u8),
             acl_log_len_max: AtomicU32::new(128),
+            slow_log_us: AtomicI64::new(options.slow_log_us),
+            slow_log_len_max: AtomicU64::new(options.slow_log_len_max),
+            latency_threshold_ms: AtomicU64::new(options.latency_threshold_ms),
+            tracking_keys_max: AtomicU64::new(options.tracking_keys_max),
             databases: options.databases,
         }
     }
@@ -102,9 +113,44 @@ impl Settings {
         acl_log_len_max, set_acl_log_len_max, u32
     );
     setting!(
+        /// Microseconds from which on a command is noted as slow; below 0 none is.
+        slow_log_us, set_slow_log_us, i64
+    );
+    setting!(
+        /// Entries of the slow log at most.
+        slow_log_len_max, set_slow_log_len_max, u64
+    );
+    setting!(
+        /// Keys that are tracked at most, over all workers; 0 is no limit.
+        tracking_keys_max, set_tracking_keys_max, u64
+    );
+    setting!(
+        /// Milliseconds from which on LATENCY tells of a command; 0 is never.
+        latency_threshold_ms, set_latency_threshold_ms, u64
+    );
+    setting!(
         /// Bytes of memory that the store may take; 0 is no limit.
         max_memory, set_max_memory, u64
     );
+
+    /// Entries of the slow log at most, as a count.
+    #[must_use]
+    pub fn slow_log_len(&self) -> usize {
+        usize::try_from(self.slow_log_len_max()).unwrap_or(usize::MAX)
+    }
+
+    /// Nanoseconds from which on somebody is to be told of a command; the largest number where nobody is.
+    #[must_use]
+    pub fn slow_ns(&self) -> u64 {
+        let logged = match u64::try_from(self.slow_log_us()) {
+            Ok(us) if self.slow_log_len_max() > 0 => us.saturating_mul(1000),
+            _ => u64::MAX,
+        };
+        match self.latency_threshold_ms() {
+            0 => logged,
+            ms => logged.min(ms.saturating_mul(1_000_000)),
+        }
+    }
 
     /// The database of a number; none when there is no such.
     #[must_use]
@@ -147,12 +193,39 @@ impl Settings {
     #[must_use]
     #[inline]
     pub fn notified_events(&self) -> EventClasses {
-        EventClasses::from_bits(self.notified_events.load(Ordering::Relaxed))
+        EventClasses::from_bits(self.notified_events.load(Ordering::Relaxed) & !TRACKS)
     }
 
     /// Changes it. Every worker has to be told afterwards; see `Execution::Configure`.
     pub fn set_notified_events(&self, classes: EventClasses) {
-        self.notified_events.store(classes.bits(), Ordering::Relaxed);
+        let keep = |old: u32| Some(old & TRACKS | classes.bits());
+        let set = self.notified_events.fetch_update(Ordering::Relaxed, Ordering::Relaxed, keep);
+        assert!(set.is_ok(), "classes are always taken");
+    }
+
+    /// Whether an event is to be noted: somebody is told of it, or tracks the key that it changes. One load.
+    #[must_use]
+    #[inline]
+    pub fn wants_event(&self, kind: EventKind) -> bool {
+        let bits = self.notified_events.load(Ordering::Relaxed);
+        (bits & TRACKS != 0 && kind.changes_key())
+            || EventClasses::from_bits(bits & !TRACKS).tell(kind.class())
+    }
+
+    /// Whether anybody tracks keys.
+    #[must_use]
+    #[inline]
+    pub fn tracks(&self) -> bool {
+        self.notified_events.load(Ordering::Relaxed) & TRACKS != 0
+    }
+
+    /// Says whether anybody does. Every worker has to be told afterwards; see `Execution::Track`.
+    pub fn set_tracks(&self, tracks: bool) {
+        if tracks {
+            self.notified_events.fetch_or(TRACKS, Ordering::AcqRel);
+        } else {
+            self.notified_events.fetch_and(!TRACKS, Ordering::AcqRel);
+        }
     }
 
     /// What replies wait for: in force on a worker as soon as it has been told.

@@ -262,8 +262,9 @@ fn every_command_is_allowed_and_denied_as_redis_does() {
         let words: Vec<&str> =
             ["ACL", "SETUSER", &user, "on", "nopass"].iter().chain(*rules).copied().collect();
         assert_eq!(ask(&mut ours, &words), ask(&mut theirs, &words), "{rules:?}");
-        // Redis 7.0 wants an argument more of them than 7.2.
-        for name in both.iter().filter(|name| !name.starts_with("command|getkeys")) {
+        // Redis 7.0 wants an argument more of some than 7.2, and DEBUG is one command there.
+        let differs = |name: &str| name.starts_with("command|getkeys") || name == "debug";
+        for name in both.iter().filter(|name| !differs(name)) {
             let verdict = |wire: &mut Wire, args: &[&str]| {
                 let words: Vec<&str> = ["ACL", "DRYRUN", &user]
                     .into_iter()

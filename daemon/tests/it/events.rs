@@ -11,7 +11,7 @@ use crate::server::Setup;
 use crate::wire::{Wire, key_of, request};
 
 /// Commands whose events are compared; `|` between them. What Redis expires by itself at a time of its own is left out.
-const COMMANDS: &str = "SET a 1|SET a 2 EX 100|SETNX b 1|SETNX b 2|SETEX c 10 x|PSETEX c 10000 x|GETSET d 1|GETSET d 2|\
+pub(crate) const COMMANDS: &str = "SET a 1|SET a 2 EX 100|SETNX b 1|SETNX b 2|SETEX c 10 x|PSETEX c 10000 x|GETSET d 1|GETSET d 2|\
     GETDEL d|GETDEL d|GETEX a PERSIST|GETEX a EX 10|GETEX a EXAT 1|GETEX nope|GET nope|MGET nope a b nope2|STRLEN nope|\
     GETRANGE nope 0 1|EXISTS nope b|TOUCH nope|TYPE nope|TTL nope|PTTL nope|OBJECT ENCODING nope|DUMP nope|\
     BITCOUNT nope|BITPOS nope 1|BITPOS nope 0|GETBIT nope 1|INCR n|INCRBY n 5|DECR n|DECRBY n 2|INCRBYFLOAT n 1.5|\

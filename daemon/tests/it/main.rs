@@ -34,5 +34,7 @@ mod stopping;
 mod sync_policy;
 mod tls;
 mod tools;
+mod tracking;
 mod walks;
+mod watching;
 mod wire;

@@ -131,3 +131,32 @@ pub(in crate::commands) static CLIENT_UNBLOCK: Doc = Doc::new(
 ]);
 pub(in crate::commands) static CLIENT_UNPAUSE: Doc =
     Doc::new(G, "6.2.0", "O(N) in the number of commands that wait", "Lets commands that wait go on.");
+pub(in crate::commands) static CLIENT_CACHING: Doc = Doc::new(
+    G,
+    "6.0.0",
+    "O(1)",
+    "Says whether keys of the next request are tracked, in modes OPTIN and OPTOUT.",
+)
+.with(&[Argument::one_of("mode", YES_NO)]);
+pub(in crate::commands) static CLIENT_GETREDIR: Doc =
+    Doc::new(G, "6.0.0", "O(1)", "Returns the id of the client that is told in the place of this one.");
+pub(in crate::commands) static CLIENT_NO_TOUCH: Doc =
+    Doc::new(G, "7.2.0", "O(1)", "Says that reads of the connection are not to count as use.")
+        .with(&[Argument::one_of("enabled", ON_OFF)]);
+pub(in crate::commands) static CLIENT_TRACKING: Doc = Doc::new(
+    G,
+    "6.0.0",
+    "O(1), and O(N) in the number of workers",
+    "Has the connection told when keys that it has read are changed.",
+)
+.with(&[
+    Argument::one_of("status", ON_OFF),
+    Argument::integer("client-id").token("REDIRECT").optional(),
+    Argument::string("prefix").token("PREFIX").optional().multiple(),
+    Argument::word("bcast", "BCAST").optional(),
+    Argument::word("optin", "OPTIN").optional(),
+    Argument::word("optout", "OPTOUT").optional(),
+    Argument::word("noloop", "NOLOOP").optional(),
+]);
+pub(in crate::commands) static CLIENT_TRACKINGINFO: Doc =
+    Doc::new(G, "6.2.0", "O(1)", "Returns what the connection is told of the keys that it reads.");

@@ -170,3 +170,50 @@ pub(in crate::commands) static FUNCTION: Doc =
     Doc::new("scripting", "7.0.0", "Depends on subcommand.", "Holds the commands on functions.");
 pub(in crate::commands) static FUNCTION_FLUSH: Doc =
     Doc::new("scripting", "7.0.0", "O(1)", "Does nothing: there are no functions.").with(&[FLUSH_TYPE]);
+pub(in crate::commands) static SLOWLOG: Doc =
+    Doc::new(G, "2.2.12", "Depends on subcommand.", "Holds the commands on the slow log.");
+pub(in crate::commands) static SLOWLOG_GET: Doc =
+    Doc::new(G, "2.2.12", "O(N) in the number of entries", "Returns the newest entries of the slow log.")
+        .with(&[Argument::integer("count").optional()]);
+pub(in crate::commands) static SLOWLOG_HELP: Doc =
+    Doc::new(G, "6.2.0", "O(1)", "Returns what subcommands there are.");
+pub(in crate::commands) static SLOWLOG_LEN: Doc =
+    Doc::new(G, "2.2.12", "O(1)", "Returns the number of entries of the slow log.");
+pub(in crate::commands) static SLOWLOG_RESET: Doc =
+    Doc::new(G, "2.2.12", "O(N) in the number of entries", "Removes all entries of the slow log.");
+pub(in crate::commands) static LATENCY: Doc =
+    Doc::new(G, "2.8.13", "Depends on subcommand.", "Holds the commands on what takes long.");
+pub(in crate::commands) static LATENCY_DOCTOR: Doc =
+    Doc::new(G, "2.8.13", "O(1)", "Returns a report for people of what took too long.");
+pub(in crate::commands) static LATENCY_GRAPH: Doc =
+    Doc::new(G, "2.8.13", "O(1)", "Draws how long an event took.").with(&[Argument::string("event")]);
+pub(in crate::commands) static LATENCY_HELP: Doc =
+    Doc::new(G, "2.8.13", "O(1)", "Returns what subcommands there are.");
+pub(in crate::commands) static LATENCY_HISTOGRAM: Doc =
+    Doc::new(G, "7.0.0", "O(N) in the number of commands", "Returns how long commands took, as histograms.")
+        .with(&[Argument::string("command").optional().multiple()]);
+pub(in crate::commands) static LATENCY_HISTORY: Doc =
+    Doc::new(G, "2.8.13", "O(1)", "Returns when an event took how long.").with(&[Argument::string("event")]);
+pub(in crate::commands) static LATENCY_LATEST: Doc =
+    Doc::new(G, "2.8.13", "O(1)", "Returns the last sample of each event.");
+pub(in crate::commands) static LATENCY_RESET: Doc =
+    Doc::new(G, "2.8.13", "O(1)", "Forgets the samples of events.")
+        .with(&[Argument::string("event").optional().multiple()]);
+pub(in crate::commands) static MONITOR: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Shows the connection every request that the server runs.");
+pub(in crate::commands) static DEBUG: Doc =
+    Doc::new(G, "1.0.0", "Depends on subcommand.", "Holds the commands for tests of clients.");
+pub(in crate::commands) static DEBUG_HELP: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Returns what subcommands there are.");
+pub(in crate::commands) static DEBUG_OBJECT: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Returns what a value is like inside.").with(&[Argument::key("key")]);
+pub(in crate::commands) static DEBUG_SET_ACTIVE_EXPIRE: Doc = Doc::new(
+    G,
+    "1.0.0",
+    "O(1)",
+    "Answers OK to 1: keys whose time has come are always deleted in background.",
+)
+.with(&[Argument::integer("enabled")]);
+pub(in crate::commands) static DEBUG_SLEEP: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Stops the worker of the connection for a time.")
+        .with(&[Argument::double("seconds")]);

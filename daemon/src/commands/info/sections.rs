@@ -93,7 +93,7 @@ pub(super) fn clients(facts: &Facts<'_>, text: &mut String) {
     line(text, "cluster_connections", 0);
     line(text, "maxclients", facts.server.settings.max_clients());
     line(text, "blocked_clients", 0);
-    line(text, "tracking_clients", 0);
+    line(text, "tracking_clients", facts.server.onlookers.trackers());
 }
 
 pub(super) fn memory(facts: &Facts<'_>, text: &mut String) {
@@ -169,6 +169,9 @@ pub(super) fn stats(facts: &Facts<'_>, text: &mut String) {
     line(text, "pubsubshard_channels", names(Topic::ShardChannel));
     line(text, "latest_fork_usec", 0);
     line(text, "total_forks", 0);
+    line(text, "tracking_total_keys", get(Counter::TrackedKeys));
+    line(text, "tracking_total_items", get(Counter::TrackedItems));
+    line(text, "tracking_total_prefixes", facts.server.onlookers.prefixes());
     line(text, "total_error_replies", get(Counter::Errors));
     line(text, "total_reads_processed", get(Counter::Receives));
     line(text, "total_writes_processed", get(Counter::Sends));

@@ -2,13 +2,13 @@
 
 use super::super::command::{Command, Execution};
 use super::super::docs::{acl as acl_docs, connection as connection_docs};
-use super::super::{acl, client, client_kill, client_pause, connection};
+use super::super::{acl, client, client_kill, client_pause, client_tracking, connection};
 use super::words::{
     ADMIN, ALL_SHARDS_OK, ANYTIME, ANYTIME_FAST, C, F, FIRST_THING, NO, PERSONAL, VARYING, command,
 };
-use Execution::{Configure, Connection, Container, EndSessions, Sessions};
+use Execution::{Configure, Connection, Container, EndSessions, Sessions, Track};
 
-pub(super) const CONNECTIONS: [Command; 21] = [
+pub(super) const CONNECTIONS: [Command; 26] = [
     command("ping", -1, F::FAST, C::CONNECTION, Connection(connection::ping), &connection_docs::PING)
         .tips(ALL_SHARDS_OK),
     command("echo", 2, ANYTIME_FAST, C::CONNECTION, Connection(connection::echo), &connection_docs::ECHO),
@@ -26,12 +26,28 @@ pub(super) const CONNECTIONS: [Command; 21] = [
     command("reset", 1, FIRST_THING, C::CONNECTION, Connection(connection::reset), &connection_docs::RESET),
     command("client", -2, NO, C::NONE, Container, &connection_docs::CLIENT),
     command(
+        "client|caching",
+        3,
+        PERSONAL,
+        C::CONNECTION,
+        Connection(client_tracking::caching),
+        &connection_docs::CLIENT_CACHING,
+    ),
+    command(
         "client|getname",
         2,
         PERSONAL,
         C::CONNECTION,
         Connection(client::getname),
         &connection_docs::CLIENT_GETNAME,
+    ),
+    command(
+        "client|getredir",
+        2,
+        PERSONAL,
+        C::CONNECTION,
+        Connection(client_tracking::getredir),
+        &connection_docs::CLIENT_GETREDIR,
     ),
     command(
         "client|help",
@@ -77,6 +93,14 @@ pub(super) const CONNECTIONS: [Command; 21] = [
         &connection_docs::CLIENT_NO_EVICT,
     ),
     command(
+        "client|no-touch",
+        3,
+        PERSONAL,
+        C::CONNECTION,
+        Connection(client::no_touch),
+        &connection_docs::CLIENT_NO_TOUCH,
+    ),
+    command(
         "client|pause",
         -3,
         ADMIN,
@@ -107,6 +131,22 @@ pub(super) const CONNECTIONS: [Command; 21] = [
         C::CONNECTION,
         Connection(client::setname),
         &connection_docs::CLIENT_SETNAME,
+    ),
+    command(
+        "client|tracking",
+        -3,
+        PERSONAL,
+        C::CONNECTION,
+        Track { check: client_tracking::tracking, apply: client_tracking::apply },
+        &connection_docs::CLIENT_TRACKING,
+    ),
+    command(
+        "client|trackinginfo",
+        2,
+        PERSONAL,
+        C::CONNECTION,
+        Connection(client_tracking::trackinginfo),
+        &connection_docs::CLIENT_TRACKINGINFO,
     ),
     command(
         "client|unblock",

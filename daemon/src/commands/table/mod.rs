@@ -5,6 +5,7 @@ mod keys;
 mod pubsub;
 mod server;
 mod strings;
+mod watching;
 mod words;
 
 use super::command::{Command, CommandId};
@@ -31,6 +32,7 @@ const PARTS: &[&[Command]] = &[
     &connections::CONNECTIONS,
     &server::SERVER,
     &server::WHOLE_SERVER,
+    &watching::WATCHING,
     &connections::ACCESS,
     &pubsub::PUBSUB,
 ];
@@ -66,7 +68,7 @@ const fn assemble() -> [Command; COMMAND_COUNT] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::Execution::{Key, Keys, SameShard, Together};
+    use super::super::command::Execution::{Checked, Key, Keys, SameShard, Together};
     use super::*;
 
     #[test]
@@ -91,7 +93,10 @@ mod tests {
     #[test]
     fn every_command_of_keys_knows_them() {
         for command in &COMMANDS {
-            let wants_keys = matches!(command.execution, Key(_) | Keys { .. } | SameShard(_) | Together(_));
+            let wants_keys = matches!(
+                command.execution,
+                Key(_) | Keys { .. } | Checked { .. } | SameShard(_) | Together(_)
+            );
             assert_eq!(wants_keys, command.keys.is_some(), "{}", command.name);
         }
     }

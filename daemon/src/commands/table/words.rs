@@ -1,6 +1,6 @@
 //! What the families of the table are written with: flags, categories, uses of keys, hints, and one command.
 
-use super::super::command::{Command, CommandId, Execution, KeySpec};
+use super::super::command::{Command, CommandId, Execution, KeySpec, clocked_from};
 use super::super::doc::Doc;
 use super::super::flags::{Categories, Flags};
 
@@ -57,6 +57,7 @@ pub(super) const fn command(
         execution,
         doc,
         id: CommandId(0),
+        clocked_from: clocked_from(&execution, flags),
         subcommands: (0, 0),
     }
 }

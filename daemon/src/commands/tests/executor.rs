@@ -117,6 +117,11 @@ impl Executor {
             Execution::Key(handler) | Execution::Scan(handler) | Execution::SameShard(handler) => {
                 handler(&mut self.key(out), args);
             }
+            Execution::Checked { check, handler } => {
+                if check(&mut self.connection(out), args) {
+                    handler(&mut self.key(out), args);
+                }
+            }
             Execution::Keys { handler, .. } => handler(&mut self.key(out), args),
             Execution::Together(handlers) => (handlers.here)(&mut self.key(out), args),
             Execution::Everywhere { handler, merge } => self.everywhere(handler, merge, args, out),
@@ -148,7 +153,7 @@ impl Executor {
                     }
                 }
             }
-            Execution::Configure { check, apply } => {
+            Execution::Configure { check, apply } | Execution::Track { check, apply } => {
                 if check(&mut self.connection(out), args) {
                     apply(&mut self.key(out), args);
                 }
@@ -167,6 +172,7 @@ impl Executor {
                     }
                 }
             }
+            Execution::Monitor => ReplyWriter::new(out, self.session.protocol).ok(),
             // The connection layer does it; here nobody listens.
             Execution::Subscribe(_) | Execution::Publish { .. } => {
                 ReplyWriter::new(out, self.session.protocol).integer(0);

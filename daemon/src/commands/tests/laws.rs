@@ -93,7 +93,7 @@ proptest! {
 }
 
 /// Commands whose replies depend on what only one of the two knows.
-const OWN_REPLIES: [&str; 36] = [
+const OWN_REPLIES: [&str; 40] = [
     "acl",
     "info",
     "command",
@@ -121,6 +121,10 @@ const OWN_REPLIES: [&str; 36] = [
     "memory",
     "lolwut",
     "object",
+    "debug",
+    "latency",
+    "monitor",
+    "slowlog",
     // The executor has no connection layer.
     "subscribe",
     "unsubscribe",

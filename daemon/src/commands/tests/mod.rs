@@ -11,6 +11,7 @@ mod cases_keyspace;
 mod cases_names;
 mod cases_server;
 mod cases_string;
+mod cases_watching;
 mod executor;
 mod laws;
 mod redis;
