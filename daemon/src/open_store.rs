@@ -45,6 +45,7 @@ pub fn open_store(server: &Server) -> Result<ServedStore, (ExitCode, String)> {
         cpus: options.cpus.clone(),
         shards: options.shards,
         shards_given: options.shards_given,
+        wal: options.wal,
         log: LogConfig {
             segment_bytes: options.wal_segment_bytes,
             sync,
@@ -90,6 +91,8 @@ pub fn policy(append_fsync: AppendFsync) -> SyncPolicy {
 /// The sync method that was asked for, or the faster one, and what was measured.
 fn sync_method(options: &Options) -> Result<(SyncMethod, String), (ExitCode, String)> {
     match options.wal_sync {
+        // Nothing waits for a sync.
+        _ if !options.wal => Ok((SyncMethod::Fdatasync, String::new())),
         WalSync::Dsync => Ok((SyncMethod::Dsync, String::new())),
         WalSync::Fdatasync => Ok((SyncMethod::Fdatasync, String::new())),
         WalSync::Auto => {
@@ -151,7 +154,10 @@ fn names_damage(error: &OpenError) -> bool {
 
 fn code_of(error: &OpenError) -> ExitCode {
     match error {
-        OpenError::ShardCount { .. } | OpenError::TooManyWorkers { .. } => ExitCode::Usage,
+        OpenError::ShardCount { .. }
+        | OpenError::TooManyWorkers { .. }
+        | OpenError::HasLog { .. }
+        | OpenError::HasNoLog { .. } => ExitCode::Usage,
         OpenError::Manifest { .. }
         | OpenError::ManifestMissing { .. }
         | OpenError::NoStore { .. }

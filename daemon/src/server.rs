@@ -214,6 +214,7 @@ impl Server {
     pub fn durability_text(&self) -> String {
         match (self.options.storage, self.sync_text.get()) {
             (Storage::Memory, _) => "none: memory only".to_owned(),
+            (Storage::Disk, _) if !self.options.wal => "checkpoints only: no log".to_owned(),
             (Storage::Disk, None) => String::new(),
             (Storage::Disk, Some(sync)) => format!("appendfsync {} by {sync}", self.settings.append_fsync()),
         }

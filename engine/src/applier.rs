@@ -63,14 +63,25 @@ impl Applier {
                 Job::Floor { at, floor } => {
                     self.shards[at].take_floor(&floor).map(|()| Vec::new()).map_err(ReplayError::from)
                 }
-                Job::Records { at, bytes } => {
-                    self.apply(at, &bytes).and_then(|()| self.note_memory()).map(|()| bytes)
-                }
+                Job::Records { at, bytes } => self.apply_noted(at, &bytes).map(|()| bytes),
             };
             if answers.send(answer).is_err() {
                 break;
             }
         }
+        self.shards
+    }
+
+    /// Applies whole records of the shard at a place, verified, and notes what that takes of memory.
+    ///
+    /// # Errors
+    /// They do not fit, or what they need is not to be had.
+    pub(crate) fn apply_noted(&mut self, at: usize, bytes: &[u8]) -> Result<(), ReplayError> {
+        self.apply(at, bytes).and_then(|()| self.note_memory())
+    }
+
+    /// The shards, as they are now.
+    pub(crate) fn into_shards(self) -> Vec<Shard> {
         self.shards
     }
 

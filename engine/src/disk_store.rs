@@ -3,7 +3,7 @@
 //! The order is the rule: nothing is decided on what was not synced first; nothing is served before every log is
 //! recovered and open, durably; another number of workers than last time ends the old logs for good (clean mark,
 //! their ends in the manifest) before new ones are begun. A crash anywhere on the way leaves a store that opens the
-//! same.
+//! same. A store without a log is what the snapshots of its shards hold.
 
 mod recovery;
 
@@ -46,6 +46,9 @@ pub struct DiskStoreConfig {
     pub shards: u16,
     /// Whether an existing store must have that many.
     pub shards_given: bool,
+    /// Whether there is a write-ahead log. Without one the store is durable at checkpoints only. It is fixed at creation:
+    /// a store of the other kind is not opened.
+    pub wal: bool,
     /// How the logs work.
     pub log: LogConfig,
     /// When each worker makes checkpoints, and how much memory it may take.
@@ -87,13 +90,20 @@ pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<Disk
         let directory = config.directory.clone();
         return Err(OpenError::TooManyWorkers { directory, workers: config.workers, shards: shard_count });
     }
+    if manifest.without_log == config.wal {
+        let directory = config.directory.clone();
+        return Err(match config.wal {
+            true => OpenError::HasNoLog { directory },
+            false => OpenError::HasLog { directory },
+        });
+    }
     let RecoveredLogs { mut logs, reports, mut shard_manifests } = opener.recover_all(&mut manifest)?;
     if !manifest.shard_manifests {
         create_manifests(&opener.directory, &manifest, &mut shard_manifests)?;
         manifest.note_shard_manifests();
         opener.write_manifest(&manifest, false)?;
     }
-    if logs.len() != usize::from(config.workers) {
+    if config.wal && logs.len() != usize::from(config.workers) {
         logs = opener.begin_era(&mut manifest, logs)?;
     }
     let hasher = KeyHasher::new(manifest.seed);
@@ -148,6 +158,7 @@ pub fn open_read_only(
         cpus: Vec::new(),
         shards: 1,
         shards_given: false,
+        wal: true,
         log,
         storage: StorageConfig::default(),
     };
@@ -218,7 +229,10 @@ impl Opener<'_> {
                     let directory = self.directory.path().to_path_buf();
                     return Err(OpenError::TooManyWorkers { directory, workers, shards });
                 }
-                let manifest = StoreManifest::create(random()?, random()?, unix_ms(), shards, workers);
+                let mut manifest = StoreManifest::create(random()?, random()?, unix_ms(), shards, workers);
+                if !self.config.wal {
+                    manifest = manifest.without_log();
+                }
                 self.write_manifest(&manifest, true)?;
                 Ok((manifest, true))
             }
@@ -274,7 +288,7 @@ impl Opener<'_> {
         for mut recovered in logs {
             let log = recovered.log.as_mut().expect("the era in force is open");
             ends.push(self.close(log, &mut recovered.files)?);
-            term = term.max(recovered.report.term);
+            term = term.max(recovered.report.as_ref().map_or(term, |report| report.term));
             shards.append(&mut recovered.shards);
         }
         manifest.begin_era(&ends, self.config.workers);

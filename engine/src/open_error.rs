@@ -10,6 +10,8 @@ use shard::shard::ApplyError;
 use shard::shard_open::ShardOpenError;
 use shard::store_files::StoreManifestError;
 
+use crate::cold_reader::ReplayError;
+
 /// Why a store directory is not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -73,6 +75,26 @@ pub enum OpenError {
         /// What was asked for.
         wanted: u16,
     },
+    /// There is a log, and the store was to be opened without one.
+    #[error(
+        "{directory}: the store has a write-ahead log, and was to be opened without one: nothing was changed; leave \
+         --wal no out, or move its data into a new store without a log: ourod dump {directory} -o FILE, then ourod \
+         restore --wal no NEW-DIRECTORY FILE"
+    )]
+    HasLog {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// There is no log, and the store was to be opened with one.
+    #[error(
+        "{directory}: the store was made without a write-ahead log, and was to be opened with one: nothing was changed; \
+         give --wal no, or move its data into a new store with a log: ourod dump {directory} -o FILE, then ourod \
+         restore NEW-DIRECTORY FILE"
+    )]
+    HasNoLog {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// More workers than shards.
     #[error("{directory}: {workers} workers cannot share {shards} shards; give --workers at most {shards}")]
     TooManyWorkers {
@@ -131,4 +153,16 @@ pub enum OpenError {
         /// The error.
         source: io::Error,
     },
+}
+
+impl OpenError {
+    /// What a replay that cannot go on means for the store.
+    pub(crate) fn of_replay(directory: PathBuf, error: ReplayError) -> Self {
+        match error {
+            ReplayError::Apply(source) => Self::Records { directory, source },
+            ReplayError::Read(source) => Self::ColdRead { directory, source },
+            ReplayError::Memory => Self::Memory { directory },
+            ReplayError::Open(source) => Self::Io { directory, source },
+        }
+    }
 }

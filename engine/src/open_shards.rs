@@ -5,12 +5,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shard::io::FileId;
+use shard::key::KeyHasher;
 use shard::shard_manifest::ShardManifest;
 use shard::shard_open::{OpenedShard, ShardManifestWrite, ShardOpen, ShardOpenError};
+use shard::snapshot::TailReader;
 use shard::store_manifest::StoreManifest;
 use shard::types::{ShardId, Term};
 
 use crate::Shard;
+use crate::applier::Applier;
 use crate::blocking_io::perform;
 use crate::clock::unix_ms;
 use crate::files::{Files, StoreDirectory};
@@ -84,7 +87,7 @@ fn open_shard(
         source: Box::new(source),
     };
     let mut seen = (0, 0);
-    let opened: OpenedShard = loop {
+    let opened: OpenedShard<Pool> = loop {
         let request = open.next_io().expect("opening goes on until it has a result");
         let done = perform(&mut files, request);
         if let Some(opened) = open.on_io(done, &mut shard).map_err(refused)? {
@@ -99,7 +102,43 @@ fn open_shard(
         );
     }
     check_data_file(&mut files, &mut shard).map_err(io)?;
+    // Files are locked by whoever has them open, and what is read back for the tail is read by another.
+    drop(files);
+    if let Some(tail) = opened.tail {
+        shard = replay_tail(directory, manifest, shard, tail, progress)?;
+    }
     Ok(Opened { shard, manifest: opened.manifest })
+}
+
+/// Applies the records that a snapshot holds beside the copy of the index: with them the shard is what it was when the
+/// copy ended.
+fn replay_tail(
+    directory: &StoreDirectory,
+    manifest: &StoreManifest,
+    shard: Shard,
+    mut tail: TailReader<Pool>,
+    progress: &Progress,
+) -> Result<Shard, OpenError> {
+    let io = |source| OpenError::Io { directory: directory.path().to_path_buf(), source };
+    let (mut files, pool) = (directory.files().map_err(io)?, Pool::new(0, 0).map_err(io)?);
+    let path = || directory.path().to_path_buf();
+    let file = tail.file();
+    let hasher = KeyHasher::new(manifest.seed);
+    let mut applier = Applier::new(vec![shard], hasher, (pool, directory));
+    let (mut records, mut seen) = (Vec::new(), (tail.progress().0, 0));
+    while !tail.is_finished() {
+        let request = tail.next_io().expect("reading goes on until all is read");
+        let done = perform(&mut files, request);
+        tail.on_io(done, &mut records).map_err(|source| OpenError::Shard {
+            directory: path(),
+            source: Box::new(ShardOpenError::Tail { file, source }),
+        })?;
+        applier.apply_noted(0, &records).map_err(|error| OpenError::of_replay(path(), error))?;
+        records.clear();
+        progress.advance(&mut seen, tail.progress());
+    }
+    let mut shards = applier.into_shards();
+    Ok(shards.pop().expect("the shard that it was given"))
 }
 
 /// The data file is there, and as long as the extents that the snapshot names need. The space that it has beyond them is

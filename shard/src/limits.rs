@@ -50,6 +50,9 @@ pub const PLACES_GROWN_MAX: u32 = 32;
 pub const SPACE_RETRY_MS: u64 = 250;
 /// Index tables that one step of a checkpoint copies at most.
 pub const COPY_TABLES_PER_STEP: usize = 8;
+/// Chunks of records, 256 KiB each, that one checkpoint has on their way to the tail of its snapshot at most, beside what
+/// one turn adds: beyond it writes to the store wait.
+pub const TAIL_CHUNKS_MAX: usize = 16;
 /// Commands of one worker that may wait for records on disk; more are held back at their connections.
 pub const COLD_TICKETS_MAX: usize = 4096;
 /// Reads of records from disk that one worker has in flight at most: about where drives stop gaining.

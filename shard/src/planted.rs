@@ -106,6 +106,12 @@ pub enum PlantedBug {
     ReadCacheByOffset,
     /// A record that cannot be read counts as absent.
     ColdErrorIsAbsence,
+    /// Without a log, a checkpoint is published although records of its tail are still on their way.
+    PublishBeforeTailWritten,
+    /// Without a log, a record that is written during a checkpoint is missing from the tail of its snapshot.
+    TailRecordSkipped,
+    /// Without a log, a start does not apply the tail of a snapshot.
+    TailIgnored,
     /// Chunks of a snapshot are not verified.
     SnapshotUnverified,
     /// The end of a snapshot is not compared with the manifest.
@@ -121,7 +127,7 @@ pub enum PlantedBug {
 #[cfg(feature = "sim")]
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 57] = [
         Self::AcknowledgeEarly,
         Self::AcknowledgeOutOfOrder,
         Self::SkipDsync,
@@ -171,6 +177,9 @@ impl PlantedBug {
         Self::ColdQueueOvertaken,
         Self::ReadCacheByOffset,
         Self::ColdErrorIsAbsence,
+        Self::PublishBeforeTailWritten,
+        Self::TailRecordSkipped,
+        Self::TailIgnored,
         Self::SnapshotUnverified,
         Self::SnapshotEndUnverified,
         Self::LogBehindAccepted,

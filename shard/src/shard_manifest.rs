@@ -22,7 +22,7 @@
 //! | 88 | 4 | start term | |
 //! | 92 | 4 | next keyspace | as of the start LSN |
 //! | 96 | 4 | database count | |
-//! | 100 | 4 | log | id of the log that held the end LSN |
+//! | 100 | 4 | log | id of the log that held the end LSN; 0: there was none, the snapshot's tail holds it |
 //! | 104 | 8 | end batch | batch of that log that held it: the log reaches it |
 //! | 112 | 4 each | keyspaces | by database number, as of the start LSN |
 
@@ -31,6 +31,7 @@ use crate::limits::{DATABASE_COUNT, SHARD_MANIFEST_BYTES_MAX};
 use crate::log::fields::{FieldReader, FieldWriter};
 use crate::log::manifest::{ManifestRead, count_u32, read_manifest, seal_manifest};
 use crate::shard::{FloorKind, ShardFloor};
+use crate::snapshot::TailCounts;
 use crate::types::{BatchNumber, KeyspaceId, LogId, Lsn, ShardId, Term};
 
 /// First bytes of a shard manifest.
@@ -57,6 +58,19 @@ pub struct PublishedSnapshot {
     pub log: LogId,
     /// The batch that held it. The log was durable up to it before the snapshot was published.
     pub end_batch: BatchNumber,
+}
+
+impl PublishedSnapshot {
+    /// What its tail comes to, if it has so many bytes: without a log it holds every record from the start to the end,
+    /// with one none.
+    #[must_use]
+    pub fn tail(&self, bytes: u64) -> TailCounts {
+        if self.log == LogId(0) {
+            TailCounts { records: self.end.0 - self.start.lsn.0, bytes, end: self.end }
+        } else {
+            TailCounts::default()
+        }
+    }
 }
 
 /// What a shard keeps on disk beside the log.

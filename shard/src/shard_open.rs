@@ -14,7 +14,9 @@ use crate::planted::{self, PlantedBug};
 use crate::shard::Shard;
 use crate::shard_copy::LoadError;
 use crate::shard_manifest::ShardManifest;
-use crate::snapshot::{SnapshotError, SnapshotEvent, SnapshotIdentity, SnapshotReader};
+use crate::snapshot::{
+    SnapshotError, SnapshotEvent, SnapshotIdentity, SnapshotReader, TailError, TailReader,
+};
 use crate::types::{BatchNumber, LogId, Lsn, ShardId};
 
 /// Why a shard cannot be opened: the store must not be.
@@ -72,6 +74,14 @@ pub enum ShardOpenError {
     /// The snapshot is not what the manifest names.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The tail of the snapshot is not what was written.
+    #[error("{file}: {source}: nothing was changed; restore it from a copy of the directory")]
+    Tail {
+        /// The file.
+        file: FileId,
+        /// How.
+        source: TailError,
+    },
     /// The snapshot contradicts itself.
     #[error("{file}: {source}: nothing was changed; restore it from a copy of the directory")]
     Content {
@@ -83,18 +93,22 @@ pub enum ShardOpenError {
 }
 
 /// A shard that has been opened, as of the start of its snapshot.
-pub struct OpenedShard {
+pub struct OpenedShard<P: BlockPool> {
     /// Its manifest; `None`: it has none yet, see [`ShardManifestWrite`].
     pub manifest: Option<ShardManifest>,
     /// Whether a copy of the manifest was bad and has been rewritten.
     pub repaired: bool,
+    /// What is to be applied before any log: the records of the snapshot itself, up to its end. They may look at what the
+    /// data file holds.
+    pub tail: Option<TailReader<P>>,
 }
 
 enum Step<P: BlockPool> {
     Manifest(CopiesLoad<ShardManifest>),
     Repair(CopiesWrite, ShardManifest),
     Snapshot(Box<SnapshotReader<P>>, ShardManifest),
-    Done(Option<ShardManifest>),
+    Done(Option<ShardManifest>, Option<TailReader<P>>),
+    Over,
 }
 
 /// Opens one shard. Step it by `next_io` and `on_io` until it is finished.
@@ -148,7 +162,7 @@ impl<P: BlockPool + Clone> ShardOpen<P> {
         &mut self,
         done: IoDone<P>,
         shard: &mut Shard<P>,
-    ) -> Result<Option<OpenedShard>, ShardOpenError> {
+    ) -> Result<Option<OpenedShard<P>>, ShardOpenError> {
         match &mut self.step {
             Step::Manifest(load) => {
                 let loaded = load.on_io(done, &mut self.pool, &mut self.ids, &mut self.requests)?;
@@ -172,18 +186,39 @@ impl<P: BlockPool + Clone> ShardOpen<P> {
                         shard.load_entries(keyspace, slot, entries).map_err(content)
                     }
                     SnapshotEvent::Extent(extent) => shard.load_extent(extent).map_err(content),
+                    // They are applied when all is loaded.
+                    SnapshotEvent::Records(_) => Ok(()),
                 })?;
                 if reader.is_finished() {
                     shard.finish_loading(ExtentNumber(manifest.extent_limit)).map_err(content)?;
-                    self.step = Step::Done(Some(manifest.clone()));
+                    self.end_snapshot()?;
                 }
             }
-            Step::Done(_) => unreachable!("nothing is asked for any more"),
+            Step::Done(..) | Step::Over => unreachable!("nothing is asked for any more"),
         }
-        Ok(match &self.step {
-            Step::Done(manifest) => Some(OpenedShard { manifest: manifest.clone(), repaired: self.repaired }),
-            _ => None,
-        })
+        if let Step::Done(manifest, tail) = &mut self.step {
+            let (manifest, tail) = (manifest.take(), tail.take());
+            self.step = Step::Over;
+            return Ok(Some(OpenedShard { manifest, repaired: self.repaired, tail }));
+        }
+        Ok(None)
+    }
+
+    /// All of the snapshot is read: its tail is what the manifest promises.
+    fn end_snapshot(&mut self) -> Result<(), ShardOpenError> {
+        let Step::Snapshot(reader, manifest) = std::mem::replace(&mut self.step, Step::Over) else {
+            unreachable!("a snapshot was read")
+        };
+        let (file, tail) = (reader.file(), reader.tail());
+        let snapshot = manifest.snapshot.as_ref().expect("the manifest names the snapshot");
+        let end = snapshot.tail(tail.bytes);
+        if tail != end && !planted::is(PlantedBug::SnapshotEndUnverified) {
+            let source = TailError::End { found: tail.end, end: snapshot.end };
+            return Err(ShardOpenError::Tail { file, source });
+        }
+        let tail = TailReader::new(*reader).filter(|_| !planted::is(PlantedBug::TailIgnored));
+        self.step = Step::Done(Some(manifest), tail);
+        Ok(())
     }
 
     fn on_loaded(
@@ -198,7 +233,7 @@ impl<P: BlockPool + Clone> ShardOpen<P> {
                 shard
                     .finish_loading(ExtentNumber(0))
                     .map_err(|source| ShardOpenError::Content { file, source })?;
-                self.step = Step::Done(None);
+                self.step = Step::Done(None, None);
                 Ok(())
             }
             Loaded::Missing => Err(ShardOpenError::Missing(file)),
@@ -234,7 +269,7 @@ impl<P: BlockPool + Clone> ShardOpen<P> {
         let Some(snapshot) = &manifest.snapshot else {
             let loaded = shard.finish_loading(ExtentNumber(manifest.extent_limit));
             assert!(loaded.is_ok(), "nothing points anywhere");
-            self.step = Step::Done(Some(manifest));
+            self.step = Step::Done(Some(manifest), None);
             return;
         };
         shard.start_snapshot(&snapshot.start);

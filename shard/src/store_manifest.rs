@@ -9,7 +9,7 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `OUROSTOR` |
 //! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
-//! | 12 | 4 | format version | 3 (2: eras are numbered from 1; 1: and no flags, all are 0) |
+//! | 12 | 4 | format version | 3, or 4 with a flag above 1 (2: eras are numbered from 1; 1: and no flags, all are 0) |
 //! | 16 | 16 | store | uuid, random at creation |
 //! | 32 | 4 | reserved | 0 |
 //! | 36 | 4 | byte length | with padding |
@@ -18,7 +18,7 @@
 //! | 56 | 16 | seed | secret: key hash, and checksum seed of batches |
 //! | 72 | 2 | shard count | |
 //! | 74 | 2 | era count | |
-//! | 76 | 4 | flags | 1: every shard has a manifest of its own, and its files |
+//! | 76 | 4 | flags | 1: every shard has a manifest of its own, and its files; 2: there is no log |
 //! | 80 | 2 each | first slots | of each shard; a shard ends where the next begins, the last at 16384 |
 //! | | 8 + 20n each | eras | era 4, state 1 (1 opening, 2 open, 3 final), reserved 1, log count n 2; then n logs |
 //! | | 20 | a log | id 4, first shard 2, shard count 2, final batch 8, final checksum 4; the last two 0 unless final |
@@ -32,11 +32,15 @@ use crate::types::{BatchNumber, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
 
 /// First bytes of a store manifest.
 pub const STORE_MANIFEST_MAGIC: [u8; 8] = *b"OUROSTOR";
-/// Version of the layout that this program writes, and the newest it reads.
-pub const STORE_MANIFEST_FORMAT: u32 = 3;
+/// The newest version of the layout that this program reads, and writes where there is no log.
+pub const STORE_MANIFEST_FORMAT: u32 = 4;
+/// Version of the layout that this program writes where there is a log.
+const FORMAT_WITH_LOG: u32 = 3;
 
 /// Every shard has a manifest of its own.
 const FLAG_SHARD_MANIFESTS: u32 = 1;
+/// There is no log.
+const FLAG_WITHOUT_LOG: u32 = 2;
 
 /// How far an era has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +99,9 @@ pub struct StoreManifest {
     pub seed: [u8; 16],
     /// Whether every shard has a manifest of its own (`shard_manifest.rs`): from then on it must be there.
     pub shard_manifests: bool,
+    /// Whether there is no log: the snapshots of the shards are all there is. Its one era tells only which worker has
+    /// which shards, and that is decided anew at each start.
+    pub without_log: bool,
     /// First slot of each shard.
     pub first_slots: Vec<Slot>,
     /// Eras, oldest first; those that nothing needs any more are gone.
@@ -130,11 +137,35 @@ impl StoreManifest {
     ) -> Self {
         assert!(shard_count > 0 && shard_count <= SLOT_COUNT, "a shard has a slot");
         let first_slots = ranges(SLOT_COUNT, shard_count).map(|(first, _)| Slot(first)).collect();
-        let shard_manifests = false;
-        let mut manifest =
-            Self { uuid, sequence: 1, created, seed, shard_manifests, first_slots, eras: Vec::new() };
+        let mut manifest = Self {
+            uuid,
+            sequence: 1,
+            created,
+            seed,
+            shard_manifests: false,
+            without_log: false,
+            first_slots,
+            eras: Vec::new(),
+        };
         manifest.push_era(worker_count);
         manifest
+    }
+
+    /// The same, of a new store that has no log.
+    #[must_use]
+    pub fn without_log(self) -> Self {
+        assert_eq!(self.sequence, 1, "a new store");
+        Self { without_log: true, ..self }
+    }
+
+    /// Without a log: shares the shards out among so many workers. Nothing on disk depends on it.
+    ///
+    /// # Panics
+    /// When there is a log, or not a shard for each worker.
+    pub fn share_out(&mut self, worker_count: u16) {
+        assert!(self.without_log, "the logs of an era are of its workers");
+        self.eras.clear();
+        self.push_era(worker_count);
     }
 
     /// Number of shards.
@@ -287,7 +318,7 @@ impl StoreManifest {
         fields
             .bytes(&STORE_MANIFEST_MAGIC)
             .u32(0)
-            .u32(STORE_MANIFEST_FORMAT)
+            .u32(if self.without_log { STORE_MANIFEST_FORMAT } else { FORMAT_WITH_LOG })
             .bytes(&self.uuid)
             .u32(0)
             .u32(0)
@@ -296,7 +327,7 @@ impl StoreManifest {
             .bytes(&self.seed)
             .u16(self.shard_count())
             .u16(count_u16(self.eras.len()))
-            .u32(if self.shard_manifests { FLAG_SHARD_MANIFESTS } else { 0 });
+            .u32(self.flags());
         for slot in &self.first_slots {
             fields.u16(slot.0);
         }
@@ -317,11 +348,20 @@ impl StoreManifest {
         bytes
     }
 
+    const fn flags(&self) -> u32 {
+        let shard_manifests = if self.shard_manifests { FLAG_SHARD_MANIFESTS } else { 0 };
+        shard_manifests | if self.without_log { FLAG_WITHOUT_LOG } else { 0 }
+    }
+
     /// Reads one copy; `bytes` is the file from its start, it may be longer than the manifest.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> ManifestRead<Self> {
         read_manifest(bytes, &STORE_MANIFEST_MAGIC, STORE_MANIFEST_FORMAT, |format, fields| {
-            let flags_known = if format == 1 { 0 } else { FLAG_SHARD_MANIFESTS };
+            let flags_known = match format {
+                1 => 0,
+                2..STORE_MANIFEST_FORMAT => FLAG_SHARD_MANIFESTS,
+                _ => FLAG_SHARD_MANIFESTS | FLAG_WITHOUT_LOG,
+            };
             Self::decode_fields(fields, flags_known).filter(Self::is_consistent)
         })
     }
@@ -338,6 +378,7 @@ impl StoreManifest {
             return None;
         }
         let shard_manifests = flags & FLAG_SHARD_MANIFESTS != 0;
+        let without_log = flags & FLAG_WITHOUT_LOG != 0;
         let mut first_slots = Vec::new();
         for _ in 0..shard_count {
             first_slots.push(Slot(fields.u16()?));
@@ -369,6 +410,7 @@ impl StoreManifest {
             created,
             seed,
             shard_manifests,
+            without_log,
             first_slots,
             eras,
         })
@@ -387,6 +429,7 @@ impl StoreManifest {
             None => return false,
         };
         let stated = earlier.iter().all(|era| era.state == EraState::Final) && last.state != EraState::Final;
+        let fits_mode = !self.without_log || earlier.is_empty() && last.state == EraState::Opening;
         let covered = self.eras.iter().all(|era| {
             let mut next = 0;
             let joined = era.logs.iter().all(|log| {
@@ -398,7 +441,7 @@ impl StoreManifest {
         });
         let logs = || self.eras.iter().flat_map(|era| &era.logs).map(|entry| entry.log);
         let distinct = logs().zip(logs().skip(1)).all(|(log, next)| LogId(0) < log && log < next);
-        self.sequence > 0 && slotted && numbered && stated && covered && distinct
+        self.sequence > 0 && slotted && numbered && stated && fits_mode && covered && distinct
     }
 
     fn shard_count_or_zero(&self) -> u16 {
@@ -447,6 +490,27 @@ mod tests {
         let mut manifest = manifest();
         manifest.note_shard_manifests();
         assert_eq!(manifest.encode(), expected);
+    }
+
+    #[test]
+    fn a_store_without_a_log_says_so_in_a_format_that_older_programs_do_not_read() {
+        let mut without = manifest().without_log();
+        without.note_shard_manifests();
+        let mut with = manifest();
+        with.note_shard_manifests();
+        let mut expected = with.encode();
+        (expected[12], expected[76]) = (4, 3);
+        let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
+        expected[8..12].copy_from_slice(&crc);
+        assert_eq!(without.encode(), expected);
+        assert_eq!(StoreManifest::decode(&expected), ManifestRead::Valid(without.clone()));
+        // The flag in the format before it is no manifest.
+        expected[12] = 3;
+        let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
+        expected[8..12].copy_from_slice(&crc);
+        assert_eq!(StoreManifest::decode(&expected), ManifestRead::Invalid);
+        without.share_out(3);
+        assert_eq!((without.current_era().logs.len(), without.sequence), (3, with.sequence));
     }
 
     #[test]

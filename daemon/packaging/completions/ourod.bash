@@ -275,7 +275,7 @@ _ourod() {
             return 0
             ;;
         ourod__subcmd__restore)
-            opts="-h --shards --workers --maxmemory --wal-segment-bytes --help"
+            opts="-h --shards --workers --maxmemory --wal --wal-segment-bytes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -291,6 +291,10 @@ _ourod() {
                     ;;
                 --maxmemory)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wal)
+                    COMPREPLY=($(compgen -W "yes no" -- "${cur}"))
                     return 0
                     ;;
                 --wal-segment-bytes)

@@ -56,10 +56,10 @@ everysec\t'At once; made durable within about a second'
 no\t'At once; made durable when the system pleases'"
 complete -c ourod -n "__fish_ourod_needs_command" -l storage -d 'Where records live' -r -f -a "disk\t'In the store\'s directory'
 memory\t'In memory only: no file at all, everything is gone at the end'"
-complete -c ourod -n "__fish_ourod_needs_command" -l wal -d 'Whether writes go to a log [default: yes on disk, no in memory]' -r -f -a "yes\t''
+complete -c ourod -n "__fish_ourod_needs_command" -l wal -d 'Whether writes go to a log [default: yes on disk, no in memory]. On disk without one nothing is durable but at checkpoints; a store keeps the mode that it was made in' -r -f -a "yes\t''
 no\t''"
 complete -c ourod -n "__fish_ourod_needs_command" -l wal-segment-bytes -d 'Size of a log segment file, in bytes' -r
-complete -c ourod -n "__fish_ourod_needs_command" -l checkpoint-log-bytes -d 'Log bytes of one worker that a start may have to read, about: within so many written, every shard gets a checkpoint; more where the store is large, so that checkpoints stay a small part of what is written' -r
+complete -c ourod -n "__fish_ourod_needs_command" -l checkpoint-log-bytes -d 'Log bytes of one worker that a start may have to read, about, or with --wal no bytes of records that a crash may take, about: within so many written, every shard gets a checkpoint; more where the store is large, so that checkpoints stay a small part of what is written' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l wal-sync -d 'How the log is made durable' -r -f -a "auto\t'Measure both at start and take the faster'
 dsync\t'Every write is durable when it completes (O_DSYNC)'
 fdatasync\t'Plain writes, then one fdatasync'"
@@ -98,5 +98,7 @@ complete -c ourod -n "__fish_ourod_using_subcommand dump" -s h -l help -d 'Print
 complete -c ourod -n "__fish_ourod_using_subcommand restore" -l shards -d 'Shards of the new store, fixed for its life' -r
 complete -c ourod -n "__fish_ourod_using_subcommand restore" -l workers -d 'Logs to make, one a worker; a start with another number of workers changes that [default: one per CPU]' -r
 complete -c ourod -n "__fish_ourod_using_subcommand restore" -l maxmemory -d 'Memory that records and index may take; 0 for no limit' -r
+complete -c ourod -n "__fish_ourod_using_subcommand restore" -l wal -d 'Whether the new store has a log, for its life; without one it is durable at checkpoints only' -r -f -a "yes\t''
+no\t''"
 complete -c ourod -n "__fish_ourod_using_subcommand restore" -l wal-segment-bytes -d 'Size of a log segment file, in bytes' -r
 complete -c ourod -n "__fish_ourod_using_subcommand restore" -s h -l help -d 'Print help'

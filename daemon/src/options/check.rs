@@ -42,22 +42,12 @@ pub(super) fn check(options: &Options) -> Result<(), OptionsError> {
 }
 
 fn check_storage(options: &Options) -> Result<(), OptionsError> {
-    match (options.storage, options.wal) {
-        (Storage::Memory, true) => {
-            return refuse(
-                "--storage memory with --wal yes: a store in memory writes no file, so it has no log; use --wal no, \
-                 or --storage disk to keep the data"
-                    .into(),
-            );
-        }
-        (Storage::Disk, false) => {
-            return refuse(
-                "--storage disk with --wal no: durable at checkpoints only, which this version does not offer yet; use \
-                 --wal yes, or --storage memory to write no file"
-                    .into(),
-            );
-        }
-        _ => {}
+    if options.storage == Storage::Memory && options.wal {
+        return refuse(
+            "--storage memory with --wal yes: a store in memory writes no file, so it has no log; use --wal no, \
+             or --storage disk to keep the data"
+                .into(),
+        );
     }
     if options.storage == Storage::Disk && options.max_memory_policy != EvictionPolicy::NoEviction {
         return refuse(format!(

@@ -172,13 +172,15 @@ pub(super) struct CommandLine {
         help_heading = "Storage"
     )]
     storage: Storage,
-    /// Whether writes go to a log [default: yes on disk, no in memory]
+    /// Whether writes go to a log [default: yes on disk, no in memory]. On disk without one nothing is durable but at
+    /// checkpoints; a store keeps the mode that it was made in
     #[arg(long, value_name = "YES", value_parser = YES_NO, ignore_case = true, help_heading = "Storage")]
     wal: Option<String>,
     /// Size of a log segment file, in bytes
     #[arg(long, value_name = "SIZE", default_value = "64mb", value_parser = parse_size, help_heading = "Storage")]
     wal_segment_bytes: u64,
-    /// Log bytes of one worker that a start may have to read, about: within so many written, every shard gets a checkpoint;
+    /// Log bytes of one worker that a start may have to read, about, or with --wal no bytes of records that a crash may
+    /// take, about: within so many written, every shard gets a checkpoint;
     /// more where the store is large, so that checkpoints stay a small part of what is written
     #[arg(long, value_name = "SIZE", default_value = "1gb", value_parser = parse_size, help_heading = "Storage")]
     checkpoint_log_bytes: u64,

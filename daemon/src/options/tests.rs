@@ -130,11 +130,14 @@ fn a_default_in_the_help_is_the_default() {
 }
 
 #[test]
-fn memory_needs_no_log_and_disk_does() {
+fn memory_has_no_log_and_disk_one_unless_told_otherwise() {
     let memory = options(&["--storage", "memory"]).unwrap();
     assert_eq!((memory.storage, memory.wal), (Storage::Memory, false));
     refused(&["--storage", "memory", "--wal", "yes"], &["writes no file", "--wal no"]);
-    refused(&["--wal", "no"], &["durable at checkpoints only", "--storage memory"]);
+    let disk = options(&[]).unwrap();
+    assert_eq!((disk.storage, disk.wal), (Storage::Disk, true));
+    let without = options(&["--wal", "no"]).unwrap();
+    assert_eq!((without.storage, without.wal), (Storage::Disk, false));
 }
 
 #[test]

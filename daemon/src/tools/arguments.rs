@@ -103,6 +103,9 @@ pub(super) struct Restore {
     /// Memory that records and index may take; 0 for no limit
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size)]
     pub(super) maxmemory: u64,
+    /// Whether the new store has a log, for its life; without one it is durable at checkpoints only
+    #[arg(long, value_name = "YES", default_value = "yes", value_parser = ["yes", "no"], ignore_case = true)]
+    pub(super) wal: String,
     /// Size of a log segment file, in bytes
     #[arg(long, value_name = "SIZE", default_value = "64mb", value_parser = parse_size)]
     pub(super) wal_segment_bytes: u64,

@@ -31,6 +31,7 @@ pub(super) fn run(arguments: &Restore, machine: &Machine) -> Result<ExitCode, Fa
         directory: arguments.dir.clone(),
         shards: arguments.shards,
         workers,
+        wal: arguments.wal.eq_ignore_ascii_case("yes"),
         memory_bytes_max: (arguments.maxmemory > 0).then_some(arguments.maxmemory),
         segment_bytes,
     };

@@ -38,3 +38,4 @@ mod tracking;
 mod walks;
 mod watching;
 mod wire;
+mod without_log;

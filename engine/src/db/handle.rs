@@ -8,6 +8,7 @@ use std::time::Duration;
 use ring::RingConfig;
 use shard::key::KeyHasher;
 use shard::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use shard::log::SyncMethod;
 use shard::shard_set::TaskKind;
 use shard::types::Slot;
 
@@ -36,7 +37,8 @@ fn ring_config() -> RingConfig {
 /// flushes. The store is closed when the last handle is dropped, or by [`Db::close`].
 ///
 /// **What is durable when.** With a log ([`Db::open_with_wal`]) a write that has returned survives power loss, and so
-/// does whatever a read has shown (unless [`DbOptions::durability`] asks for less). In memory nothing survives.
+/// does whatever a read has shown (unless [`DbOptions::durability`] asks for less). On disk without a log ([`Db::open`])
+/// what a checkpoint holds survives, and a crash takes the rest. In memory nothing survives.
 ///
 /// **When a drive fails** (a write or sync error) nothing is acknowledged from then on: every call on every handle
 /// answers [`DbError::Failed`], the host process goes on. Writes that were under way may or may not be there later.
@@ -80,8 +82,9 @@ struct Inner {
     running: Mutex<Option<(Workers<Message>, Option<StoreLock>)>>,
     owners: Box<[u16]>,
     hasher: KeyHasher,
-    /// `None` in memory; a store on disk has a log.
+    /// `None` in memory.
     directory: Option<PathBuf>,
+    wal: bool,
 }
 
 impl std::fmt::Debug for Db {
@@ -101,6 +104,18 @@ impl Db {
         DbOptions::new().open_in_memory()
     }
 
+    /// Opens the store of a directory, made if it is not there, without a log: fast writes, durable at checkpoints only
+    /// ([`Db::checkpoint`], [`Db::flush`], [`Db::close`], and by itself after [`DbOptions::checkpoint_log_bytes`]). After a
+    /// crash each shard is exactly what it was at the end of its newest checkpoint; shards are not consistent with each
+    /// other, unless nothing was written meanwhile.
+    ///
+    /// # Errors
+    /// When the directory is in use, not provably whole, or a store with a log (it is left as it was), or workers cannot
+    /// be started; see [`DbError`].
+    pub fn open(directory: impl AsRef<Path>, options: &DbOptions) -> Result<Self, DbError> {
+        options.open(directory)
+    }
+
     /// Opens the store of a directory, made if it is not there, with a write-ahead log: a write is durable when it
     /// returns. Reads what the run before left, which takes a while after a crash.
     ///
@@ -114,25 +129,27 @@ impl Db {
     pub(super) fn start_in_memory(options: &DbOptions) -> Result<Self, DbError> {
         let failed = |source| DbError::Io { path: PathBuf::from("(memory)"), source };
         let open = open_in_memory(options.shard_count(), options.worker_count(), &options.cpus);
-        Self::start(open.map_err(failed)?, options.memory_limit, None)
+        Self::start(open.map_err(failed)?, options.memory_limit, None, false)
     }
 
-    pub(super) fn start_on_disk(options: &DbOptions, directory: &Path) -> Result<Self, DbError> {
+    pub(super) fn start_on_disk(options: &DbOptions, directory: &Path, wal: bool) -> Result<Self, DbError> {
         let lock = StoreLock::acquire(directory)?;
         let failed = |source| DbError::Io { path: directory.to_path_buf(), source };
         let sync = match options.sync {
             Some(method) => method,
+            None if !wal => SyncMethod::Fdatasync,
             None => SyncProbe::run(directory).map_err(failed)?.faster(),
         };
-        let config = options.disk_store(directory.to_path_buf(), sync);
+        let config = options.disk_store(directory.to_path_buf(), wal, sync);
         let store = disk_store::open(&config, &lock)?;
-        Self::start(store.open, 0, Some((directory.to_path_buf(), lock)))
+        Self::start(store.open, 0, Some((directory.to_path_buf(), lock)), wal)
     }
 
     fn start(
         store: OpenStore,
         memory_limit: u64,
         on_disk: Option<(PathBuf, StoreLock)>,
+        wal: bool,
     ) -> Result<Self, DbError> {
         let OpenStore { manifest, seeds } = store;
         let state = Arc::new(State::new(seeds.len(), memory_limit));
@@ -148,6 +165,7 @@ impl Db {
             owners: slot_owners(&manifest).0.into(),
             hasher: KeyHasher::new(manifest.seed),
             directory,
+            wal,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -255,12 +273,16 @@ impl Db {
     }
 
     /// Everything written before is durable on return: by the log where there is one, whatever
-    /// [`DbOptions::durability`] says. In memory there is nothing to do.
+    /// [`DbOptions::durability`] says, on disk without a log by a checkpoint. In memory there is nothing to do.
     ///
     /// # Errors
     /// See [`DbError`].
     pub fn flush(&self) -> Result<(), DbError> {
-        if self.wal_enabled() { self.task(TaskKind::FlushLog) } else { self.inner.state.check() }
+        match &self.inner.directory {
+            Some(_) if self.inner.wal => self.task(TaskKind::FlushLog),
+            Some(_) => self.task(TaskKind::Checkpoint),
+            None => self.inner.state.check(),
+        }
     }
 
     /// Bytes that the files of the store take on disk, as the file system counts them; 0 in memory.
@@ -287,7 +309,7 @@ impl Db {
     /// Whether there is a write-ahead log.
     #[must_use]
     pub fn wal_enabled(&self) -> bool {
-        self.inner.directory.is_some()
+        self.inner.wal
     }
 
     /// Bytes of all segment files of all logs, those that wait for use included; 0 without a log.

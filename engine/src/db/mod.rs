@@ -13,6 +13,8 @@ mod service;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_without_log;
 
 pub use error::DbError;
 pub use handle::Db;

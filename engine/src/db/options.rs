@@ -113,8 +113,9 @@ impl DbOptions {
         self
     }
 
-    /// Bytes of log within which every shard gets a checkpoint: about what an opening after a crash has to read. 1 GiB
-    /// by default.
+    /// Bytes of log within which every shard gets a checkpoint: about what an opening after a crash has to read. Without
+    /// a log, bytes of records: about what a crash loses at most. 1 GiB by default, or four times what a snapshot of
+    /// every shard takes, where that is more.
     #[must_use]
     pub fn checkpoint_log_bytes(mut self, bytes: u64) -> Self {
         self.checkpoint_log_bytes = bytes;
@@ -145,13 +146,22 @@ impl DbOptions {
         Db::start_in_memory(self)
     }
 
+    /// Opens the store of a directory, without a log: durable at checkpoints only. See [`Db::open`].
+    ///
+    /// # Errors
+    /// See [`DbError`].
+    pub fn open(&self, directory: impl AsRef<Path>) -> Result<Db, DbError> {
+        self.check()?;
+        Db::start_on_disk(self, directory.as_ref(), false)
+    }
+
     /// Opens the store of a directory, with a log. See [`Db::open_with_wal`].
     ///
     /// # Errors
     /// See [`DbError`].
     pub fn open_with_wal(&self, directory: impl AsRef<Path>) -> Result<Db, DbError> {
         self.check()?;
-        Db::start_on_disk(self, directory.as_ref())
+        Db::start_on_disk(self, directory.as_ref(), true)
     }
 
     /// Shards of a store that is created now.
@@ -184,7 +194,7 @@ impl DbOptions {
         Ok(())
     }
 
-    pub(super) fn disk_store(&self, directory: PathBuf, sync: SyncMethod) -> DiskStoreConfig {
+    pub(super) fn disk_store(&self, directory: PathBuf, wal: bool, sync: SyncMethod) -> DiskStoreConfig {
         let policy = match self.durability {
             Durability::Always => SyncPolicy::EveryBatch,
             Durability::EverySecond => SyncPolicy::EverySecond,
@@ -196,6 +206,7 @@ impl DbOptions {
             cpus: self.cpus.clone(),
             shards: self.shard_count(),
             shards_given: self.shards.is_some(),
+            wal,
             log: LogConfig { segment_bytes: self.wal_segment_bytes, sync, policy, ..LogConfig::default() },
             storage: StorageConfig {
                 memory_bytes_max: (self.memory_limit > 0).then(|| self.memory_limit / u64::from(workers)),

@@ -14,7 +14,7 @@ use shard::cold::{Admission, Need};
 use shard::eviction::{EvictionPolicy, MemoryLimit};
 use shard::limits::LOG_QUEUED_BYTES_MAX;
 use shard::log::LogSpace;
-use shard::shard_set::{ScanCursor, StorageTask};
+use shard::shard_set::{ScanCursor, SpaceFor, StorageTask};
 use shard::types::{BatchNumber, Db as Database, UnixMs};
 
 use super::call::{Answer, Batch, Call, Message, Operation, OwnedKey, ReplyTo};
@@ -111,7 +111,7 @@ impl DbService {
         // Calls that are put back run in a later turn.
         for _ in 0..self.queue.len() {
             let queued = worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUED_BYTES_MAX / 2);
-            if queued || worker.shards.is_waiting_room_full() {
+            if queued || worker.shards.is_waiting_room_full() || worker.shards.is_tail_full() {
                 self.stalled = true;
                 return;
             }
@@ -273,7 +273,12 @@ fn write(
     if set.log().is_some_and(|log| matches!(log.space(), LogSpace::Low { .. })) {
         return Err(DbError::DiskFull);
     }
-    if !set.make_room((key.bytes.len() + value.len()) as u64 + RECORD_OVERHEAD_BYTES, now) {
+    let bytes = key.bytes.len() + value.len();
+    // Without a log what finds no place is lost with the process: it is not taken.
+    if set.log().is_none() && set.space_for(std::iter::once(key.slot), bytes) == SpaceFor::None {
+        return Err(DbError::DiskFull);
+    }
+    if !set.make_room(bytes as u64 + RECORD_OVERHEAD_BYTES, now) {
         return Err(DbError::OutOfMemory);
     }
     let deadline = ttl.map(|ttl| {

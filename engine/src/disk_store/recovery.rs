@@ -16,7 +16,6 @@ use shard::types::Term;
 use super::Opener;
 use crate::Shard;
 use crate::blocking_io::perform;
-use crate::cold_reader::ReplayError;
 use crate::files::Files;
 use crate::open_error::OpenError;
 use crate::open_shards::{open_shards, remove_obsolete, remove_old_logs, remove_reserves};
@@ -30,10 +29,11 @@ pub(super) struct RecoveredLog {
     pub(super) log: Option<Log<Pool>>,
     pub(super) files: Files,
     pub(super) pool: Pool,
-    pub(super) report: RecoveryReport,
+    /// What recovery of the log found; `None` where there is none.
+    pub(super) report: Option<RecoveryReport>,
 }
 
-/// All logs recovered.
+/// All logs recovered, or the parts of the workers of a store without a log.
 pub(super) struct RecoveredLogs {
     /// Those of the era in force.
     pub(super) logs: Vec<RecoveredLog>,
@@ -54,13 +54,18 @@ impl Opener<'_> {
             remove_obsolete(self.directory.path(), &shard_manifests).map_err(|error| self.io(error))?;
             remove_reserves(self.directory.path()).map_err(|error| self.io(error))?;
         }
+        if manifest.without_log {
+            let logs = self.share_out(manifest, shards)?;
+            return Ok(RecoveredLogs { logs, reports: Vec::new(), shard_manifests });
+        }
         let (mut term, mut reports) = (Term(1), Vec::new());
         let mut logs = Vec::new();
         for era in &manifest.eras {
             logs = self.recover_era(manifest, &era.logs, shards, term)?;
-            term = logs.iter().map(|log| log.report.term).max().unwrap_or(term);
+            let found = || logs.iter().filter_map(|log| log.report.as_ref());
+            term = found().map(|report| report.term).max().unwrap_or(term);
             term = Term(term.0 + 1);
-            reports.extend(logs.iter().map(|log| log.report.clone()));
+            reports.extend(found().cloned());
             shards = Vec::new();
             if era.state == EraState::Final {
                 shards = logs.iter_mut().flat_map(|log| log.shards.drain(..)).collect();
@@ -85,6 +90,29 @@ impl Opener<'_> {
             self.drop_obsolete_eras(manifest, &shard_manifests)?;
         }
         Ok(RecoveredLogs { logs, reports, shard_manifests })
+    }
+
+    /// Without a log all is recovered when the shards are opened. Each goes on under a term of its own: LSNs that were
+    /// lost with the end of the last run are given out once more.
+    fn share_out(
+        &self,
+        manifest: &mut StoreManifest,
+        mut shards: Vec<Shard>,
+    ) -> Result<Vec<RecoveredLog>, OpenError> {
+        if !self.directory.is_read_only() {
+            manifest.share_out(self.config.workers);
+        }
+        for shard in &mut shards {
+            shard.set_term(Term(shard.term().0 + 1));
+        }
+        let mut rest = shards.into_iter();
+        let entries = &manifest.current_era().logs;
+        let part = |entry: &LogEntry| {
+            let shards = rest.by_ref().take(usize::from(entry.shard_count)).collect();
+            let pool = Pool::new(0, 0).map_err(|error| self.io(error))?;
+            Ok(RecoveredLog { shards, log: None, files: self.files()?, pool, report: None })
+        };
+        entries.iter().map(part).collect()
     }
 
     /// Logs of earlier numbers of workers that no shard needs any more are taken out of the manifest, then removed: whole as
@@ -166,16 +194,7 @@ impl Opener<'_> {
         let is_final = matches!(start.mode, RecoveryMode::Final(_));
         let mut recovery = LogRecovery::new(start, config, reading.clone());
         let mut seen = (0, 0);
-        let failed = |source| match source {
-            ReplayError::Apply(source) => {
-                OpenError::Records { directory: self.directory.path().to_path_buf(), source }
-            }
-            ReplayError::Read(source) => {
-                OpenError::ColdRead { directory: self.directory.path().to_path_buf(), source }
-            }
-            ReplayError::Memory => OpenError::Memory { directory: self.directory.path().to_path_buf() },
-            ReplayError::Open(source) => self.io(source),
-        };
+        let failed = |error| OpenError::of_replay(self.directory.path().to_path_buf(), error);
         // Reads go on in a thread of their own, and what they brought is applied by others.
         let mut shards = std::thread::scope(|scope| {
             let mut replay = Replay::start(scope, first, shards, threads, hasher, (&pool, &self.directory));
@@ -220,6 +239,6 @@ impl Opener<'_> {
         for shard in &mut shards {
             shard.set_term(recovered.report.term.max(shard.term()));
         }
-        Ok(RecoveredLog { shards, log: recovered.log, files, pool, report: recovered.report })
+        Ok(RecoveredLog { shards, log: recovered.log, files, pool, report: Some(recovered.report) })
     }
 }

@@ -35,6 +35,8 @@ pub struct RestoreConfig {
     pub shards: u16,
     /// Its logs; a start with another number of workers changes that.
     pub workers: u16,
+    /// Whether it has logs: for its life.
+    pub wal: bool,
     /// Bytes of memory that records and index may take; `None`: no limit.
     pub memory_bytes_max: Option<u64>,
     /// Size of a log segment file.
@@ -227,6 +229,7 @@ fn fill(
         cpus: Vec::new(),
         shards: config.shards,
         shards_given: true,
+        wal: config.wal,
         // Nobody waits for a reply: durable once, at the end.
         log: LogConfig {
             segment_bytes: config.segment_bytes,
@@ -363,6 +366,11 @@ impl Filling {
             filler.seed.shards.begin_close();
             while result.is_ok() && !filler.seed.shards.is_closed() {
                 result = filler.turn();
+                let given_up = |space: shard::shard_set::DiskSpace| space.checkpoints_given_up > 0;
+                if filler.seed.shards.log().is_none() && filler.seed.shards.disk_space().is_some_and(given_up)
+                {
+                    return Err(self.failed(&"no space is left for the snapshots"));
+                }
             }
             result.map_err(|error| self.failed(&error))?;
         }

@@ -49,7 +49,8 @@ fn restored(
     memory_bytes_max: Option<u64>,
 ) -> Result<RestoreOutcome, RestoreError> {
     let directory = directory.to_path_buf();
-    let config = RestoreConfig { directory, shards, workers, memory_bytes_max, segment_bytes: 1 << 20 };
+    let config =
+        RestoreConfig { directory, shards, workers, wal: true, memory_bytes_max, segment_bytes: 1 << 20 };
     restore(&config, &mut &bytes[..], &mut |_| ())
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn config(directory: &Path, shards: u16, workers: u16) -> DiskStoreCo
         cpus: Vec::new(),
         shards,
         shards_given: false,
+        wal: true,
         log: LogConfig {
             segment_bytes: 128 << 10,
             batch_bytes_max: 64 << 10,

@@ -28,9 +28,9 @@ use crate::limits::{SHARD_MANIFEST_BYTES_MAX, STORE_MANIFEST_BYTES_MAX};
 use crate::log::recovery::RecoveryStart;
 use crate::record::{Effect, Record};
 use crate::shard_manifest::ShardManifest;
-use crate::snapshot::SnapshotIdentity;
+use crate::snapshot::{SnapshotIdentity, TailRecords};
 use crate::store_manifest::{EraState, StoreManifest};
-use crate::types::{BatchNumber, KeyspaceId, Lsn, SLOT_COUNT, ShardId, Slot, Term};
+use crate::types::{BatchNumber, KeyspaceId, LogId, Lsn, SLOT_COUNT, ShardId, Slot, Term};
 
 use copies::check_copies;
 use extents::ExtentCheck;
@@ -81,7 +81,9 @@ impl StoreCheck<'_> {
         let mut ends = BTreeMap::new();
         let mut lsns: BTreeMap<ShardId, Lsn> = BTreeMap::new();
         let mut all_whole = true;
-        let logs: Vec<_> = self.store.eras.iter().flat_map(|era| &era.logs).map(|entry| entry.log).collect();
+        // Without a log the era tells only who has which shards.
+        let eras = self.store.eras.iter().filter(|_| !self.store.without_log);
+        let logs: Vec<_> = eras.flat_map(|era| &era.logs).map(|entry| entry.log).collect();
         for log in logs {
             on_file(&self.report.looked);
             let summary = self.check_log(source, log);
@@ -119,13 +121,26 @@ impl StoreCheck<'_> {
             let seal = self.store.extent_seal(shard);
             let identity = SnapshotIdentity { store: seal.store, shard, number: published.number };
             on_file(&self.report.looked);
-            if let Some(content) = read_snapshot(source, identity, published, self.report) {
+            if let Some(content) = read_snapshot(source, identity, published, self.report, &mut |_| ()) {
                 let file = FileId::ShardSnapshot { shard, number: published.number };
                 check_content(file, &content, published, self.slots_of(shard), self.report);
                 self.check_extents(source, &content, seal, on_file);
+                self.note_tail(&manifest, &content.tail);
             }
         }
         self.manifests.push(manifest);
+    }
+
+    /// Notes which damaged entries the tail of a snapshot, which is whole, touches first.
+    fn note_tail(&mut self, manifest: &Option<ShardManifest>, tail: &[u8]) {
+        if self.touched.is_empty() {
+            return;
+        }
+        let of = |shard: ShardId| manifest.as_ref().filter(|manifest| manifest.shard == shard);
+        let Self { touched, hasher, .. } = self;
+        let each = |record: &Record<'_>, _: &[u8]| note_touched(touched, of(record.shard), hasher, record);
+        let taken = TailRecords::default().take(tail, each);
+        assert_eq!(taken, Ok(()), "the tail of a whole snapshot was read before");
     }
 
     fn check_extents(
@@ -168,7 +183,7 @@ impl StoreCheck<'_> {
         }
     }
 
-    fn check_log(&mut self, source: &mut dyn Source, log: crate::types::LogId) -> Option<LogSummary> {
+    fn check_log(&mut self, source: &mut dyn Source, log: LogId) -> Option<LogSummary> {
         let start = RecoveryStart::of(&self.store, log, Term(1))?;
         let snapshots =
             self.manifests.iter().flatten().filter_map(|of| of.snapshot.as_ref().map(|it| (of.shard, it)));
@@ -177,20 +192,21 @@ impl StoreCheck<'_> {
             .map(|(shard, snapshot)| (shard, snapshot.end_batch))
             .max_by_key(|(_, batch)| *batch);
         let Self { touched, manifests, hasher, report, .. } = self;
-        let mut each = |record: &Record<'_>| note_touched(touched, manifests, hasher, record);
+        let mut each = |record: &Record<'_>| {
+            let manifest = manifests.get(usize::from(record.shard.0)).and_then(Option::as_ref);
+            note_touched(touched, manifest, hasher, record);
+        };
         LogCheck { source, start, needed, each: &mut each, report }.run()
     }
 
     /// The logs must reach what snapshots prove was durable in them.
-    fn check_reached(
-        &mut self,
-        ends: &BTreeMap<crate::types::LogId, BatchNumber>,
-        lsns: &BTreeMap<ShardId, Lsn>,
-    ) {
+    fn check_reached(&mut self, ends: &BTreeMap<LogId, BatchNumber>, lsns: &BTreeMap<ShardId, Lsn>) {
         let is_open = self.store.current_era().state == EraState::Open;
         for manifest in self.manifests.iter().flatten() {
             let Some(snapshot) = &manifest.snapshot else { continue };
-            let reached = lsns.get(&manifest.shard).copied().unwrap_or_default().max(snapshot.start.lsn);
+            // A tail reaches the end without a log.
+            let held = if snapshot.log == LogId(0) { snapshot.end } else { snapshot.start.lsn };
+            let reached = lsns.get(&manifest.shard).copied().unwrap_or_default().max(held);
             let behind = ends.get(&snapshot.log).is_some_and(|end| *end < snapshot.end_batch);
             if is_open && (behind || reached < snapshot.end) {
                 let what = format!(
@@ -230,14 +246,13 @@ impl StoreCheck<'_> {
 /// Notes the first record of the log that touches a damaged entry: whether it changes only a part of the value.
 fn note_touched(
     touched: &mut Touched,
-    manifests: &[Option<ShardManifest>],
+    manifest: Option<&ShardManifest>,
     hasher: &KeyHasher,
     record: &Record<'_>,
 ) {
     if touched.is_empty() {
         return;
     }
-    let manifest = manifests.get(usize::from(record.shard.0)).and_then(Option::as_ref);
     let start = manifest.and_then(|of| of.snapshot.as_ref()).map_or(Lsn::ZERO, |snapshot| snapshot.start.lsn);
     if record.lsn <= start {
         return;

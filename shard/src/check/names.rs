@@ -26,8 +26,9 @@ pub(super) fn check_names(
         };
         let named = match file {
             FileId::StoreManifest(_) => true,
-            FileId::LogManifest { log, .. } | FileId::Segment { log, .. } | FileId::Reserve { log } => {
-                store.identity_of(log).is_some()
+            FileId::Reserve { log } => store.without_log || store.identity_of(log).is_some(),
+            FileId::LogManifest { log, .. } | FileId::Segment { log, .. } => {
+                !store.without_log && store.identity_of(log).is_some()
             }
             FileId::ShardManifest { shard, .. } | FileId::ShardData { shard } => {
                 shard.0 < store.shard_count()

@@ -52,7 +52,7 @@ pub fn rewrite_snapshot(
     let identity = SnapshotIdentity { store, shard, number: published.number };
     let mut unused = CheckReport::default();
     let mut content =
-        read_snapshot(source, identity, published, &mut unused).ok_or(RewriteError::NotWhole)?;
+        read_snapshot(source, identity, published, &mut unused, &mut |_| ()).ok_or(RewriteError::NotWhole)?;
     let before = content.entries.len();
     content.entries.retain(|it| {
         let at = it.entry.location();
@@ -68,6 +68,10 @@ pub fn rewrite_snapshot(
     for table in content.entries.chunk_by(|a, b| (a.keyspace, a.slot) == (b.keyspace, b.slot)) {
         out.push_table(table);
     }
+    for piece in content.tail.chunks(CHUNK_BYTES - CHUNK_HEADER_BYTES) {
+        out.room(ChunkKind::Records, piece.len()).copy_from_slice(piece);
+    }
+    out.counts.tail = content.tail_counts;
     for extent in &content.extents {
         put_extent(extent, out.room(ChunkKind::Extents, extent_bytes(extent)));
         out.counts.extents += 1;

@@ -6,12 +6,14 @@ use crate::extent::ExtentOnDisk;
 use crate::index::Entry;
 use crate::io::{BLOCK_BYTES, FileId};
 use crate::limits::EXTENT_BYTES;
+use crate::record::Record;
 use crate::shard_manifest::PublishedSnapshot;
 use crate::snapshot::chunk::{
     CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkError, ChunkKind, Footer, SnapshotIdentity, TablePiece, open,
     split_extent,
 };
-use crate::types::{KeyspaceId, Slot};
+use crate::snapshot::{TailCounts, TailRecords};
+use crate::types::{KeyspaceId, ShardId, Slot};
 
 /// An entry of the index, and where it stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +30,18 @@ pub(super) struct Content {
     pub(super) entries: Vec<Indexed>,
     /// By place in the data file.
     pub(super) extents: Vec<ExtentOnDisk>,
+    /// The bytes of the tail, and what it comes to.
+    pub(super) tail: Vec<u8>,
+    pub(super) tail_counts: TailCounts,
 }
 
-/// Reads it all. `None`: it is not whole; the report says where.
+/// Reads it all. `None`: it is not whole; the report says where. `each` is shown the records of its tail.
 pub(super) fn read_snapshot(
     source: &mut dyn Source,
     identity: SnapshotIdentity,
     published: &PublishedSnapshot,
     report: &mut CheckReport,
+    each: &mut dyn FnMut(&Record<'_>),
 ) -> Option<Content> {
     let file = FileId::ShardSnapshot { shard: identity.shard, number: identity.number };
     report.looked.files += 1;
@@ -57,7 +63,7 @@ pub(super) fn read_snapshot(
     let mut window = Window::new(file, 0, published.bytes);
     let (mut content, mut counts, mut previous, mut whole) =
         (Content::default(), Footer::default(), Some(0), true);
-    let mut ended = false;
+    let (mut ended, mut tail) = (false, TailRecords::default());
     while window.remaining() > 0 {
         let offset = window.offset();
         let bytes = match window.bytes(source, CHUNK_BYTES) {
@@ -94,8 +100,19 @@ pub(super) fn read_snapshot(
             ChunkKind::Footer => {
                 ended = true;
                 let is_last = offset + header.bytes as u64 == published.bytes;
-                !whole || Footer::read(payload) == Some(counts) && header.crc == published.crc && is_last
+                !whole
+                    || header.crc == published.crc
+                        && is_last
+                        && Footer::read(header.format, payload)
+                            .is_some_and(|footer| is_end(&footer, &counts, published, &tail))
             }
+            ChunkKind::Records if whole => {
+                counts.tail.bytes += payload.len() as u64;
+                content.tail.extend_from_slice(payload);
+                take_records(payload, identity.shard, &mut tail, each)
+            }
+            // What continues a record of a damaged chunk tells nothing.
+            ChunkKind::Records => true,
         };
         if !sound {
             whole = false;
@@ -112,6 +129,7 @@ pub(super) fn read_snapshot(
         whole = false;
         report.damage(&file, "footer", "it has no footer".to_owned());
     }
+    content.tail_counts = published.tail(counts.tail.bytes);
     report.looked.bytes += published.bytes;
     content.entries.sort_unstable_by_key(|indexed| {
         let at = indexed.entry.location();
@@ -140,6 +158,28 @@ fn take_extents(format: u32, mut payload: &[u8], content: &mut Content, counts: 
         payload = rest;
     }
     true
+}
+
+fn take_records(
+    payload: &[u8],
+    shard: ShardId,
+    tail: &mut TailRecords,
+    each: &mut dyn FnMut(&Record<'_>),
+) -> bool {
+    let mut own = true;
+    let taken = tail.take(payload, |record, _| {
+        own &= record.shard == shard;
+        each(record);
+    });
+    taken.is_ok() && own
+}
+
+/// Whether the footer of a snapshot counts what there is.
+fn is_end(footer: &Footer, counts: &Footer, published: &PublishedSnapshot, tail: &TailRecords) -> bool {
+    let counted = Footer { tail: TailCounts { bytes: counts.tail.bytes, ..footer.tail }, ..*counts };
+    *footer == counted
+        && footer.tail == published.tail(counts.tail.bytes)
+        && tail.finish(&footer.tail).is_ok()
 }
 
 /// Whether the parts of a snapshot fit each other.

@@ -10,6 +10,9 @@
 //! 7. only then: the log need not keep records up to *start*, places emptied before the checkpoint began are free,
 //!    the snapshot before is removed.
 //!
+//! Without a log the records between the start and the end of the copy go into the snapshot itself (`snapshot/tail.rs`):
+//! condition 4 makes them durable with it, and condition 5 waits for nothing.
+//!
 //! Source of fuzzy checkpoints: Gray and Reuter, "Transaction Processing", 11.3.
 
 use super::data_file::DataFile;
@@ -79,6 +82,8 @@ pub(super) struct Checkpoint<P: BlockPool> {
     pub(super) end: (Lsn, BatchNumber),
     pub(super) step: Step,
     pub(super) writer: SnapshotWriter<P>,
+    /// Whether there is no log: what is written while the copy runs goes into the snapshot.
+    keeps_tail: bool,
     syncing: bool,
     pub(super) entries: u64,
 }
@@ -94,6 +99,7 @@ impl<P: BlockPool> Checkpoint<P> {
             end: (Lsn::ZERO, BatchNumber::ZERO),
             step: Step::Copy(CopyPlace::default()),
             writer,
+            keeps_tail: log.log == LogId(0),
             syncing: false,
             entries: 0,
         }
@@ -181,6 +187,9 @@ impl<P: BlockPool> Checkpoint<P> {
                 CopyStep::Empty(next) => place = next,
                 CopyStep::Done => {
                     self.end = (shard.lsn(), log.appended);
+                    if self.keeps_tail {
+                        self.writer.end_tail(shard.lsn(), tools.pool, tools.ids);
+                    }
                     if planted::is(PlantedBug::ReplayFromEnd) {
                         self.start = shard.copy_start();
                     }
@@ -215,6 +224,11 @@ impl<P: BlockPool> Checkpoint<P> {
         let done = extents.on_disk_below(limit).nth(position).is_none();
         self.step = if done { Step::SyncData(limit) } else { Step::NameExtents(limit, position) };
         true
+    }
+
+    /// Whether a record that is written now belongs to what the snapshot promises, and no log holds it.
+    pub(super) fn takes_records(&self) -> bool {
+        self.keeps_tail && matches!(self.step, Step::Copy(_)) && !self.writer.has_no_space()
     }
 
     /// Whether it was given up, and nothing of it is in flight any more.

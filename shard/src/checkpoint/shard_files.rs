@@ -161,6 +161,14 @@ impl<P: BlockPool> ShardFiles<P> {
         self.manifest.snapshot.as_ref().map(|snapshot| snapshot.end)
     }
 
+    /// Last record of the snapshot that is being published, if one is: a crash may leave either it or the one before.
+    #[cfg(feature = "sim")]
+    pub(crate) fn publishing_lsn(&self) -> Option<Lsn> {
+        let (_, manifest, what) = self.manifest_write.as_ref()?;
+        let end = manifest.snapshot.as_ref().map(|snapshot| snapshot.end);
+        end.filter(|_| *what != Writing::Numbers)
+    }
+
     /// Whether a checkpoint runs or is to run, or anything else is under way; also until the log has been told of one
     /// that was published.
     #[must_use]
@@ -223,6 +231,24 @@ impl<P: BlockPool> ShardFiles<P> {
     pub(crate) fn awaits_log(&self) -> Option<BatchNumber> {
         let checkpoint = self.checkpoint.as_ref()?;
         matches!(checkpoint.step, Step::AwaitLog(_)).then_some(checkpoint.end.1)
+    }
+
+    /// Whether records that are written now are to be handed to [`Self::take_record`].
+    #[inline]
+    pub(crate) fn takes_records(&self) -> bool {
+        self.checkpoint.as_ref().is_some_and(Checkpoint::takes_records)
+    }
+
+    /// Takes a record that was just written, as a log would hold it.
+    pub(crate) fn take_record(&mut self, record: &[u8], pool: &mut P) {
+        if let Some(checkpoint) = self.checkpoint.as_mut().filter(|one| one.takes_records()) {
+            checkpoint.writer.push_record(record, pool, &mut self.ids);
+        }
+    }
+
+    /// Whether so many of them are on their way that writes should wait.
+    pub(crate) fn is_tail_full(&self) -> bool {
+        self.checkpoint.as_ref().is_some_and(|one| one.takes_records() && one.writer.is_tail_full())
     }
 
     /// Whether the file needs more space than it has, and it is time to ask for it.

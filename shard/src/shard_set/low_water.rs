@@ -10,9 +10,10 @@ use super::ShardSet;
 use super::storage::{Closing, Storage};
 use crate::checkpoint::{LogState, Pressure, ShardFiles, SpaceFor};
 use crate::io::{BlockPool, IoRequest};
-use crate::limits::{LOG_KEPT_BYTES_MAX, SPACE_RETRY_MS};
+use crate::limits::{LOG_KEPT_BYTES_MAX, SPACE_RETRY_MS, TAIL_CHUNKS_MAX};
 use crate::log::{Log, LogSpace};
 use crate::shard::Shard;
+use crate::snapshot::chunk::CHUNK_BYTES;
 use crate::types::{Slot, UnixMs};
 
 /// Request ids of the reserve.
@@ -21,6 +22,8 @@ pub(super) const RESERVE_IDS: u64 = 4 << 56;
 /// Bytes of a snapshot for each entry, tables and chunks included, and for all that there is only once.
 const SNAPSHOT_ENTRY_BYTES: u64 = 14;
 const SNAPSHOT_BYTES_MIN: u64 = 128 << 10;
+/// Bytes of records that a checkpoint without a log may have on their way.
+const TAIL_BYTES: u64 = (TAIL_CHUNKS_MAX * CHUNK_BYTES) as u64;
 
 /// How storage stands with its disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +43,7 @@ impl<P: BlockPool> ShardSet<P> {
         let storage = self.storage.as_ref()?;
         Some(DiskSpace {
             is_low: storage.is_low || any_low(&storage.files, &self.shards),
-            reserve_bytes: storage.reserve.as_ref().map_or(0, super::Reserve::held_bytes),
+            reserve_bytes: storage.reserve.held_bytes(),
             checkpoints_given_up: storage.files.iter().map(|files| files.figures().given_up).sum(),
         })
     }
@@ -70,10 +73,13 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     /// Whether the log has room for what frees space, deletes; `Soon`: what is left of its last segment is kept for what is
-    /// appended already, which the checkpoint that frees segments waits for.
+    /// appended already, which the checkpoint that frees segments waits for. Without a log, whether the checkpoint that runs
+    /// takes more records.
     #[must_use]
     pub fn space_for_deletes(&self) -> SpaceFor {
-        let Some(log) = &self.log else { return SpaceFor::Ready };
+        let Some(log) = &self.log else {
+            return if self.is_tail_full() { SpaceFor::Soon } else { SpaceFor::Ready };
+        };
         match log.space() {
             LogSpace::Low { bytes_left } => {
                 let kept =
@@ -89,8 +95,8 @@ impl<P: BlockPool> ShardSet<P> {
         let Self { shards, storage, log, .. } = self;
         let Some(storage) = storage else { return };
         storage.now = now;
-        let (Some(reserve), Some(log)) = (&mut storage.reserve, log.as_mut()) else { return };
-        let log_low = log.space() != LogSpace::Ok;
+        let reserve = &mut storage.reserve;
+        let log_low = log.as_ref().is_some_and(|log| log.space() != LogSpace::Ok);
         let gave_up: u64 = storage.files.iter().map(|files| files.figures().given_up).sum();
         if gave_up > storage.gave_up {
             storage.rests_since = Some(now);
@@ -101,11 +107,13 @@ impl<P: BlockPool> ShardSet<P> {
             reserve.lend();
         } else if !has_checkpoint || !reserve.is_lent() {
             // One that is lent comes back when the checkpoint that has it is done.
-            reserve.take(reserve_bytes(shards, log), now);
+            reserve.take(reserve_bytes(shards, log.as_ref()), now);
         }
         storage.is_low = log_low || reserve.is_short();
         let is_low = storage.is_low || any_low(&storage.files, shards);
-        log.keep_free_files(!is_low);
+        if let Some(log) = log.as_mut() {
+            log.keep_free_files(!is_low);
+        }
         let is_held_back = storage.is_low || reserve.held_bytes() == 0;
         storage.was_held_back = is_held_back;
         let pressure = Pressure { is_held_back, is_short: storage.is_low, is_low };
@@ -115,27 +123,28 @@ impl<P: BlockPool> ShardSet<P> {
         }
         let rests = storage.rests_since.is_some_and(|since| now.0.abs_diff(since.0) < SPACE_RETRY_MS);
         if is_low && !has_checkpoint && !rests && storage.closing == Closing::No {
-            storage.force_checkpoint(shards, log);
+            storage.force_checkpoint(shards, log.as_ref());
         }
     }
 
     pub(super) fn next_reserve_io(&mut self) -> Option<IoRequest<P>> {
-        self.storage.as_mut()?.reserve.as_mut()?.next_io()
+        self.storage.as_mut()?.reserve.next_io()
     }
 }
 
 impl<P: BlockPool> Storage<P> {
     /// Whether the reserve is not held.
     pub(super) fn lacks_reserve(&self) -> bool {
-        self.was_held_back || self.reserve.as_ref().is_some_and(|reserve| reserve.held_bytes() == 0)
+        self.was_held_back || self.reserve.held_bytes() == 0
     }
 
     /// One of the next shard in which something was emptied, or which holds up the log: in turn, so that one that cannot
     /// complete a checkpoint for want of space is not in the way of those that can.
-    fn force_checkpoint(&mut self, shards: &[Shard<P>], log: &Log<P>) {
+    fn force_checkpoint(&mut self, shards: &[Shard<P>], log: Option<&Log<P>>) {
         let count = shards.len();
         let helps = |position: &usize| {
-            let holds_up = log.segments() > 1 && self.begun_at[*position] < log.appended();
+            let holds_up =
+                log.is_some_and(|log| log.segments() > 1 && self.begun_at[*position] < log.appended());
             shards[*position].extents().emptied_bytes() > 0 || holds_up
         };
         let next = (0..count).map(|turn| (self.forced_next + turn) % count).find(helps);
@@ -159,9 +168,10 @@ fn any_low<P: BlockPool>(files: &[ShardFiles<P>], shards: &[Shard<P>]) -> bool {
     files.iter().zip(shards).any(|(files, shard)| files.is_low(shard))
 }
 
-/// One whole snapshot, of the shard with the largest, and one log segment. Rounded up so that it is not changed often.
-fn reserve_bytes<P: BlockPool>(shards: &[Shard<P>], log: &Log<P>) -> u64 {
+/// One whole snapshot, of the shard with the largest, and one log segment, or without a log what its tail may have on
+/// its way. Rounded up so that it is not changed often.
+fn reserve_bytes<P: BlockPool>(shards: &[Shard<P>], log: Option<&Log<P>>) -> u64 {
     let entries = shards.iter().map(Shard::entry_count).max().unwrap_or(0);
     let snapshot = (entries * SNAPSHOT_ENTRY_BYTES).max(SNAPSHOT_BYTES_MIN).next_power_of_two();
-    snapshot + log.config().segment_bytes
+    snapshot + log.map_or(TAIL_BYTES, |log| log.config().segment_bytes)
 }

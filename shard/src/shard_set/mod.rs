@@ -16,7 +16,6 @@ mod turn;
 mod walk;
 mod writing;
 
-use crate::checkpoint::Reserve;
 use crate::cold::ColdReads;
 use crate::compaction::Departures;
 use crate::eviction::Room;

@@ -37,6 +37,9 @@ pub enum TaskError {
     /// There is no room for the next segment.
     #[error("the disk is too full for another log segment: free space on the file system of the store")]
     NoSpace,
+    /// There is no room for a snapshot, and no log holds what it was to hold.
+    #[error("the disk is too full for a snapshot: free space on the file system of the store")]
+    NoSpaceForSnapshot,
     /// The store is being closed.
     #[error("the store is being closed")]
     Closing,
@@ -45,8 +48,8 @@ pub enum TaskError {
 /// What a task waits for.
 #[derive(Debug)]
 enum Wait {
-    /// Each shard has published so many checkpoints.
-    Checkpoints(Vec<u64>),
+    /// Each shard has published so many checkpoints. So many had been given up before.
+    Checkpoints(Vec<u64>, u64),
     /// The log is in this segment, or a later one.
     Segment(u64),
     /// The full compactions have ended.
@@ -79,7 +82,7 @@ impl StorageTask {
         }
         let mut segment = 0;
         let wait = match kind {
-            TaskKind::Checkpoint => Wait::Checkpoints(set.ask_for_checkpoints()?),
+            TaskKind::Checkpoint => set.ask_for_checkpoints()?,
             TaskKind::Compact => {
                 set.compact_all();
                 Wait::Compaction
@@ -118,9 +121,9 @@ impl StorageTask {
                         // The segment of the batch at a floor is kept: so that none is the last of the one before.
                         log.seal();
                     }
-                    Wait::Checkpoints(set.ask_for_checkpoints()?)
+                    set.ask_for_checkpoints()?
                 }
-                (TaskKind::ClearLog, Wait::Checkpoints(_)) => Wait::Dropped(self.segment),
+                (TaskKind::ClearLog, Wait::Checkpoints(..)) => Wait::Dropped(self.segment),
                 (TaskKind::ClearLog, Wait::Dropped(_)) => {
                     if let Some(log) = &mut set.log {
                         log.drop_free_files(false);
@@ -139,7 +142,11 @@ impl StorageTask {
             Wait::Nothing => true,
             Wait::Durable(batch) => log.is_none_or(|log| log.durable() >= *batch),
             Wait::Compaction => set.compaction_figures().full_total == 0,
-            Wait::Checkpoints(wanted) => {
+            // With a log nothing is lost: it holds on until a checkpoint finds room.
+            Wait::Checkpoints(_, given_up) if log.is_none() && set.given_up() > *given_up => {
+                return Err(TaskError::NoSpaceForSnapshot);
+            }
+            Wait::Checkpoints(wanted, _) => {
                 set.files().iter().zip(wanted).all(|(files, wanted)| files.figures().published >= *wanted)
             }
             Wait::Segment(next) => match log {
@@ -159,10 +166,17 @@ impl StorageTask {
 }
 
 impl<P: BlockPool> ShardSet<P> {
-    /// Asks for a checkpoint of every shard. Returns how many each will have published when that is done.
-    fn ask_for_checkpoints(&mut self) -> Result<Vec<u64>, TaskError> {
+    /// Asks for a checkpoint of every shard: what that waits for.
+    fn ask_for_checkpoints(&mut self) -> Result<Wait, TaskError> {
+        let given_up = self.given_up();
         let storage = self.storage.as_mut().ok_or(TaskError::NoStorage)?;
-        Ok(storage.files.iter_mut().map(ShardFiles::want_checkpoint).collect())
+        let wanted = storage.files.iter_mut().map(ShardFiles::want_checkpoint).collect();
+        Ok(Wait::Checkpoints(wanted, given_up))
+    }
+
+    /// Checkpoints that were given up since the start.
+    fn given_up(&self) -> u64 {
+        self.files().iter().map(|files| files.figures().given_up).sum()
     }
 
     /// Records that no snapshot holds yet, over all shards: what a store without a log would lose now.

@@ -4,8 +4,10 @@ use super::ShardSet;
 use super::low_water::RESERVE_IDS;
 use crate::checkpoint::{Pressure, Reserve, ShardFiles};
 use crate::io::BlockPool;
-use crate::limits::{DIRTY_EXTENTS_MAX, EMPTIED_BYTES_MIN, EXTENT_BYTES};
-use crate::types::{BatchNumber, UnixMs};
+use crate::limits::{DIRTY_EXTENTS_MAX, EMPTIED_BYTES_MIN, EXTENT_BYTES, SPACE_RETRY_MS};
+use crate::log::Log;
+use crate::shard::Shard;
+use crate::types::{BatchNumber, LogId, UnixMs};
 
 /// When storage does things of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +66,20 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) closing: Closing,
     /// Where the log was when the newest checkpoint of each shard began.
     pub(super) begun_at: Vec<BatchNumber>,
-    /// Log bytes written when the last checkpoint was asked for.
+    /// Log bytes written, or without a log bytes changed, when the last checkpoint was asked for.
     pub(super) checkpoint_at: u64,
+    /// Without a log: bytes of records written since the start.
+    pub(super) changed_bytes: u64,
+    /// Without a log: how many that were when a checkpoint of each shard was asked for last.
+    pub(super) asked_at: Vec<u64>,
     /// What can not leave memory, as counted last.
     pub(super) index_bytes: u64,
     /// Sealed extents of each shard that may wait for a checkpoint.
     pub(super) dirty_max: usize,
     /// Memory is used up by records on their way to disk: all of them are written, and writes wait until some are.
     pub(super) is_behind: bool,
-    /// Disk space for the day the disk is full; `None` without a log.
-    pub(super) reserve: Option<Reserve<P>>,
+    /// Disk space for the day the disk is full.
+    pub(super) reserve: Reserve<P>,
     /// Whether the log or the reserve lacks space: then nothing may grow.
     pub(super) is_low: bool,
     /// Whether data files were told not to take space when they were told last.
@@ -95,6 +101,74 @@ const TURN_BYTES_MAX: u64 = 4 << 20;
 const RESIDENT_PART: u64 = 8;
 
 impl<P: BlockPool> Storage<P> {
+    /// Without a log: notes that the shard at a position has got a record of so many bytes. Where a checkpoint of it copies
+    /// the index, `hand` is to give the record to it.
+    #[inline]
+    pub(super) fn note_change(
+        &mut self,
+        position: usize,
+        bytes: usize,
+        hand: impl FnOnce(&mut ShardFiles<P>),
+    ) {
+        self.changed_bytes += bytes as u64;
+        let files = &mut self.files[position];
+        if files.takes_records() {
+            hand(files);
+        }
+    }
+
+    /// Whether the newest snapshot of every shard is what the shard holds.
+    fn is_all_saved(&self, shards: &[Shard<P>]) -> bool {
+        self.files.iter().zip(shards).all(|(files, shard)| files.end_lsn() == Some(shard.lsn()))
+    }
+
+    /// Without a log: asks once more for the checkpoints of the end that were given up, but not all the time.
+    fn save_again(&mut self, shards: &[Shard<P>], now: UnixMs) {
+        let is_too_soon = |since: UnixMs| now.0.abs_diff(since.0) < SPACE_RETRY_MS;
+        if self.rests_since.is_some_and(is_too_soon) {
+            return;
+        }
+        self.rests_since = Some(now);
+        // What is kept for the day the disk is full is for this.
+        self.reserve.lend();
+        for (files, shard) in self.files.iter_mut().zip(shards) {
+            if files.end_lsn() != Some(shard.lsn()) {
+                files.want_checkpoint();
+            }
+        }
+    }
+
+    /// Asks for a checkpoint of the shard whose last one began the longest ago, when enough was written since the one
+    /// before was asked for.
+    fn ask_if_due(&mut self, shards: &[Shard<P>], log: Option<&Log<P>>) {
+        // Snapshots stay a small share of what is written: a round of them for so many bytes at least.
+        let snapshots: u64 = shards.iter().map(|shard| shard.entry_count() * ENTRY_BYTES).sum();
+        let bytes_max = self.config.log_bytes_max.max(snapshots.saturating_mul(LOG_PER_SNAPSHOT));
+        let written = log.map_or(self.changed_bytes, |log| log.stats().written_bytes);
+        let is_due = written.saturating_sub(self.checkpoint_at) > bytes_max / shards.len().max(1) as u64;
+        if !is_due || self.files.iter().any(ShardFiles::is_busy) {
+            return;
+        }
+        self.checkpoint_at = written;
+        let positions = 0..self.files.len();
+        let oldest = match log {
+            Some(_) => positions.min_by_key(|&position| self.begun_at[position]),
+            // Where nothing was written since, nothing would be made durable.
+            None => positions
+                .filter(|&position| self.files[position].end_lsn() != Some(shards[position].lsn()))
+                .min_by_key(|&position| self.asked_at[position]),
+        };
+        if let Some(oldest) = oldest {
+            self.asked_at[oldest] = written;
+            self.files[oldest].want_checkpoint();
+        }
+    }
+
+    /// Without a log: whether a checkpoint has more records on their way than it should.
+    pub(super) fn is_tail_full(&self) -> bool {
+        self.files.iter().any(ShardFiles::is_tail_full)
+    }
+
     fn set_behind(&mut self, is_behind: bool) {
         self.is_behind = is_behind;
         let dirty_max = if is_behind { 0 } else { self.dirty_max };
@@ -129,16 +203,21 @@ impl<P: BlockPool> ShardSet<P> {
         let own = files.iter().zip(&self.shards).all(|(files, shard)| files.manifest().shard == shard.id());
         assert!(own, "each shard has its own files");
         let begun_at = vec![BatchNumber::ZERO; files.len()];
+        // Without a log the first shard tells the workers apart.
+        let first = self.shards.first().map_or(0, |shard| u32::from(shard.id().0));
+        let reserve_of = self.log.as_ref().map_or(LogId(first + 1), |log| log.identity().log);
         self.storage = Some(Storage {
             files,
             config,
             closing: Closing::No,
             begun_at,
             checkpoint_at: 0,
+            changed_bytes: 0,
+            asked_at: vec![0; self.shards.len()],
             index_bytes: 0,
             dirty_max: 0,
             is_behind: false,
-            reserve: self.log.as_ref().map(|log| Reserve::new(log.identity().log, RESERVE_IDS | 1)),
+            reserve: Reserve::new(reserve_of, RESERVE_IDS | 1),
             is_low: false,
             was_held_back: false,
             gave_up: 0,
@@ -146,9 +225,7 @@ impl<P: BlockPool> ShardSet<P> {
             forced_next: 0,
             now: UnixMs(0),
         });
-        if let Some(storage) = &mut self.storage
-            && storage.reserve.is_some()
-        {
+        if let Some(storage) = &mut self.storage {
             // The reserve comes first.
             let pressure = Pressure { is_held_back: true, ..Pressure::default() };
             storage.files.iter_mut().for_each(|files| files.press(pressure, storage.now));
@@ -210,11 +287,11 @@ impl<P: BlockPool> ShardSet<P> {
         let files = self.storage.as_ref().is_none_or(|storage| {
             storage.closing == Closing::Log
                 && storage.files.iter().all(ShardFiles::is_idle)
-                && storage.reserve.as_ref().is_none_or(Reserve::is_idle)
+                && storage.reserve.is_idle()
         });
         // A read of compaction that was begun before the end owns a buffer until it comes back.
         let reads = self.shards.iter().any(|shard| shard.compaction.is_reading());
-        files && !reads && self.log.as_ref().is_none_or(crate::log::Log::is_shut_down)
+        files && !reads && self.log.as_ref().is_none_or(Log::is_shut_down)
     }
 
     /// Whether the set is on its way out: nothing is written any more.
@@ -232,7 +309,7 @@ impl<P: BlockPool> ShardSet<P> {
         let Self { shards, storage, pool, log, .. } = self;
         let Some(storage) = storage else { return false };
         let mut more = false;
-        for (position, (files, shard)) in storage.files.iter_mut().zip(shards).enumerate() {
+        for (position, (files, shard)) in storage.files.iter_mut().zip(shards.iter_mut()).enumerate() {
             let dirty_max = if storage.is_behind { 0 } else { storage.dirty_max };
             let is_idle = !files.is_busy() && shard.extents().dirty_count() <= dirty_max;
             if is_idle && !files.wants_space(shard, now) && !files.has_space_to_give(shard) {
@@ -252,6 +329,11 @@ impl<P: BlockPool> ShardSet<P> {
             }
         }
         if storage.closing == Closing::Checkpoints && storage.files.iter().all(ShardFiles::is_idle) {
+            if log.is_none() && !storage.is_all_saved(shards) {
+                // A checkpoint was given up on a full disk, and nothing else holds what it was to hold.
+                storage.save_again(shards, now);
+                return more;
+            }
             storage.closing = Closing::Log;
             self.close_log();
         }
@@ -271,21 +353,7 @@ impl<P: BlockPool> ShardSet<P> {
                     files.want_checkpoint();
                 }
             }
-            let running = storage.files.iter().any(ShardFiles::is_busy);
-            // Snapshots stay a small share of what is written: a round of them for so many bytes of log at least.
-            let snapshots: u64 = shards.iter().map(|shard| shard.entry_count() * ENTRY_BYTES).sum();
-            let log_bytes_max = storage.config.log_bytes_max.max(snapshots.saturating_mul(LOG_PER_SNAPSHOT));
-            if let Some(log) = log
-                && !running
-                && log.stats().written_bytes.saturating_sub(storage.checkpoint_at)
-                    > log_bytes_max / shards.len().max(1) as u64
-            {
-                storage.checkpoint_at = log.stats().written_bytes;
-                let oldest = (0..storage.files.len()).min_by_key(|&position| storage.begun_at[position]);
-                if let Some(oldest) = oldest {
-                    storage.files[oldest].want_checkpoint();
-                }
-            }
+            storage.ask_if_due(shards, log.as_ref());
         }
         self.keep_memory();
     }
@@ -301,11 +369,20 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     /// Whether commands that write are to be held back where they come from: the memory bound is reached, and what fills
-    /// it is on its way to disk. They may go on after a completion.
+    /// it is on its way to disk; or, without a log, a checkpoint has as many records on their way as it may have. They may
+    /// go on after a completion.
     #[must_use]
     #[inline]
     pub fn holds_writes(&self) -> bool {
-        self.storage.as_ref().is_some_and(|storage| storage.is_behind)
+        self.storage
+            .as_ref()
+            .is_some_and(|storage| storage.is_behind || self.log.is_none() && storage.is_tail_full())
+    }
+
+    /// Without a log: whether a checkpoint has as many records on their way as it may have.
+    #[must_use]
+    pub fn is_tail_full(&self) -> bool {
+        self.log.is_none() && self.storage.as_ref().is_some_and(Storage::is_tail_full)
     }
 
     /// Bounds the memory that extents, read cache and index take together from now on; 0: no bound.
@@ -325,11 +402,11 @@ impl<P: BlockPool> ShardSet<P> {
         let Self { shards, storage, .. } = self;
         let Some(storage) = storage else { return };
         let Some(limit) = storage.config.memory_bytes_max else { return };
-        storage.index_bytes = shards.iter().map(crate::shard::Shard::unmovable_bytes).sum();
+        storage.index_bytes = shards.iter().map(Shard::unmovable_bytes).sum();
         // What one turn may add is kept free.
         let limit = limit - (limit / TURN_PART).min(TURN_BYTES_MAX);
         let room = limit.saturating_sub(storage.index_bytes);
-        let used = |shards: &[crate::shard::Shard<P>]| -> u64 {
+        let used = |shards: &[Shard<P>]| -> u64 {
             shards.iter().map(|shard| shard.extents().allocated_bytes()).sum()
         };
         while used(shards) > room {
@@ -352,7 +429,7 @@ impl<P: BlockPool> ShardSet<P> {
                 break;
             }
         }
-        let is_moving = |shard: &crate::shard::Shard<P>| shard.extents().is_moving_to_disk();
+        let is_moving = |shard: &Shard<P>| shard.extents().is_moving_to_disk();
         let is_behind = used(shards) > room && storage.closing == Closing::No && shards.iter().any(is_moving);
         if is_behind != storage.is_behind {
             storage.set_behind(is_behind);

@@ -6,7 +6,7 @@ use crate::log::Log;
 use crate::types::{BatchNumber, UnixMs};
 
 use super::low_water::RESERVE_IDS;
-use super::storage::{Closing, FILES_IDS, position_of_id};
+use super::storage::{FILES_IDS, position_of_id};
 use super::{COLD_IDS, COMPACTION_IDS, OWNER_MASK, ShardSet, SpaceFor, Storage};
 
 impl<P: BlockPool> ShardSet<P> {
@@ -52,7 +52,7 @@ impl<P: BlockPool> ShardSet<P> {
             return storage.files[position].on_io(done, &mut shards[position], pool);
         }
         if done.id.0 & OWNER_MASK == RESERVE_IDS {
-            let Some(Storage { reserve: Some(reserve), now, .. }) = &mut self.storage else {
+            let Some(Storage { reserve, now, .. }) = &mut self.storage else {
                 unreachable!("only the reserve asks under these ids")
             };
             return reserve.on_io(&done, *now);
@@ -78,11 +78,11 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn tick(&mut self, now: UnixMs, now_ns: u64, budget: usize) -> bool {
         if let Some(log) = &mut self.log {
             log.tick(now_ns);
-            if log.is_shutting_down() || self.storage.as_ref().is_some_and(|it| it.closing != Closing::No) {
-                // Expiry logs deletes, and nothing is appended after the clean-shutdown mark: it goes on after the
-                // next start.
-                return false;
-            }
+        }
+        if self.is_closing() || self.log.as_ref().is_some_and(Log::is_shutting_down) {
+            // Expiry makes records, and none may come after the clean-shutdown mark, or the last checkpoint: it goes on
+            // after the next start.
+            return false;
         }
         self.storage_tick(now);
         let mut more = false;

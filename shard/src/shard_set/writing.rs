@@ -15,7 +15,7 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn put(&mut self, db: Db, key: &Key<'_>, value: &[u8], deadline: Option<UnixMs>) {
         self.note_use(db, key);
         let position = self.position(key.slot);
-        let Self { shards, pool, log, .. } = self;
+        let Self { shards, pool, log, storage, .. } = self;
         let shard = &mut shards[position];
         let record = Record {
             shard: shard.id(),
@@ -30,7 +30,13 @@ impl<P: BlockPool> ShardSet<P> {
         let db = usize::from(db.0);
         let Some(log) = log else {
             if shard.extents().identity().is_some() {
-                shard.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write(bytes)).settle();
+                let placed =
+                    shard.place(db, key, encoder.len(), deadline, pool, |bytes| encoder.write(bytes));
+                if let Some(storage) = storage {
+                    let bytes = &*placed.bytes;
+                    storage.note_change(position, bytes.len(), |files| files.take_record(bytes, pool));
+                }
+                placed.settle();
             } else {
                 let write = |bytes: &mut [u8]| encoder.write_unsummed(bytes);
                 let _ = shard.place(db, key, encoder.len(), deadline, pool, write);
@@ -224,16 +230,23 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     pub(super) fn append_record(&mut self, position: usize, record: &Record<'_>) {
-        let Some(log) = &mut self.log else {
+        let Self { log, storage, record_scratch, pool, .. } = self;
+        let Some(log) = log else {
+            if let Some(storage) = storage {
+                storage.note_change(position, record.encoder().len(), |files| {
+                    record_scratch.clear();
+                    record.encode_to(record_scratch);
+                    files.take_record(record_scratch, pool);
+                });
+            }
             self.shards[position].note_volatile();
+            self.keep_record_scratch();
             return;
         };
-        self.record_scratch.clear();
-        record.encode_to(&mut self.record_scratch);
-        let batch = log.append(&self.record_scratch);
-        if self.record_scratch.capacity() > SCRATCH_KEPT_BYTES {
-            self.record_scratch = Vec::new();
-        }
+        record_scratch.clear();
+        record.encode_to(record_scratch);
+        let batch = log.append(record_scratch);
+        self.keep_record_scratch();
         self.appended(position, batch);
     }
 
@@ -250,6 +263,12 @@ impl<P: BlockPool> ShardSet<P> {
         let shard = &mut self.shards[position];
         shard.note_appended(batch, shard.lsn());
         self.barrier = self.barrier.max(batch);
+    }
+
+    fn keep_record_scratch(&mut self) {
+        if self.record_scratch.capacity() > SCRATCH_KEPT_BYTES {
+            self.record_scratch = Vec::new();
+        }
     }
 
     pub(super) fn keep_scratch(&mut self, scratch: Vec<u8>) {

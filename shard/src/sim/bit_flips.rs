@@ -86,7 +86,8 @@ impl Flipped {
     }
 }
 
-fn boot(disk: &mut SimDisk) -> Option<Up> {
+/// `wal`: whether a store that is made now has a log.
+fn boot(disk: &mut SimDisk, wal: bool) -> Option<Up> {
     let config = LogConfig {
         segment_bytes: 64 << 10,
         batch_bytes_max: 16 << 10,
@@ -95,6 +96,7 @@ fn boot(disk: &mut SimDisk) -> Option<Up> {
         ..LogConfig::default()
     };
     let boot = Boot {
+        wal,
         disk,
         report: &mut SimReport::default(),
         config,
@@ -148,9 +150,9 @@ impl SmallStore {
         disk
     }
 
-    fn started() -> (SimDisk, ShardSet<HeapPool>) {
+    fn started(wal: bool) -> (SimDisk, ShardSet<HeapPool>) {
         let mut disk = Self::quiet(Files::new());
-        let set = boot(&mut disk).expect("a new store starts").workers.remove(0);
+        let set = boot(&mut disk, wal).expect("a new store starts").workers.remove(0);
         (disk, set)
     }
 
@@ -166,7 +168,7 @@ impl SmallStore {
     /// Never.
     #[must_use]
     pub fn of_log() -> Self {
-        let (mut disk, mut set) = Self::started();
+        let (mut disk, mut set) = Self::started(true);
         for round in 0..6 {
             write(&mut disk, &mut set, round);
             if round == 2 {
@@ -184,7 +186,7 @@ impl SmallStore {
     /// Never.
     #[must_use]
     pub fn killed() -> Self {
-        let (mut disk, mut set) = Self::started();
+        let (mut disk, mut set) = Self::started(true);
         for round in 0..4 {
             write(&mut disk, &mut set, round);
         }
@@ -205,7 +207,7 @@ impl SmallStore {
     /// Never.
     #[must_use]
     pub fn stopped() -> Self {
-        let (mut disk, mut set) = Self::started();
+        let (mut disk, mut set) = Self::started(true);
         for round in 0..6 {
             write(&mut disk, &mut set, round);
         }
@@ -215,6 +217,35 @@ impl SmallStore {
         perform(&mut disk, &mut set);
         assert!(set.is_closed(), "a quiet disk finishes what is begun");
         Self { files: disk.files, data }
+    }
+
+    /// Killed, without a log: snapshots with tails, extents.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn without_log() -> Self {
+        let (mut disk, mut set) = Self::started(false);
+        // So many tables that the copy takes turns.
+        for round in 0..60 {
+            write(&mut disk, &mut set, round);
+        }
+        set.checkpoint();
+        set.end_turn(NOW, 0);
+        let tails: u64 = set.shards().iter().map(|shard| shard.lsn().0).sum();
+        for round in 58..62 {
+            let name = [b'k', round];
+            let key = set.key(&name);
+            let need = Need::Key { db: Db(0), slot: key.slot, hash: key.hash };
+            let brought = bring_needs(&mut set, 0, &mut disk, &mut SimReport::default(), &[need]);
+            assert!(brought.is_ok(), "a quiet disk does not fail");
+            set.put(Db(0), &key, &[round; 60], None);
+        }
+        perform(&mut disk, &mut set);
+        assert!(set.is_checkpointed(), "a quiet disk finishes what is begun");
+        let ends: u64 = set.files().iter().filter_map(|files| files.end_lsn()).map(|end| end.0).sum();
+        assert!(ends == tails + 4, "what was written during the copy is in the tails");
+        Self::holding(disk, &mut set)
     }
 
     /// Bytes of all files together that are not zero.
@@ -258,7 +289,7 @@ impl SmallStore {
         let excusable = matches!(name, FileId::Segment { .. })
             && loss_is_excusable(&self.files, &damaged, Boot::checksum_seed());
         let mut disk = Self::quiet(damaged);
-        let Some(mut up) = boot(&mut disk) else { return Ok(1) };
+        let Some(mut up) = boot(&mut disk, true) else { return Ok(1) };
         let mut found = Data::new();
         let set = &mut up.workers[0];
         match read_all(&mut disk, set, &mut found) {

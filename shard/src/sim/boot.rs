@@ -18,7 +18,7 @@ use crate::shard_set::{ShardSet, StorageConfig, first_request_id};
 use crate::sim::disk::SimDisk;
 use crate::sim::refusals;
 use crate::sim::report::SimReport;
-use crate::snapshot::SnapshotError;
+use crate::snapshot::{SnapshotError, TailError, TailReader};
 use crate::store_files::{StoreManifestError, StoreManifestFound, StoreManifestLoad, StoreManifestWrite};
 use crate::store_manifest::{EraState, StoreManifest};
 use crate::testing::HeapPool;
@@ -58,6 +58,8 @@ pub struct Boot<'a> {
     pub report: &'a mut SimReport,
     /// How logs work.
     pub config: LogConfig,
+    /// Whether the store, should it be created, has logs.
+    pub wal: bool,
     /// Completions before a crash, if there is to be one.
     pub crash_after: Option<u64>,
     /// Workers to run with.
@@ -91,6 +93,9 @@ impl Boot<'_> {
     pub fn run(mut self) -> Result<Up, Down> {
         let mut manifest = self.load_manifest()?;
         let (mut shards, mut shard_manifests) = self.open_shards(&manifest)?;
+        if manifest.without_log {
+            return self.run_without_log(manifest, shards, shard_manifests);
+        }
         let mut logs = Vec::new();
         let mut term = Term(0);
         for era in manifest.eras.clone() {
@@ -128,14 +133,52 @@ impl Boot<'_> {
         if logs.len() != usize::from(self.worker_count) {
             logs = self.change_workers(logs, &mut manifest, &mut shards, &mut term)?;
         }
+        for (entry, log) in manifest.current_era().logs.iter().zip(&logs) {
+            let own = usize::from(entry.first_shard.0)..usize::from(entry.first_shard.0 + entry.shard_count);
+            for shard in &mut shards[own] {
+                shard.set_term(log.term().max(shard.term()));
+            }
+        }
+        let logs = logs.into_iter().map(Some);
+        Ok(self.share_out(manifest, shards, &shard_manifests, logs))
+    }
+
+    /// A store without logs: what the shards' snapshots hold is all there is.
+    fn run_without_log(
+        mut self,
+        mut manifest: StoreManifest,
+        mut shards: Vec<ShardOf>,
+        mut shard_manifests: Vec<ShardManifest>,
+    ) -> Result<Up, Down> {
+        if !manifest.shard_manifests {
+            self.create_shard_manifests(&manifest, &mut shard_manifests)?;
+            manifest.note_shard_manifests();
+            self.write_manifest(&manifest, false)?;
+        }
+        self.disk.remove_old_logs(manifest.first_log());
+        self.disk.remove_obsolete_snapshots(&shard_manifests);
+        manifest.share_out(self.worker_count);
+        for shard in &mut shards {
+            shard.set_term(Term(shard.term().0 + 1));
+        }
+        self.report.count("starts without a log");
+        let logs = std::iter::repeat_with(|| None);
+        Ok(self.share_out(manifest, shards, &shard_manifests, logs))
+    }
+
+    /// Hands the shards to the workers.
+    fn share_out(
+        self,
+        manifest: StoreManifest,
+        shards: Vec<ShardOf>,
+        shard_manifests: &[ShardManifest],
+        logs: impl Iterator<Item = Option<Log<HeapPool>>>,
+    ) -> Up {
         let hasher = KeyHasher::new(manifest.seed);
         let mut shards = shards.into_iter();
         let mut workers = Vec::new();
         for (entry, log) in manifest.current_era().logs.iter().zip(logs) {
-            let mut own: Vec<ShardOf> = shards.by_ref().take(usize::from(entry.shard_count)).collect();
-            for shard in &mut own {
-                shard.set_term(log.term().max(shard.term()));
-            }
+            let own: Vec<ShardOf> = shards.by_ref().take(usize::from(entry.shard_count)).collect();
             let files = own.iter().enumerate().map(|(position, shard)| {
                 let own = shard_manifests[usize::from(shard.id().0)].clone();
                 let seal = manifest.extent_seal(shard.id());
@@ -146,11 +189,11 @@ impl Boot<'_> {
                 files
             });
             let files = files.collect();
-            let mut set = ShardSet::new(own, hasher, HeapPool, Some(log));
+            let mut set = ShardSet::new(own, hasher, HeapPool, log);
             set.keep_files(files, self.storage);
             workers.push(set);
         }
-        Ok(Up { workers, manifest })
+        Up { workers, manifest }
     }
 
     fn empty_shards(&self, manifest: &StoreManifest) -> Vec<ShardOf> {
@@ -198,10 +241,39 @@ impl Boot<'_> {
             }
             let data = FileId::ShardData { shard: shard.id() };
             shard.adopt_file_length(self.disk.file_len(data).unwrap_or(0));
+            if let Some(tail) = opened.tail {
+                self.replay_tail(tail, shard)?;
+            }
             let own = opened.manifest.unwrap_or_else(|| ShardManifest::create(manifest.uuid, shard.id()));
             manifests.push(own);
         }
         Ok((shards, manifests))
+    }
+
+    /// Applies the records that a snapshot holds beside the copy of the index.
+    fn replay_tail(&mut self, mut tail: TailReader<HeapPool>, shard: &mut ShardOf) -> Result<(), Down> {
+        let hasher = KeyHasher::new(SEED);
+        let (mut whole, mut scratch) = (Vec::new(), Vec::new());
+        while !tail.is_finished() {
+            let done = self.step(|| tail.next_io())?;
+            tail.on_io(done, &mut whole).map_err(|error| {
+                self.report.count("refused SnapshotTail");
+                let by_error = matches!(error, TailError::Snapshot(SnapshotError::Io { .. }));
+                Down::Refused { why: error.to_string(), by_error }
+            })?;
+            let mut rest = &whole[..];
+            while !rest.is_empty() {
+                let (record, len) = Record::decode(rest, 0).map_err(|error| refused(error.to_string()))?;
+                self.read_back(&record, &hasher, shard)?;
+                shard
+                    .apply(&record, &hasher.key(record.key), &rest[..len], &mut HeapPool, &mut scratch)
+                    .map_err(|error| refused(error.to_string()))?;
+                self.report.count("records of tails replayed");
+                rest = &rest[len..];
+            }
+            whole.clear();
+        }
+        Ok(())
     }
 
     fn create_shard_manifests(
@@ -307,7 +379,10 @@ impl Boot<'_> {
             }
             StoreManifestFound::None => {
                 let (shards, workers) = (self.shard_count, self.worker_count);
-                let manifest = StoreManifest::create(UUID, SEED, self.now, shards, workers);
+                let mut manifest = StoreManifest::create(UUID, SEED, self.now, shards, workers);
+                if !self.wal {
+                    manifest = manifest.without_log();
+                }
                 self.write_manifest(&manifest, true)?;
                 Ok(manifest)
             }

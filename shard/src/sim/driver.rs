@@ -127,6 +127,10 @@ impl Driver {
                 self.report.count("turns held back by the log");
                 break;
             }
+            if self.workers.iter().any(ShardSet::is_tail_full) {
+                self.report.count("turns held back by the tail of a snapshot");
+                break;
+            }
             self.operation()?;
         }
         self.intervene();
@@ -207,7 +211,7 @@ impl Driver {
                 }
                 !done
             }
-            Err(TaskError::NoSpace) => false,
+            Err(TaskError::NoSpace | TaskError::NoSpaceForSnapshot) => false,
             Err(error) => {
                 wrong = Err(format!("{kind:?}: {error}"));
                 false
@@ -263,11 +267,15 @@ impl Driver {
 
     /// Delivers every reply whose batch has been passed.
     pub(super) fn deliver(&mut self) {
-        let Self { workers, replies, models, report, policy, .. } = self;
+        let Self { workers, replies, models, report, policy, options, .. } = self;
         let every_batch = *policy == SyncPolicy::EveryBatch;
         for (worker, replies) in workers.iter().zip(replies) {
             replies.deliver(worker.released(), |reply| {
                 report.replies += 1;
+                if !options.wal {
+                    // A reply promises nothing: what survives is what was saved.
+                    return;
+                }
                 for &(shard, lsn) in &reply.tells {
                     let model = &mut models[usize::from(shard.0)];
                     model.written = model.written.max(lsn);

@@ -58,6 +58,10 @@ pub struct ShardModel {
     pub durable: Lsn,
     /// What a reply acknowledged or revealed that must survive the end of the process.
     pub written: Lsn,
+    /// Without a log: the one other state that a start may bring back beside what was saved last.
+    saved_too: Option<Lsn>,
+    /// Without a log: whether that and what was saved last are all that may come back.
+    only_saved: bool,
 }
 
 impl ShardModel {
@@ -141,6 +145,14 @@ impl ShardModel {
         (self.durable, self.written) = (self.lsn, self.lsn);
     }
 
+    /// Without a log, the process ends: the newest snapshot is the state at `saved`, and a later one was just being
+    /// published, or not.
+    pub fn is_saved(&mut self, saved: Option<Lsn>, publishing: Option<Lsn>) {
+        let saved = saved.unwrap_or(Lsn::ZERO);
+        assert!(saved >= self.durable, "what was saved stays so");
+        (self.durable, self.written, self.saved_too, self.only_saved) = (saved, saved, publishing, true);
+    }
+
     /// The shard came back as of `lsn`. `floor` is what it may not be behind. Takes that as the new beginning.
     ///
     /// # Errors
@@ -151,6 +163,12 @@ impl ShardModel {
         }
         if lsn > self.lsn || lsn < self.base_lsn {
             return Err(format!("came back as of LSN {lsn}, written were {} to {}", self.base_lsn, self.lsn));
+        }
+        if self.only_saved && lsn != self.durable && Some(lsn) != self.saved_too {
+            return Err(format!(
+                "came back as of LSN {lsn}, saved were {} and perhaps {:?}",
+                self.durable, self.saved_too
+            ));
         }
         for change in std::mem::take(&mut self.changes) {
             if change.after <= lsn {
@@ -208,6 +226,18 @@ mod tests {
         model.come_back(Lsn(2), Lsn(2)).unwrap();
         assert_eq!(model.live(UnixMs(0)).len(), 2);
         assert_eq!(model.changed(&(0, "c".into())), Lsn(2));
+    }
+
+    #[test]
+    fn without_a_log_a_shard_comes_back_as_it_was_saved_last() {
+        let mut model = ShardModel::default();
+        put(&mut model, 1, "a");
+        put(&mut model, 2, "b");
+        put(&mut model, 3, "c");
+        model.is_saved(Some(Lsn(1)), Some(Lsn(3)));
+        assert!(model.clone().come_back(Lsn(2), Lsn(1)).is_err(), "no state of a checkpoint");
+        assert!(model.clone().come_back(Lsn(1), Lsn(1)).is_ok());
+        assert!(model.clone().come_back(Lsn(3), Lsn(1)).is_ok());
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub struct Options {
     pub operations: u64,
     /// How the logs work; the sizes are small so that everything happens often.
     pub log: LogConfig,
+    /// Whether there is a log.
+    pub wal: bool,
     /// Workers at the start.
     pub worker_count: u16,
     /// Shards of the store.
@@ -128,12 +130,13 @@ impl Options {
             &[8, 8, 100, 4000, batch - 200, batch],
             &[8, 8, 8, 100, 100, 100, batch, 3 * batch],
         ];
-        Self {
+        let drawn = Self {
             seed,
             is_calm: Self::is_calm(seed),
             faults: FaultSet::all(),
             operations,
             log,
+            wal: Rng::new(seed ^ 0x00a1_0000_0000_0000).chance(750),
             worker_count: rng.pick(&[1, 1, 2, 3]),
             shard_count: rng.pick(&[3, 4]),
             key_count: rng.pick(&[4, 20, 20, 60, 60, 60, 60, 1500]),
@@ -158,7 +161,14 @@ impl Options {
             compact_all: rng.pick(&[0, 5, 30]),
             tasks: rng.pick(&[0, 0, 0, 0, 0, 0, 10, 60]),
             planted,
-        }
+        };
+        if drawn.wal { drawn } else { drawn.without_log(Rng::new(seed ^ 0x00a1_0000_0000_0001)) }
+    }
+
+    /// Without a log all depends on checkpoints: there are many, of an index that takes turns to copy.
+    fn without_log(self, mut rng: Rng) -> Self {
+        let key_count = rng.pick(&[self.key_count, 300, 1500]);
+        Self { key_count, checkpoints: rng.pick(&[5, 50, 200]), ..self }
     }
 }
 

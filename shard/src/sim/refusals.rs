@@ -9,7 +9,7 @@ use crate::store_files::StoreManifestError;
 
 /// All that the functions of this file can answer, and what the simulated start itself refuses. A replay never comes to
 /// the end of a data file: a file too short for its extents is refused before.
-const REFUSALS: [&str; 37] = [
+const REFUSALS: [&str; 38] = [
     "ManifestMissing",
     "ManifestDamaged",
     "ManifestContradiction",
@@ -44,6 +44,7 @@ const REFUSALS: [&str; 37] = [
     "SnapshotDamaged",
     "SnapshotNewer",
     "SnapshotContent",
+    "SnapshotTail",
     "DataFileShort",
     "ReplayRead failed",
     "ReplayRead damaged",
@@ -113,6 +114,7 @@ pub(super) const fn of_shard(refused: &ShardOpenError) -> &'static str {
         ShardOpenError::LogBehind { .. } => "LogBehindSnapshot",
         ShardOpenError::Io(_) => "ShardManifestIo",
         ShardOpenError::Content { .. } => "SnapshotContent",
+        ShardOpenError::Tail { .. } => "SnapshotTail",
         ShardOpenError::Snapshot(error) => match error {
             SnapshotError::Missing(_) => "SnapshotMissing",
             SnapshotError::Io { .. } => "SnapshotIo",

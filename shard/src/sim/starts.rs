@@ -3,6 +3,7 @@
 use crate::checkpoint::ShardFiles;
 use crate::cold::Need;
 use crate::io::FileId;
+use crate::limits::SPACE_RETRY_MS;
 use crate::log::Log;
 use crate::shard_set::ShardSet;
 use crate::sim::boot::{Boot, Down, Up};
@@ -61,6 +62,10 @@ impl Driver {
             let figures = worker.compaction_figures();
             self.report.count_times("extents compacted", figures.extents);
             self.report.count_times("bytes moved by compaction", figures.moved_bytes);
+            for files in worker.files().iter().filter(|_| !self.options.wal) {
+                self.models[usize::from(files.manifest().shard.0)]
+                    .is_saved(files.end_lsn(), files.publishing_lsn());
+            }
         }
         self.tasks.clear();
         self.replies.clear();
@@ -123,6 +128,10 @@ impl Driver {
 
     /// Nothing is in flight: time passes to the next deadline of any log.
     pub(super) fn wait_for_deadlines(&mut self) {
+        if !self.options.wal {
+            // What a full disk has refused is tried again after a while.
+            self.now = UnixMs(self.now.0 + SPACE_RETRY_MS);
+        }
         let logs = self.workers.iter().filter_map(ShardSet::log);
         if let Some(deadline) = logs.filter_map(Log::next_deadline_ns).min() {
             self.now_ns = self.now_ns.max(deadline);
@@ -201,6 +210,7 @@ impl Driver {
             disk,
             report,
             config,
+            wal: options.wal,
             crash_after,
             worker_count,
             shard_count,

@@ -7,8 +7,8 @@
 //! |---|---|---|---|
 //! | 0 | 4 | magic | `OSNP` |
 //! | 4 | 4 | checksum | CRC-32 of bytes 8 to the end of the chunk, continued from the store's checksum seed |
-//! | 8 | 4 | format | 2 (1: extents tell no deadlines) |
-//! | 12 | 4 | kind | 1 entries, 2 extents, 3 footer |
+//! | 8 | 4 | format | 3 (2: no records; 1: and extents tell no deadlines) |
+//! | 12 | 4 | kind | 1 entries, 2 extents, 3 footer, 4 records |
 //! | 16 | 4 | byte length | of the chunk |
 //! | 20 | 4 | payload length | bytes of items |
 //! | 24 | 4 | shard | |
@@ -20,14 +20,17 @@
 //! Items of *entries*: a table, or a piece of one: keyspace 4, slot 2, reserved 2, count 4, then `count` entries of 12
 //! bytes: hash, extent number, and (offset | length class << 20 | flags << 28). Items of *extents*: number 4, first
 //! place 4, place count 4, used bytes 4, salt 4, bucket count 4 (2^32 - 1: deadlines unknown), base second 4, and so many
-//! buckets of 8 bytes: end second 4, bytes 4; in format 1 only the first 20 bytes. The *footer*: entries 8, extents 8, chunks 8 (itself left out).
+//! buckets of 8 bytes: end second 4, bytes 4; in format 1 only the first 20 bytes. *Records*: the next bytes of the tail,
+//! a row of records of which one may begin in one chunk and end in another (`tail.rs`). The *footer*: entries 8, extents 8,
+//! chunks 8 (itself left out), records of the tail 8, bytes of the tail 8, end LSN 8 (0 without a tail); before format 3
+//! only the first 24 bytes.
 
 use crate::extent::{DeadlineBucket, Deadlines, ExtentOnDisk};
 use crate::index::{Entry, ExtentNumber};
 use crate::io::BLOCK_BYTES;
 use crate::log::fields::FieldReader;
 use crate::planted::{self, PlantedBug};
-use crate::types::{KeyspaceId, ShardId, Slot};
+use crate::types::{KeyspaceId, Lsn, ShardId, Slot};
 
 /// Bytes of a chunk at most.
 pub(crate) const CHUNK_BYTES: usize = 256 << 10;
@@ -47,9 +50,11 @@ const BUCKET_BYTES: usize = 8;
 const UNKNOWN: u32 = u32::MAX;
 
 const MAGIC: [u8; 4] = *b"OSNP";
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The oldest format that is read.
 const FORMAT_MIN: u32 = 1;
+/// The first format with records, and a footer that counts them.
+const FORMAT_WITH_TAIL: u32 = 3;
 
 /// Which snapshot of which shard of which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,7 @@ pub(crate) enum ChunkKind {
     Entries,
     Extents,
     Footer,
+    Records,
 }
 
 impl ChunkKind {
@@ -76,6 +82,7 @@ impl ChunkKind {
             Self::Entries => 1,
             Self::Extents => 2,
             Self::Footer => 3,
+            Self::Records => 4,
         }
     }
 
@@ -84,6 +91,7 @@ impl ChunkKind {
             1 => Some(Self::Entries),
             2 => Some(Self::Extents),
             3 => Some(Self::Footer),
+            4 => Some(Self::Records),
             _ => None,
         }
     }
@@ -95,6 +103,18 @@ pub(crate) struct Footer {
     pub(crate) entries: u64,
     pub(crate) extents: u64,
     pub(crate) chunks: u64,
+    pub(crate) tail: TailCounts,
+}
+
+/// What the tail of a snapshot comes to; all 0 where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TailCounts {
+    /// Records.
+    pub records: u64,
+    /// Their bytes, without the headers of chunks.
+    pub bytes: u64,
+    /// The last record of the shard when the copy ended: the tail ends with it, unless it is empty.
+    pub end: Lsn,
 }
 
 /// What a chunk's header tells.
@@ -171,8 +191,9 @@ pub(crate) fn open(
         && u32_at(28) == identity.number
         && header[32..40] == offset.to_le_bytes()
         && u32_at(40) == previous;
+    let first_format = |kind| if kind == ChunkKind::Records { FORMAT_WITH_TAIL } else { FORMAT_MIN };
     match ChunkKind::of(u32_at(12)) {
-        Some(kind) if own && u32_at(8) >= FORMAT_MIN => {
+        Some(kind) if own && u32_at(8) >= first_format(kind) => {
             Ok(ChunkHeader { kind, bytes: len, payload, crc: u32_at(4), format: u32_at(8) })
         }
         _ => Err(ChunkError::Damaged),
@@ -304,18 +325,26 @@ pub(crate) fn split_extent(format: u32, payload: &[u8]) -> Option<(ExtentOnDisk,
 }
 
 impl Footer {
-    pub(crate) const BYTES: usize = 24;
+    pub(crate) const BYTES: usize = 48;
+    /// Bytes before format 3.
+    const BYTES_2: usize = 24;
 
     pub(crate) fn put(&self, out: &mut [u8]) {
-        for (count, out) in [self.entries, self.extents, self.chunks].into_iter().zip(out.chunks_exact_mut(8))
-        {
+        let TailCounts { records, bytes, end } = self.tail;
+        let counts = [self.entries, self.extents, self.chunks, records, bytes, end.0];
+        for (count, out) in counts.into_iter().zip(out.chunks_exact_mut(8)) {
             out.copy_from_slice(&count.to_le_bytes());
         }
     }
 
-    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn read(format: u32, payload: &[u8]) -> Option<Self> {
         let mut fields = FieldReader::new(payload);
-        let footer = Self { entries: fields.u64()?, extents: fields.u64()?, chunks: fields.u64()? };
+        let (entries, extents, chunks) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let mut footer = Self { entries, extents, chunks, tail: TailCounts::default() };
+        if format < FORMAT_WITH_TAIL {
+            return (payload.len() == Self::BYTES_2).then_some(footer);
+        }
+        footer.tail = TailCounts { records: fields.u64()?, bytes: fields.u64()?, end: Lsn(fields.u64()?) };
         (payload.len() == Self::BYTES).then_some(footer)
     }
 }
@@ -336,7 +365,7 @@ mod tests {
         let (bytes, crc) = seal(&IDENTITY, ChunkKind::Entries, 24, 0x2000, 0x0d0c_0b0a, &mut chunk);
         assert_eq!(bytes, 4096);
         let mut expected =
-            b"OSNP\0\0\0\0\x02\0\0\0\x01\0\0\0\0\x10\0\0\x18\0\0\0\x02\0\0\0\x09\0\0\0".to_vec();
+            b"OSNP\0\0\0\0\x03\0\0\0\x01\0\0\0\0\x10\0\0\x18\0\0\0\x02\0\0\0\x09\0\0\0".to_vec();
         expected.extend([0, 0x20, 0, 0, 0, 0, 0, 0, 0x0a, 0x0b, 0x0c, 0x0d]);
         expected.resize(64, 0);
         expected.extend([6, 0, 0, 0, 7, 1, 0, 0, 1, 0, 0, 0]);
@@ -387,19 +416,49 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_a_footer() {
+        let tail = TailCounts { records: 5, bytes: 0x0607, end: Lsn(8) };
+        let footer = Footer { entries: 0x0102, extents: 3, chunks: 4, tail };
         let mut bytes = [0xee; Footer::BYTES];
-        Footer { entries: 0x0102, extents: 3, chunks: 4 }.put(&mut bytes);
-        assert_eq!(bytes, [2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0]);
+        footer.put(&mut bytes);
+        let mut expected = vec![2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0];
+        expected.extend([5, 0, 0, 0, 0, 0, 0, 0, 7, 6, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bytes, expected[..]);
+        assert_eq!(Footer::read(3, &bytes), Some(footer));
+        assert_eq!(Footer::read(3, &bytes[..24]), None, "cut short");
+        let older = Footer { tail: TailCounts::default(), ..footer };
+        assert_eq!(Footer::read(2, &bytes[..24]), Some(older), "an older snapshot has no tail");
+        assert_eq!(Footer::read(2, &bytes), None, "too long");
+    }
+
+    #[test]
+    fn golden_bytes_of_a_chunk_of_records() {
+        let mut chunk = vec![0xee; 4096];
+        chunk[64..67].copy_from_slice(b"abc");
+        let (bytes, crc) = seal(&IDENTITY, ChunkKind::Records, 3, 0x1000, 0x0d0c_0b0a, &mut chunk);
+        let mut expected =
+            b"OSNP\0\0\0\0\x03\0\0\0\x04\0\0\0\0\x10\0\0\x03\0\0\0\x02\0\0\0\x09\0\0\0".to_vec();
+        expected.extend([0, 0x10, 0, 0, 0, 0, 0, 0, 0x0a, 0x0b, 0x0c, 0x0d]);
+        expected.resize(64, 0);
+        expected.extend(b"abc");
+        expected.resize(4096, 0);
+        expected[4..8].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!((bytes, &chunk), (4096, &expected));
+        chunk[8] = 2;
+        let mut hasher = crc32fast::Hasher::new_with_initial(5);
+        hasher.update(&chunk[8..]);
+        chunk[4..8].copy_from_slice(&hasher.finalize().to_le_bytes());
+        let older = open(&IDENTITY, 0x1000, 0x0d0c_0b0a, &chunk);
+        assert_eq!(older, Err(ChunkError::Damaged), "records came with format 3");
     }
 
     #[test]
     fn a_chunk_of_another_place_file_or_time_and_every_flipped_bit_are_noticed() {
         let mut chunk = vec![0; 4096];
-        let footer = Footer { entries: 1, extents: 2, chunks: 3 };
+        let footer = Footer { entries: 1, extents: 2, chunks: 3, tail: TailCounts::default() };
         footer.put(&mut chunk[64..]);
         seal(&IDENTITY, ChunkKind::Footer, Footer::BYTES, 8192, 7, &mut chunk);
         assert!(open(&IDENTITY, 8192, 7, &chunk).is_ok());
-        assert_eq!(Footer::read(&chunk[64..88]), Some(footer));
+        assert_eq!(Footer::read(3, &chunk[64..64 + Footer::BYTES]), Some(footer));
         for (identity, offset, previous) in [
             (SnapshotIdentity { store: 6, ..IDENTITY }, 8192, 7),
             (SnapshotIdentity { shard: ShardId(3), ..IDENTITY }, 8192, 7),

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::chunk::{
-    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkError, ChunkKind, Footer, SnapshotIdentity, TablePiece,
+    CHUNK_BYTES, CHUNK_HEADER_BYTES, ChunkError, ChunkKind, Footer, SnapshotIdentity, TablePiece, TailCounts,
 };
 use super::chunk::{open, split_extent};
 use crate::extent::ExtentOnDisk;
@@ -86,6 +86,8 @@ pub enum SnapshotEvent<'a> {
     },
     /// An extent.
     Extent(ExtentOnDisk),
+    /// The next bytes of the tail: see [`super::TailReader`].
+    Records(&'a [u8]),
 }
 
 /// Reads one snapshot, front to back.
@@ -104,7 +106,17 @@ pub struct SnapshotReader<P: BlockPool> {
     read_bytes: u64,
     previous: u32,
     counts: Footer,
+    /// Where the first chunk of the tail stands.
+    tail_at: Option<ChunkPlace>,
     finished: bool,
+}
+
+/// A place between two chunks, and what has been seen before it.
+#[derive(Clone, Copy, Debug)]
+struct ChunkPlace {
+    offset: u64,
+    previous: u32,
+    counts: Footer,
 }
 
 impl<P: BlockPool> SnapshotReader<P> {
@@ -130,8 +142,41 @@ impl<P: BlockPool> SnapshotReader<P> {
             read_bytes: 0,
             previous: 0,
             counts: Footer::default(),
+            tail_at: None,
             finished: false,
         }
+    }
+
+    /// Once all has been read: what the tail comes to.
+    #[must_use]
+    pub fn tail(&self) -> TailCounts {
+        assert!(self.finished, "the footer, last, counts the tail");
+        self.counts.tail
+    }
+
+    /// Reads it once more, from the first record of the tail on; `None` where there is no tail. Nothing is synced again.
+    #[must_use]
+    pub(super) fn again_from_tail(self) -> Option<Self> {
+        assert!(self.finished, "it is read a second time when it was found whole");
+        let ChunkPlace { offset, previous, counts } = self.tail_at?;
+        let mut again = Self {
+            requests: VecDeque::new(),
+            bytes: Vec::new(),
+            offset,
+            read_bytes: offset,
+            previous,
+            counts,
+            finished: false,
+            ..self
+        };
+        again.read_on(None);
+        Some(again)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> FileId {
+        self.file
     }
 
     /// Whether all of it has been read and is as it should be.
@@ -239,11 +284,19 @@ impl<P: BlockPool> SnapshotReader<P> {
                         rest = after;
                     }
                 }
+                ChunkKind::Records => {
+                    let here = ChunkPlace { offset, previous: self.previous, counts: self.counts };
+                    self.tail_at.get_or_insert(here);
+                    self.counts.tail.bytes += header.payload as u64;
+                    visit(SnapshotEvent::Records(payload))?;
+                }
                 ChunkKind::Footer => {
                     let is_last = offset + header.bytes as u64 == self.expected_bytes;
-                    let is_it = Footer::read(payload) == Some(self.counts)
-                        && header.crc == self.expected_crc
-                        && is_last;
+                    let footer = Footer::read(header.format, payload).ok_or(damaged)?;
+                    // How many records there are shows when they are read.
+                    let tail = TailCounts { bytes: self.counts.tail.bytes, ..footer.tail };
+                    self.counts.tail = tail;
+                    let is_it = footer == self.counts && header.crc == self.expected_crc && is_last;
                     if !is_it && !planted::is(PlantedBug::SnapshotEndUnverified) {
                         return Err(damaged.into());
                     }

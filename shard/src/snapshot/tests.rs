@@ -1,10 +1,15 @@
 //! Writer and reader together, over a file of which every request can fail, come back short or bring other bytes.
 
-use super::{SnapshotError, SnapshotEvent, SnapshotIdentity, SnapshotReader, SnapshotWriter};
+use super::{
+    SnapshotError, SnapshotEvent, SnapshotIdentity, SnapshotReader, SnapshotWriter, TailCounts, TailError,
+    TailReader,
+};
 use crate::extent::ExtentOnDisk;
 use crate::index::{Entry, ExtentNumber, Location};
 use crate::io::{Fatal, FileId, IoBuffer, IoDone, IoError, IoOperation, IoRequest};
+use crate::limits::TAIL_CHUNKS_MAX;
 use crate::log::pending_write::RequestIds;
+use crate::record::{Effect, Record};
 use crate::shard::{FloorKind, ShardFloor};
 use crate::shard_manifest::PublishedSnapshot;
 use crate::testing::HeapPool;
@@ -119,15 +124,17 @@ fn write(outcome: impl Fn(usize) -> Outcome) -> Result<(Disk, Option<PublishedSn
         let done = disk.perform(request, outcome);
         next = writer.on_io(done, &mut pool, &mut ids)?;
     }
-    let published = writer.is_finished().then(|| {
-        let (bytes, crc) = writer.summary();
-        let keyspaces = vec![KeyspaceId(1)];
-        let (shard, lsn, term) = (ShardId(2), Lsn(1), Term(1));
-        let start = ShardFloor { kind: FloorKind::Snapshot, shard, lsn, term, next_keyspace: 2, keyspaces };
-        let (log, end_batch) = (LogId(1), BatchNumber(1));
-        PublishedSnapshot { number: 9, bytes, crc, place_count: 3, start, end: Lsn(1), log, end_batch }
-    });
+    let published = writer.is_finished().then(|| published_by(&writer));
     Ok((disk, published))
+}
+
+fn published_by(writer: &SnapshotWriter<HeapPool>) -> PublishedSnapshot {
+    let (bytes, crc) = writer.summary();
+    let keyspaces = vec![KeyspaceId(1)];
+    let (shard, lsn, term) = (ShardId(2), Lsn(1), Term(1));
+    let start = ShardFloor { kind: FloorKind::Snapshot, shard, lsn, term, next_keyspace: 2, keyspaces };
+    let (log, end_batch) = (LogId(1), BatchNumber(1));
+    PublishedSnapshot { number: 9, bytes, crc, place_count: 3, start, end: Lsn(1), log, end_batch }
 }
 
 /// Reads a snapshot; the number of entries and extents in it.
@@ -149,6 +156,7 @@ fn read(
                         entries_seen += 1;
                     }
                 }
+                SnapshotEvent::Records(_) => panic!("there are no records"),
                 SnapshotEvent::Extent(found) => {
                     assert_eq!(found, extent(extents_seen), "only what was written is handed out");
                     extents_seen += 1;
@@ -260,4 +268,157 @@ fn a_whole_snapshot_that_is_not_the_one_named_is_refused() {
     assert!(matches!(read(&mut disk, &longer, |_| Outcome::Whole), Err(SnapshotError::Damaged { .. })));
     let shorter = PublishedSnapshot { bytes: published.bytes - 4096, ..published };
     assert!(matches!(read(&mut disk, &shorter, |_| Outcome::Whole), Err(SnapshotError::Damaged { .. })));
+}
+
+// ---- with a tail --------------------------------------------------------------------------------------------------
+
+/// First LSN of the tail.
+const FIRST: u64 = 5;
+
+/// A record with a value of so many bytes.
+fn record(lsn: u64, value_bytes: usize) -> Vec<u8> {
+    let value = vec![u8::try_from(lsn % 251).unwrap(); value_bytes];
+    let effect = Effect::Put { value: &value, deadline: None };
+    let (shard, term, keyspace) = (ShardId(2), Term(1), KeyspaceId(0));
+    let mut bytes = Vec::new();
+    Record { shard, term, lsn: Lsn(lsn), keyspace, group_continues: false, key: b"key", effect }
+        .encode_to(&mut bytes);
+    bytes
+}
+
+/// Values of the tail: small ones, some that fill a chunk, one that goes over several.
+const VALUES: [usize; 7] = [10, 300_000, 0, 262_000, 1_000_000, 5, 70_000];
+
+/// Writes a snapshot whose tables and records come in turns. What its tail holds.
+fn write_with_tail() -> (Disk, PublishedSnapshot, Vec<u8>) {
+    let (mut disk, mut pool, mut ids) = (Disk::default(), HeapPool, RequestIds::new());
+    let (mut writer, mut tail, mut next) = (SnapshotWriter::new(IDENTITY), Vec::new(), 0);
+    for (lsn, value_bytes) in (FIRST..).zip(VALUES) {
+        let record = record(lsn, value_bytes);
+        writer.push_record(&record, &mut pool, &mut ids);
+        tail.extend(record);
+        let count = ENTRIES / u32::try_from(VALUES.len()).unwrap();
+        let entries = (next..next + count).map(entry);
+        writer.push_table(KeyspaceId(1), Slot(3), count as usize, entries, &mut pool, &mut ids);
+        next += count;
+    }
+    writer.end_tail(Lsn(FIRST + VALUES.len() as u64 - 1), &mut pool, &mut ids);
+    for number in 0..EXTENTS {
+        writer.push_extent(&extent(number), &mut pool, &mut ids);
+    }
+    writer.finish(&mut pool, &mut ids);
+    while let Some(request) = writer.next_io(&mut ids) {
+        let done = disk.perform(request, Outcome::Whole);
+        assert!(writer.on_io(done, &mut pool, &mut ids).unwrap().is_none_or(|request| {
+            let done = disk.perform(request, Outcome::Whole);
+            writer.on_io(done, &mut pool, &mut ids).unwrap().is_none()
+        }));
+    }
+    assert!(writer.is_finished() && disk.is_synced && disk.is_named);
+    let published = published_by(&writer);
+    (disk, published, tail)
+}
+
+/// Reads index and extents, then the tail: entries, and the bytes of the records.
+fn read_with_tail(
+    disk: &mut Disk,
+    published: &PublishedSnapshot,
+    outcome: impl Fn(usize) -> Outcome,
+) -> Result<(u32, Vec<u8>), TailError> {
+    let mut reader = SnapshotReader::new(IDENTITY, published, HeapPool);
+    let (mut entries_seen, mut requests) = (0, 0);
+    while let Some(request) = reader.next_io() {
+        let done = disk.perform(request, outcome(requests));
+        requests += 1;
+        reader.on_io(done, &mut |event| {
+            if let SnapshotEvent::Entries { entries, .. } = event {
+                for found in entries {
+                    assert_eq!(found, entry(entries_seen), "only what was written is handed out");
+                    entries_seen += 1;
+                }
+            }
+            Ok::<(), SnapshotError>(())
+        })?;
+    }
+    let mut whole = Vec::new();
+    let mut tail = TailReader::new(reader).expect("it has a tail");
+    while let Some(request) = tail.next_io() {
+        let done = disk.perform(request, outcome(requests));
+        requests += 1;
+        tail.on_io(done, &mut whole)?;
+    }
+    assert!(tail.is_finished(), "a reader that wants nothing more is finished");
+    Ok((entries_seen, whole))
+}
+
+#[test]
+fn a_tail_is_read_as_it_was_written_between_the_tables() {
+    let (mut disk, published, tail) = write_with_tail();
+    for outcome in [Outcome::Whole, Outcome::Short(4096), Outcome::Short(100_000)] {
+        let (entries, records) = read_with_tail(&mut disk, &published, |_| outcome).unwrap();
+        assert_eq!((entries, &records), (ENTRIES / 7 * 7, &tail), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_without_records_has_no_tail_to_read() {
+    let (mut disk, published) = written();
+    let mut reader = SnapshotReader::new(IDENTITY, &published, HeapPool);
+    while let Some(request) = reader.next_io() {
+        let done = disk.perform(request, Outcome::Whole);
+        reader.on_io(done, &mut |_| Ok::<(), SnapshotError>(())).unwrap();
+    }
+    assert_eq!(reader.tail(), TailCounts::default());
+    assert!(TailReader::new(reader).is_none());
+}
+
+#[test]
+fn no_flipped_bit_of_a_tail_is_read_over() {
+    let (disk, published, _) = write_with_tail();
+    for at in (0..disk.bytes.len()).filter(|at| at % 4096 < 64 && at % 5 == 0 || at % 9973 == 0) {
+        let mut rotten = Disk { bytes: disk.bytes.clone(), ..Disk::default() };
+        rotten.bytes[at] ^= 1 << (at % 8);
+        let result = read_with_tail(&mut rotten, &published, |_| Outcome::Whole).map(|_| ());
+        let is_noticed =
+            matches!(result, Err(TailError::Snapshot(SnapshotError::Damaged { file: FILE, .. })));
+        assert!(is_noticed, "byte {at}: {result:?}");
+    }
+}
+
+#[test]
+fn a_tail_that_cannot_be_read_a_second_time_is_refused() {
+    let (mut disk, published, _) = write_with_tail();
+    disk.asked.clear();
+    read_with_tail(&mut disk, &published, |_| Outcome::Short(100_000)).unwrap();
+    for failing in 0..disk.asked.len() {
+        let outcome = |at| if at == failing { Outcome::Fails(EIO) } else { Outcome::Short(100_000) };
+        let result = read_with_tail(&mut disk, &published, outcome).map(|_| ());
+        assert!(
+            matches!(result, Err(TailError::Snapshot(SnapshotError::Io { .. }))),
+            "{failing}: {result:?}"
+        );
+    }
+}
+
+#[test]
+fn a_full_tail_asks_for_patience_and_the_copy_goes_on() {
+    let (mut disk, mut pool, mut ids) = (Disk::default(), HeapPool, RequestIds::new());
+    let mut writer = SnapshotWriter::new(IDENTITY);
+    let mut lsn = FIRST;
+    while !writer.is_tail_full() {
+        writer.push_record(&record(lsn, 100_000), &mut pool, &mut ids);
+        lsn += 1;
+    }
+    assert!(lsn - FIRST > TAIL_CHUNKS_MAX as u64 && writer.is_ready(), "tables do not wait for records");
+    // The file is made, then one chunk after the other leaves.
+    for _ in 0..2 {
+        let request = writer.next_io(&mut ids).unwrap();
+        let done = disk.perform(request, Outcome::Whole);
+        writer.on_io(done, &mut pool, &mut ids).unwrap();
+    }
+    assert!(!writer.is_tail_full(), "room for more");
+    writer.give_up(&mut pool);
+    writer.push_record(&record(lsn, 100_000), &mut pool, &mut ids);
+    writer.end_tail(Lsn(lsn), &mut pool, &mut ids);
+    assert!(writer.is_idle() && !writer.is_tail_full(), "what was given up takes nothing more");
 }

@@ -3,6 +3,9 @@
 //! The file is created, chunks are written one behind the other with a few in flight, and when the footer is there
 //! too, file and directory are synced: only then it is finished. A full disk is no harm: the file counts for nothing
 //! until it is published, so it is given up. Any other error is the end, as everywhere.
+//!
+//! Beside the tables it takes the records of the tail (`tail.rs`): the chunks of both alternate as they become full, so
+//! that neither waits for the other and what is in memory stays bounded.
 
 use std::collections::VecDeque;
 
@@ -13,11 +16,12 @@ use super::chunk::{
 use crate::extent::ExtentOnDisk;
 use crate::index::Entry;
 use crate::io::{BlockPool, Fatal, FileId, IoBuffer, IoDone, IoErrorKind, IoOperation, IoRequest, RequestId};
+use crate::limits::TAIL_CHUNKS_MAX;
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::planted::{self, PlantedBug};
-use crate::types::{KeyspaceId, Slot};
+use crate::types::{KeyspaceId, Lsn, Slot};
 
-/// Chunks in flight above which the caller should feed no more.
+/// Chunks of tables and extents in flight above which the caller should feed no more of them.
 const IN_FLIGHT_MAX: usize = 2;
 
 /// A chunk being filled.
@@ -25,6 +29,12 @@ struct OpenChunk<B> {
     kind: ChunkKind,
     buffer: B,
     payload: usize,
+}
+
+/// A chunk handed in and not written yet.
+struct Flight {
+    write: PendingWrite,
+    kind: ChunkKind,
 }
 
 /// What the end of the file waits for.
@@ -49,9 +59,13 @@ pub struct SnapshotWriter<P: BlockPool> {
     create: Option<RequestId>,
     is_created: bool,
     open: Option<OpenChunk<P::Buffer>>,
+    /// The chunk of records being filled.
+    tail: Option<OpenChunk<P::Buffer>>,
+    /// Whether no more records come.
+    tail_ended: bool,
     /// Chunks that wait for the file to be there.
     waiting: VecDeque<IoRequest<P>>,
-    flights: Vec<PendingWrite>,
+    flights: Vec<Flight>,
     offset: u64,
     previous: u32,
     counts: Footer,
@@ -71,6 +85,8 @@ impl<P: BlockPool> SnapshotWriter<P> {
             create: None,
             is_created: false,
             open: None,
+            tail: None,
+            tail_ended: false,
             waiting: VecDeque::new(),
             flights: Vec::new(),
             offset: 0,
@@ -101,21 +117,31 @@ impl<P: BlockPool> SnapshotWriter<P> {
     /// Nothing more is asked for: what is in flight ends, what waits never begins.
     pub(crate) fn give_up(&mut self, pool: &mut P) {
         self.no_space = true;
-        if let Some(open) = self.open.take() {
+        for open in [self.open.take(), self.tail.take()].into_iter().flatten() {
             pool.put(open.buffer);
         }
         for request in self.waiting.drain(..) {
-            self.flights.retain(|write| write.id != request.id);
+            self.flights.retain(|flight| flight.write.id != request.id);
             if let IoOperation::Write { buffer, .. } = request.operation {
                 pool.reclaim(buffer);
             }
         }
     }
 
-    /// Whether more may be fed now.
+    /// Whether more tables or extents may be fed now. Chunks of records do not count: however many come, the copy goes on.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.flights.len() < IN_FLIGHT_MAX && !self.no_space
+        self.flights.len() - self.tail_flights() < IN_FLIGHT_MAX && !self.no_space
+    }
+
+    /// Whether so many records wait to be written that whoever makes them should wait.
+    #[must_use]
+    pub fn is_tail_full(&self) -> bool {
+        self.tail_flights() >= TAIL_CHUNKS_MAX
+    }
+
+    fn tail_flights(&self) -> usize {
+        self.flights.iter().filter(|flight| flight.kind == ChunkKind::Records).count()
     }
 
     /// Whether all of it survives power loss.
@@ -170,9 +196,44 @@ impl<P: BlockPool> SnapshotWriter<P> {
         chunk.payload += bytes;
     }
 
+    /// Adds a whole record, as a log would hold it. They come in the order of their LSNs, while tables are fed.
+    pub(crate) fn push_record(&mut self, record: &[u8], pool: &mut P, ids: &mut RequestIds) {
+        assert!(!self.tail_ended, "no record comes behind the end of the tail");
+        if self.no_space || planted::is(PlantedBug::TailRecordSkipped) && self.counts.tail.records == 1 {
+            return;
+        }
+        self.counts.tail.records += 1;
+        self.counts.tail.bytes += record.len() as u64;
+        let mut rest = record;
+        while !rest.is_empty() {
+            let tail = self.tail.get_or_insert_with(|| OpenChunk {
+                kind: ChunkKind::Records,
+                buffer: pool.take(CHUNK_BYTES),
+                payload: 0,
+            });
+            let start = CHUNK_HEADER_BYTES + tail.payload;
+            let (here, after) = rest.split_at(rest.len().min(CHUNK_BYTES - start));
+            tail.buffer.as_mut()[start..start + here.len()].copy_from_slice(here);
+            tail.payload += here.len();
+            rest = after;
+            if start + here.len() == CHUNK_BYTES {
+                self.close_tail_chunk(pool, ids);
+            }
+        }
+    }
+
+    /// The copy has ended, `end` is the last record of the shard: no more records come.
+    pub(crate) fn end_tail(&mut self, end: Lsn, pool: &mut P, ids: &mut RequestIds) {
+        assert!(!self.tail_ended, "a tail ends once");
+        self.tail_ended = true;
+        self.counts.tail.end = end;
+        self.close_tail_chunk(pool, ids);
+    }
+
     /// All is fed: the footer goes out, then everything is synced.
     pub(crate) fn finish(&mut self, pool: &mut P, ids: &mut RequestIds) {
         assert_eq!(self.end, End::Open, "a snapshot is finished once");
+        assert!(self.tail.is_none(), "the tail ends before the snapshot does");
         self.close_chunk(pool, ids);
         let footer = self.counts;
         let chunk = self.chunk(ChunkKind::Footer, Footer::BYTES, pool, ids);
@@ -202,7 +263,19 @@ impl<P: BlockPool> SnapshotWriter<P> {
     }
 
     fn close_chunk(&mut self, pool: &mut P, ids: &mut RequestIds) {
-        let Some(mut open) = self.open.take() else { return };
+        if let Some(open) = self.open.take() {
+            self.send(open, pool, ids);
+        }
+    }
+
+    fn close_tail_chunk(&mut self, pool: &mut P, ids: &mut RequestIds) {
+        if let Some(tail) = self.tail.take() {
+            self.send(tail, pool, ids);
+        }
+    }
+
+    /// Seals a chunk and sends it on its way, behind all before it.
+    fn send(&mut self, mut open: OpenChunk<P::Buffer>, pool: &mut P, ids: &mut RequestIds) {
         let (bytes, crc) =
             seal(&self.identity, open.kind, open.payload, self.offset, self.previous, open.buffer.as_mut());
         let write = PendingWrite {
@@ -214,7 +287,7 @@ impl<P: BlockPool> SnapshotWriter<P> {
             what: "writing a snapshot",
         };
         self.waiting.push_back(write.request(pool.freeze(open.buffer)));
-        self.flights.push(write);
+        self.flights.push(Flight { write, kind: open.kind });
         self.offset += bytes as u64;
         self.previous = crc;
         if open.kind != ChunkKind::Footer {
@@ -238,7 +311,10 @@ impl<P: BlockPool> SnapshotWriter<P> {
         if let Some(request) = self.waiting.pop_front() {
             return Some(request);
         }
-        if self.end == End::Closing && self.flights.is_empty() {
+        let is_open = |flight: &Flight| {
+            flight.kind != ChunkKind::Records || !planted::is(PlantedBug::PublishBeforeTailWritten)
+        };
+        if self.end == End::Closing && !self.flights.iter().any(is_open) {
             let id = ids.next();
             if planted::is(PlantedBug::PublishBeforeSnapshotSync) {
                 self.end = End::SyncingDirectory(id);
@@ -256,7 +332,7 @@ impl<P: BlockPool> SnapshotWriter<P> {
         self.create == Some(id)
             || self.end == End::SyncingFile(id)
             || self.end == End::SyncingDirectory(id)
-            || self.flights.iter().any(|write| write.id == id)
+            || self.flights.iter().any(|flight| flight.write.id == id)
     }
 
     /// Takes a completion.
@@ -295,9 +371,9 @@ impl<P: BlockPool> SnapshotWriter<P> {
             self.end = End::Finished;
             return Ok(None);
         }
-        let at = self.flights.iter().position(|write| write.id == done.id);
+        let at = self.flights.iter().position(|flight| flight.write.id == done.id);
         let at = at.expect("a completion has its write");
-        match self.flights[at].advance(done, ids)? {
+        match self.flights[at].write.advance(done, ids)? {
             Advance::Continue(request) => Ok(Some(request)),
             Advance::Written(buffer) => {
                 pool.reclaim(buffer);
@@ -313,7 +389,7 @@ impl<P: BlockPool> SnapshotWriter<P> {
         } else if self.end == End::SyncingFile(done.id) || self.end == End::SyncingDirectory(done.id) {
             self.end = End::Closing;
         } else {
-            self.flights.retain(|write| write.id != done.id);
+            self.flights.retain(|flight| flight.write.id != done.id);
         }
         if let IoBuffer::Frozen(buffer) = done.buffer {
             pool.reclaim(buffer);

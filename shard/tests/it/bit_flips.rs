@@ -28,6 +28,11 @@ fn no_flipped_bit_of_a_store_that_was_stopped_goes_unnoticed() {
 }
 
 #[test]
+fn no_flipped_bit_of_a_store_without_a_log_goes_unnoticed() {
+    check(&SmallStore::without_log(), 100, 100);
+}
+
+#[test]
 fn no_flipped_bit_of_a_store_that_was_killed_goes_unnoticed() {
     check(&SmallStore::killed(), 500, 50);
 }

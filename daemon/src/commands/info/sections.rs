@@ -242,6 +242,9 @@ pub(super) fn ouro(facts: &Facts<'_>, text: &mut String) {
     if options.storage == Storage::Disk {
         let fsync = facts.server.settings.append_fsync();
         let promise = match fsync {
+            _ if !options.wal => {
+                "a crash takes back what was written since the last checkpoint of each shard"
+            }
             AppendFsync::Always => "replies wait until what they tell is durable",
             AppendFsync::Everysec => "a crash of the machine may take back about a second",
             AppendFsync::No => "a crash of the machine may take back what the system had not written",

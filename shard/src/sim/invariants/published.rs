@@ -8,7 +8,7 @@ use crate::record::Record;
 use crate::shard::Shard;
 use crate::shard_copy::{CopyPlace, CopyStep};
 use crate::shard_manifest::{PublishedSnapshot, ShardManifest};
-use crate::shard_open::ShardOpen;
+use crate::shard_open::{OpenedShard, ShardOpen};
 use crate::shard_set::ShardSet;
 use crate::sim::disk::SimDisk;
 use crate::sim::report::SimReport;
@@ -65,7 +65,7 @@ fn check_one(
         let done = disk.perform_at_once(request, &mut report);
         match open.on_io(done, &mut shard) {
             Ok(None) => {}
-            Ok(Some(_)) => break,
+            Ok(Some(opened)) => break check_tail(opened, disk, &mut report)?,
             Err(error) => return Err(error.to_string()),
         }
     }
@@ -99,6 +99,22 @@ fn check_one(
                 record.lsn, record.shard, snapshot.end
             ));
         }
+    }
+    Ok(())
+}
+
+/// The records beside the copy are all there.
+fn check_tail(
+    opened: OpenedShard<HeapPool>,
+    disk: &mut SimDisk,
+    report: &mut SimReport,
+) -> Result<(), String> {
+    let Some(mut tail) = opened.tail else { return Ok(()) };
+    let mut whole = Vec::new();
+    while !tail.is_finished() {
+        let request = tail.next_io().ok_or("reading its tail hangs")?;
+        let done = disk.perform_at_once(request, report);
+        tail.on_io(done, &mut whole).map_err(|error| error.to_string())?;
     }
     Ok(())
 }
