@@ -9,6 +9,7 @@ use engine::worker::WorkerError;
 use ring::{Fd, RingConfig};
 
 use crate::connection::SlotMap;
+use crate::connection::limits::{RECV_BUFFER_BYTES, RECV_BUFFERS};
 use crate::connection::message::Control;
 use crate::connection::service::{Listener, Service, Shared};
 use crate::control::{ExitCode, start_error_code};
@@ -18,7 +19,13 @@ use crate::server::{Server, ServerState, ShutdownRequest};
 
 /// Sizes of a worker's ring.
 fn ring_config() -> RingConfig {
-    RingConfig { entries: 1024, cq_entries: 8192, recv_buffer_count: 512, ..RingConfig::default() }
+    RingConfig {
+        entries: 1024,
+        cq_entries: 8192,
+        recv_buffer_count: RECV_BUFFERS,
+        recv_buffer_bytes: RECV_BUFFER_BYTES,
+        ..RingConfig::default()
+    }
 }
 
 /// Serves until told to stop. What goes wrong is logged; the code says which kind it was.

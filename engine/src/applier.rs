@@ -1,6 +1,5 @@
 //! A thread's part of replay: its shards, and chunks of records to apply to them.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use shard::key::{Key, KeyHasher};
@@ -9,8 +8,10 @@ use shard::shard::ShardFloor;
 
 use crate::Shard;
 use crate::cold_reader::{ColdReader, ReplayError};
-use crate::files::{MemoryBound, StoreDirectory};
+use crate::files::StoreDirectory;
+use crate::limits::{REPLAY_READ_BYTES_MAX, REPLAY_READ_BYTES_MIN};
 use crate::pool::Pool;
+use crate::replay_memory::{ReplayMemory, ShardManifests};
 
 /// Records whose index entries are brought into the cache together, before the first of them is applied.
 const RECORDS: usize = 32;
@@ -21,34 +22,39 @@ pub(crate) enum Job {
     Floor { at: usize, floor: Box<ShardFloor> },
     /// Whole records of one shard, one after the other as recovery has verified them.
     Records { at: usize, bytes: Vec<u8> },
+    /// There is no more: what was begun on disk is to be ended.
+    Settle,
 }
 
 /// Applies records to some shards.
-pub(crate) struct Applier {
+pub(crate) struct Applier<'a> {
     shards: Vec<Shard>,
     hasher: KeyHasher,
     pool: Pool,
     scratch: Vec<u8>,
     reader: ColdReader,
-    memory: Option<Arc<MemoryBound>>,
-    /// What the shards took when it was noted last.
-    memory_noted: u64,
+    memory: Option<ReplayMemory<'a>>,
+    /// Bytes that are read back in one pass.
+    read_bytes: usize,
 }
 
-impl Applier {
+impl<'a> Applier<'a> {
     pub(crate) fn new(
         shards: Vec<Shard>,
         hasher: KeyHasher,
         (pool, directory): (Pool, &StoreDirectory),
+        manifests: &'a ShardManifests,
     ) -> Self {
         Self {
+            memory: ReplayMemory::new(directory, shards.len(), manifests),
+            read_bytes: directory.memory().map_or(REPLAY_READ_BYTES_MAX, |bound| {
+                bound.buffer_bytes(REPLAY_READ_BYTES_MIN, REPLAY_READ_BYTES_MAX)
+            }),
             shards,
             hasher,
             pool,
             scratch: Vec::new(),
             reader: ColdReader::new(directory),
-            memory: directory.memory(),
-            memory_noted: 0,
         }
     }
 
@@ -64,6 +70,7 @@ impl Applier {
                     self.shards[at].take_floor(&floor).map(|()| Vec::new()).map_err(ReplayError::from)
                 }
                 Job::Records { at, bytes } => self.apply_noted(at, &bytes).map(|()| bytes),
+                Job::Settle => self.settle().map(|()| Vec::new()),
             };
             if answers.send(answer).is_err() {
                 break;
@@ -72,12 +79,12 @@ impl Applier {
         self.shards
     }
 
-    /// Applies whole records of the shard at a place, verified, and notes what that takes of memory.
+    /// Applies whole records of the shard at a place, verified, and keeps what that takes of memory within its bound.
     ///
     /// # Errors
     /// They do not fit, or what they need is not to be had.
     pub(crate) fn apply_noted(&mut self, at: usize, bytes: &[u8]) -> Result<(), ReplayError> {
-        self.apply(at, bytes).and_then(|()| self.note_memory())
+        self.apply(at, bytes).and_then(|()| self.keep_memory())
     }
 
     /// The shards, as they are now.
@@ -85,27 +92,57 @@ impl Applier {
         self.shards
     }
 
-    fn note_memory(&mut self) -> Result<(), ReplayError> {
-        let Some(bound) = &self.memory else { return Ok(()) };
-        let now = self.shards.iter().map(Shard::memory_bytes).sum();
-        let fits = bound.note(self.memory_noted, now);
-        self.memory_noted = now;
-        if fits { Ok(()) } else { Err(ReplayError::Memory) }
+    fn keep_memory(&mut self) -> Result<(), ReplayError> {
+        let Some(memory) = &mut self.memory else { return Ok(()) };
+        memory.keep(&mut self.shards, self.reader.files()?, &mut self.pool)
+    }
+
+    /// There is no more: what was begun on disk is ended.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub(crate) fn settle(&mut self) -> Result<(), ReplayError> {
+        let Some(memory) = &mut self.memory else { return Ok(()) };
+        memory.settle(&mut self.shards, self.reader.files()?, &mut self.pool)
     }
 
     fn apply(&mut self, at: usize, mut bytes: &[u8]) -> Result<(), ReplayError> {
-        let Self { shards, hasher, pool, scratch, reader, .. } = self;
-        let shard = &mut shards[at];
-        if !shard.extents().is_all_in_memory() {
-            // One pass over the drive for all that the chunk looks at.
-            let (mut reads, mut rest) = (Vec::new(), bytes);
-            while !rest.is_empty() {
-                let (record, raw) = split(&mut rest);
-                assert_eq!(record.shard, shard.id(), "a chunk is of one shard: {} bytes", raw.len());
-                shard.replay_needs(&record, &hasher.key(record.key), |read| reads.push(read));
+        while !bytes.is_empty() {
+            let part = self.bring(at, bytes)?;
+            let (part, rest) = bytes.split_at(part);
+            self.apply_part(at, part)?;
+            bytes = rest;
+            if !bytes.is_empty() {
+                self.keep_memory()?;
             }
-            reader.read_back(shard, reads, pool)?;
         }
+        Ok(())
+    }
+
+    /// Reads back what the records at the start of a chunk will look at, in one pass over the drive. Returns how many bytes
+    /// of the chunk can be applied then.
+    fn bring(&mut self, at: usize, bytes: &[u8]) -> Result<usize, ReplayError> {
+        let Self { shards, hasher, pool, reader, read_bytes: bytes_max, .. } = self;
+        let shard = &mut shards[at];
+        if shard.extents().is_all_in_memory() {
+            return Ok(bytes.len());
+        }
+        let (mut reads, mut read_bytes, mut rest) = (Vec::new(), 0, bytes);
+        while !rest.is_empty() && read_bytes < *bytes_max {
+            let (record, raw) = split(&mut rest);
+            assert_eq!(record.shard, shard.id(), "a chunk is of one shard: {} bytes", raw.len());
+            shard.replay_needs(&record, &hasher.key(record.key), |read| {
+                read_bytes += read.place.len;
+                reads.push(read);
+            });
+        }
+        reader.read_back(shard, reads, pool)?;
+        Ok(bytes.len() - rest.len())
+    }
+
+    fn apply_part(&mut self, at: usize, mut bytes: &[u8]) -> Result<(), ReplayError> {
+        let Self { shards, hasher, pool, scratch, .. } = self;
+        let shard = &mut shards[at];
         let mut together: Vec<(Record<'_>, Key<'_>, &[u8])> = Vec::with_capacity(RECORDS);
         while !bytes.is_empty() {
             while together.len() < RECORDS && !bytes.is_empty() {

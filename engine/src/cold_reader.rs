@@ -4,7 +4,7 @@
 use std::os::unix::fs::FileExt;
 
 use shard::cold::{ColdReadError, ReplayRead};
-use shard::io::{BLOCK_BYTES, BlockPool, FileId, IoError};
+use shard::io::{BLOCK_BYTES, BlockPool, Fatal, FileId, IoError};
 use shard::shard::ApplyError;
 
 use crate::Shard;
@@ -20,8 +20,10 @@ pub(crate) enum ReplayError {
     Apply(ApplyError),
     /// A record on disk cannot be read back.
     Read(ColdReadError),
-    /// The shards take more memory than is allowed.
+    /// The shards take more memory than is allowed, and nothing can leave it.
     Memory,
+    /// What was to leave memory could not be written.
+    Write(Fatal),
     /// A data file cannot be opened.
     Open(std::io::Error),
 }
@@ -44,6 +46,17 @@ impl ColdReader {
         Self { directory: directory.clone(), files: None }
     }
 
+    /// The files of the store, opened when first used: no other descriptor of this process has them open meanwhile.
+    ///
+    /// # Errors
+    /// When the directory cannot be opened.
+    pub(crate) fn files(&mut self) -> Result<&mut Files, ReplayError> {
+        if self.files.is_none() {
+            self.files = Some(self.directory.files().map_err(ReplayError::Open)?);
+        }
+        Ok(self.files.as_mut().expect("just opened"))
+    }
+
     /// Reads these records of a shard into its memory.
     ///
     /// # Errors
@@ -59,11 +72,7 @@ impl ColdReader {
         }
         reads.sort_unstable_by_key(|read| (read.place.offset, read.place.start));
         reads.dedup();
-        if self.files.is_none() {
-            self.files = Some(self.directory.files().map_err(ReplayError::Open)?);
-        }
-        let files = self.files.as_mut().expect("just opened");
-        let file = files.get(FileId::ShardData { shard: shard.id() }).map_err(ReplayError::Open)?;
+        let file = self.files()?.get(FileId::ShardData { shard: shard.id() }).map_err(ReplayError::Open)?;
         let mut jobs: Vec<_> = reads.iter().map(|read| (pool.take(read.place.len), Ok(0))).collect();
         let per_thread = reads.len().div_ceil(REPLAY_READERS).max(1);
         std::thread::scope(|scope| {

@@ -29,6 +29,7 @@ use crate::limits::{BATCH_BUFFER_COUNT, LOG_SEGMENT_BYTES_READ_ONLY};
 use crate::open_error::OpenError;
 use crate::open_shards::create_manifests;
 use crate::pool::Pool;
+use crate::replay_memory::ShardManifests;
 use crate::start::WorkerSeed;
 use crate::store::{OpenStore, random_bytes};
 use crate::{Shard, ShardFiles};
@@ -65,6 +66,8 @@ pub struct DiskStore {
     pub reports: Vec<RecoveryReport>,
     /// How long recovery took.
     pub recovery: Duration,
+    /// Most bytes of memory that the shards took during recovery, where memory has a bound.
+    pub recovery_memory_bytes_max: Option<u64>,
 }
 
 /// Opens, or creates, the store of a directory that is locked: `lock` shows it.
@@ -79,7 +82,10 @@ pub fn open(config: &DiskStoreConfig, lock: &StoreLock) -> Result<DiskStore, Ope
 /// As [`open`], also where a restore has not come to its end: for the restore itself.
 pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<DiskStore, OpenError> {
     let began = Instant::now();
-    let opener = Opener { config, directory: StoreDirectory::new(&config.directory) };
+    let memory_bytes_max = config.storage.memory_bytes_max;
+    let memory_bytes_max = memory_bytes_max.map(|of_one| of_one.saturating_mul(u64::from(config.workers)));
+    let directory = StoreDirectory::new(&config.directory).within(memory_bytes_max);
+    let opener = Opener { config, directory };
     let (mut manifest, created) = opener.manifest()?;
     let shard_count = manifest.shard_count();
     if config.shards_given && shard_count != config.shards {
@@ -128,7 +134,9 @@ pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<Disk
             WorkerSeed { shards, files: Some(files), pool, cpu: config.cpus.get(index).copied() }
         })
         .collect();
-    Ok(DiskStore { open: OpenStore { manifest, seeds }, created, reports, recovery: began.elapsed() })
+    let recovery_memory_bytes_max = opener.directory.memory().map(|bound| bound.peak());
+    let (open, recovery) = (OpenStore { manifest, seeds }, began.elapsed());
+    Ok(DiskStore { open, created, reports, recovery, recovery_memory_bytes_max })
 }
 
 /// A store directory as a start would find it, with nothing on disk changed: what recovery writes stays in memory.
@@ -294,7 +302,9 @@ impl Opener<'_> {
         manifest.begin_era(&ends, self.config.workers);
         self.write_manifest(manifest, false)?;
         let entries = manifest.current_era().logs.clone();
-        let logs = self.recover_era(manifest, &entries, shards, Term(term.0 + 1))?;
+        // They are empty: nothing is replayed.
+        let none = ShardManifests::new(Vec::new());
+        let logs = self.recover_era(manifest, &entries, shards, Term(term.0 + 1), &none)?;
         manifest.mark_open();
         self.write_manifest(manifest, false)?;
         Ok(logs)

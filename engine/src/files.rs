@@ -10,12 +10,12 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use shard::io::FileId;
 
 use crate::limits::{LOCK_WAIT_MS, STORE_LOCK_WAIT_MS};
+use crate::replay_memory::MemoryBound;
 use crate::scratch::Scratch;
 
 /// Mode of the store's files: nobody but the daemon's user reads them.
@@ -36,21 +36,6 @@ pub(crate) struct StoreDirectory {
     memory: Option<Arc<MemoryBound>>,
 }
 
-/// Bytes of memory that recovered shards may take together.
-#[derive(Debug)]
-pub(crate) struct MemoryBound {
-    max: u64,
-    used: AtomicU64,
-}
-
-impl MemoryBound {
-    /// Notes that `before` bytes have become `now`. False: all together are too many.
-    pub(crate) fn note(&self, before: u64, now: u64) -> bool {
-        let change = now.wrapping_sub(before);
-        self.used.fetch_add(change, Ordering::Relaxed).wrapping_add(change) <= self.max
-    }
-}
-
 impl StoreDirectory {
     /// A directory that is changed.
     pub(crate) fn new(path: &Path) -> Self {
@@ -64,8 +49,7 @@ impl StoreDirectory {
 
     /// The same, where recovered shards may take only so many bytes of memory.
     pub(crate) fn within(self, memory_bytes_max: Option<u64>) -> Self {
-        let bound = |max| Arc::new(MemoryBound { max, used: AtomicU64::new(0) });
-        Self { memory: memory_bytes_max.map(bound), ..self }
+        Self { memory: memory_bytes_max.map(|max| Arc::new(MemoryBound::new(max))), ..self }
     }
 
     pub(crate) fn memory(&self) -> Option<Arc<MemoryBound>> {

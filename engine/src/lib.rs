@@ -19,6 +19,7 @@ mod open_shards;
 pub mod pool;
 mod progress;
 mod replay;
+mod replay_memory;
 pub mod ring_io;
 mod scratch;
 pub mod start;

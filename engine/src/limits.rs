@@ -32,16 +32,22 @@ pub(crate) const RESTORE_RECORDS_PER_TURN: usize = 512;
 /// Bytes of records that a restore puts into one turn, about.
 pub(crate) const RESTORE_BYTES_PER_TURN: usize = 1 << 20;
 
-/// Bytes of records that wait to be a chunk during replay, over all shards of one log.
-pub(crate) const REPLAY_FILLING_BYTES: usize = 8 << 20;
+/// Bytes of records that wait to be a chunk during replay, over all shards of one log, at most.
+pub(crate) const REPLAY_FILLING_BYTES_MAX: usize = 8 << 20;
+/// The same where memory is small.
+pub(crate) const REPLAY_FILLING_BYTES_MIN: usize = 256 << 10;
 /// Largest chunk of records of one shard that replay hands to a thread, but for a record that is larger.
 pub(crate) const REPLAY_CHUNK_BYTES_MAX: usize = 512 << 10;
 /// Smallest chunk, whatever the number of shards.
 pub(crate) const REPLAY_CHUNK_BYTES_MIN: usize = 16 << 10;
 /// Threads that read records back for one thread of replay: about the depth at which drives stop gaining.
 pub(crate) const REPLAY_READERS: usize = 16;
-/// Bytes of records read back that one shard keeps from chunk to chunk.
-pub(crate) const REPLAY_KEPT_BYTES: usize = 16 << 20;
+/// Bytes that one thread of replay reads back in one pass at most, but for a record that is larger.
+pub(crate) const REPLAY_READ_BYTES_MAX: usize = 2 << 20;
+/// The same where memory is small.
+pub(crate) const REPLAY_READ_BYTES_MIN: usize = 64 << 10;
+/// Bytes of records read back that one shard keeps from pass to pass.
+pub(crate) const REPLAY_KEPT_BYTES: usize = 2 << 20;
 /// Chunks under way to one thread of replay.
 pub(crate) const REPLAY_CHUNKS_AHEAD: usize = 8;
 
@@ -53,5 +59,5 @@ pub(crate) const DB_SCAN_BYTES: usize = 1 << 20;
 pub(crate) const DB_SCAN_ROUNDS: usize = 4;
 /// Largest buffer that is kept for its next use; what is larger is rare enough to be mapped anew.
 pub(crate) const SMALL_BUFFER_BYTES_MAX: usize = 32 << 10;
-/// Bytes of buffers of one size that are kept: as many as there are reads in flight, of the usual sizes.
-pub(crate) const SMALL_BUFFERS_KEPT_BYTES: usize = 2 << 20;
+/// Bytes of small buffers that are kept: as many as there are reads in flight, of the usual sizes.
+pub(crate) const SMALL_BUFFERS_KEPT_BYTES: usize = 3 << 20;

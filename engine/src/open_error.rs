@@ -114,7 +114,7 @@ pub enum OpenError {
         source: RefuseToStart,
     },
     /// The records of a log do not fit together.
-    #[error("{directory}: {source}; nothing was changed; restore the directory from a copy")]
+    #[error("{directory}: {source}; no data was changed; restore the directory from a copy")]
     Records {
         /// The directory.
         directory: PathBuf,
@@ -130,7 +130,7 @@ pub enum OpenError {
         source: Box<ShardOpenError>,
     },
     /// A record on disk that the log's replay needs cannot be read back.
-    #[error("{directory}: {source}; nothing was changed; restore the directory from a copy")]
+    #[error("{directory}: {source}; no data was changed; restore the directory from a copy")]
     ColdRead {
         /// The directory.
         directory: PathBuf,
@@ -162,6 +162,7 @@ impl OpenError {
             ReplayError::Apply(source) => Self::Records { directory, source },
             ReplayError::Read(source) => Self::ColdRead { directory, source },
             ReplayError::Memory => Self::Memory { directory },
+            ReplayError::Write(source) => Self::Write { directory, source },
             ReplayError::Open(source) => Self::Io { directory, source },
         }
     }

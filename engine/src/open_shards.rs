@@ -10,7 +10,7 @@ use shard::shard_manifest::ShardManifest;
 use shard::shard_open::{OpenedShard, ShardManifestWrite, ShardOpen, ShardOpenError};
 use shard::snapshot::TailReader;
 use shard::store_manifest::StoreManifest;
-use shard::types::{ShardId, Term};
+use shard::types::{LogId, ShardId, Term};
 
 use crate::Shard;
 use crate::applier::Applier;
@@ -20,6 +20,7 @@ use crate::files::{Files, StoreDirectory};
 use crate::open_error::OpenError;
 use crate::pool::Pool;
 use crate::progress::Progress;
+use crate::replay_memory::ShardManifests;
 use crate::store::{random_bytes, slots_of};
 
 /// A shard as of its snapshot.
@@ -104,27 +105,32 @@ fn open_shard(
     check_data_file(&mut files, &mut shard).map_err(io)?;
     // Files are locked by whoever has them open, and what is read back for the tail is read by another.
     drop(files);
+    let mut own = opened.manifest;
     if let Some(tail) = opened.tail {
-        shard = replay_tail(directory, manifest, shard, tail, progress)?;
+        (shard, own) = replay_tail(directory, manifest, (shard, own), tail, progress)?;
     }
-    Ok(Opened { shard, manifest: opened.manifest })
+    Ok(Opened { shard, manifest: own })
 }
 
 /// Applies the records that a snapshot holds beside the copy of the index: with them the shard is what it was when the
-/// copy ended.
+/// copy ended. The shard comes back with its manifest, which changes when extents have to leave memory meanwhile.
 fn replay_tail(
     directory: &StoreDirectory,
     manifest: &StoreManifest,
-    shard: Shard,
+    (shard, own): (Shard, Option<ShardManifest>),
     mut tail: TailReader<Pool>,
     progress: &Progress,
-) -> Result<Shard, OpenError> {
+) -> Result<(Shard, Option<ShardManifest>), OpenError> {
     let io = |source| OpenError::Io { directory: directory.path().to_path_buf(), source };
     let (mut files, pool) = (directory.files().map_err(io)?, Pool::new(0, 0).map_err(io)?);
     let path = || directory.path().to_path_buf();
     let file = tail.file();
     let hasher = KeyHasher::new(manifest.seed);
-    let mut applier = Applier::new(vec![shard], hasher, (pool, directory));
+    let number = usize::from(shard.id().0);
+    let mut manifests = vec![None; number];
+    manifests.push(own);
+    let manifests = ShardManifests::new(manifests);
+    let mut applier = Applier::new(vec![shard], hasher, (pool, directory), &manifests);
     let (mut records, mut seen) = (Vec::new(), (tail.progress().0, 0));
     while !tail.is_finished() {
         let request = tail.next_io().expect("reading goes on until all is read");
@@ -137,8 +143,13 @@ fn replay_tail(
         records.clear();
         progress.advance(&mut seen, tail.progress());
     }
-    let mut shards = applier.into_shards();
-    Ok(shards.pop().expect("the shard that it was given"))
+    applier.settle().map_err(|error| OpenError::of_replay(path(), error))?;
+    let shard = applier.into_shards().pop().expect("the shard that it was given");
+    if let Some(bound) = directory.memory() {
+        // Other shards are still being opened, and nobody notes this one anew.
+        bound.note(0, shard.memory_bytes());
+    }
+    Ok((shard, manifests.into_inner().swap_remove(number)))
 }
 
 /// The data file is there, and as long as the extents that the snapshot names need. The space that it has beyond them is
@@ -230,20 +241,24 @@ pub(crate) fn remove_old_logs(directory: &Path, manifest: &StoreManifest) -> std
     )
 }
 
-/// Removes the disk space that the workers of an earlier run have kept: on a full disk recovery needs it for the segment
-/// that it goes on in, and the workers take theirs anew.
+/// Removes the disk space that workers of an earlier run have kept, those that `is_gone` accepts: on a full disk recovery
+/// needs it for the segment that a log goes on in, and the workers take theirs anew.
 ///
 /// # Errors
 /// Those of the operating system.
-pub(crate) fn remove_reserves(directory: &Path) -> std::io::Result<()> {
-    remove_files(directory, |file| matches!(file, FileId::Reserve { .. }))
+pub(crate) fn remove_reserves(directory: &Path, is_gone: impl Fn(LogId) -> bool) -> std::io::Result<()> {
+    remove_files(directory, |file| matches!(file, FileId::Reserve { log } if is_gone(log)))
 }
 
 fn remove_files(directory: &Path, is_gone: impl Fn(FileId) -> bool) -> std::io::Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().parse().is_ok_and(&is_gone) {
-            std::fs::remove_file(entry.path())?;
+            match std::fs::remove_file(entry.path()) {
+                // Recovery of another log has been quicker.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                result => result?,
+            }
         }
     }
     Ok(())

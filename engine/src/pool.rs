@@ -62,11 +62,13 @@ impl Kept {
 struct Small {
     /// Position i: buffers of i + 1 blocks.
     by_size: [Vec<Blocks>; SMALL_BUFFER_BYTES_MAX / BLOCK_BYTES],
+    /// Bytes of all of them.
+    bytes: usize,
 }
 
 impl Small {
     const fn new() -> Self {
-        Self { by_size: [const { Vec::new() }; SMALL_BUFFER_BYTES_MAX / BLOCK_BYTES] }
+        Self { by_size: [const { Vec::new() }; SMALL_BUFFER_BYTES_MAX / BLOCK_BYTES], bytes: 0 }
     }
 
     /// The buffers of a size that is kept.
@@ -75,15 +77,22 @@ impl Small {
     }
 
     fn take(&mut self, bytes: usize) -> Option<Blocks> {
-        self.of_size(bytes)?.pop()
+        let blocks = self.of_size(bytes)?.pop()?;
+        self.bytes -= bytes;
+        Some(blocks)
     }
 
     fn put(&mut self, blocks: Blocks) {
         let bytes = blocks.len();
-        if let Some(buffers) = self.of_size(bytes)
-            && (buffers.len() + 1) * bytes <= SMALL_BUFFERS_KEPT_BYTES
-        {
-            buffers.push(blocks);
+        let Some(buffers) = self.of_size(bytes) else { return };
+        buffers.push(blocks);
+        self.bytes += bytes;
+        // Sizes that are not used any more make way for those that are.
+        while self.bytes > SMALL_BUFFERS_KEPT_BYTES {
+            let most =
+                self.by_size.iter_mut().max_by_key(|of| of.len() * of.first().map_or(0, |one| one.len()));
+            let Some(gone) = most.and_then(Vec::pop) else { return };
+            self.bytes -= gone.len();
         }
     }
 }
@@ -123,6 +132,12 @@ impl Pool {
     /// A panic elsewhere leaves the buffers as good as they were.
     fn small(&self) -> MutexGuard<'_, Small> {
         self.small.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of memory that wait for their next use, those for batches not counted.
+    #[must_use]
+    pub fn kept_bytes(&self) -> usize {
+        self.small().bytes
     }
 
     /// The batch buffers, to register them with a ring.

@@ -17,9 +17,11 @@ use crate::applier::{Applier, Job};
 use crate::cold_reader::ReplayError;
 use crate::files::StoreDirectory;
 use crate::limits::{
-    REPLAY_CHUNK_BYTES_MAX, REPLAY_CHUNK_BYTES_MIN, REPLAY_CHUNKS_AHEAD, REPLAY_FILLING_BYTES,
+    REPLAY_CHUNK_BYTES_MAX, REPLAY_CHUNK_BYTES_MIN, REPLAY_CHUNKS_AHEAD, REPLAY_FILLING_BYTES_MAX,
+    REPLAY_FILLING_BYTES_MIN,
 };
 use crate::pool::Pool;
+use crate::replay_memory::ShardManifests;
 
 /// A thread that applies, seen from the one that reads.
 struct Link<'scope> {
@@ -52,11 +54,15 @@ impl<'scope> Replay<'scope> {
         threads: usize,
         hasher: KeyHasher,
         (pool, directory): (&Pool, &StoreDirectory),
+        manifests: &'env ShardManifests,
     ) -> Self {
         let held = shards.iter().map(Shard::lsn).collect();
         let count = shards.len();
+        let filling_bytes = directory.memory().map_or(REPLAY_FILLING_BYTES_MAX, |bound| {
+            bound.buffer_bytes(REPLAY_FILLING_BYTES_MIN, REPLAY_FILLING_BYTES_MAX)
+        });
         let chunk_bytes =
-            (REPLAY_FILLING_BYTES / count.max(1)).clamp(REPLAY_CHUNK_BYTES_MIN, REPLAY_CHUNK_BYTES_MAX);
+            (filling_bytes / count.max(1)).clamp(REPLAY_CHUNK_BYTES_MIN, REPLAY_CHUNK_BYTES_MAX);
         // The first chunks are of different sizes, so that not all shards fill theirs at the same moment.
         let filling = (1..=count).map(|nth| (Vec::new(), chunk_bytes * nth / count)).collect();
         let threads = threads.clamp(1, count.max(1));
@@ -69,7 +75,7 @@ impl<'scope> Replay<'scope> {
             .map(|shards| {
                 let (jobs, to_do) = channel();
                 let (answers, done) = channel();
-                let applier = Applier::new(shards, hasher, (pool.clone(), directory));
+                let applier = Applier::new(shards, hasher, (pool.clone(), directory), manifests);
                 let thread = scope.spawn(move || applier.run(&to_do, &answers));
                 Link { jobs, done, under_way: 0, thread }
             })
@@ -118,9 +124,14 @@ impl<'scope> Replay<'scope> {
     /// Ends the threads and gives the shards back, in their order.
     ///
     /// # Errors
-    /// When records do not fit together.
+    /// When records do not fit together, or what left memory cannot be written.
     pub(crate) fn finish(mut self) -> Result<Vec<Shard>, ReplayError> {
         self.settle()?;
+        for link in &mut self.links {
+            link.under_way += 1;
+            link.jobs.send(Job::Settle).expect("the thread works until this end is gone");
+        }
+        (0..self.links.len()).try_for_each(|link| self.wait(link, 0))?;
         let mut shards = Vec::with_capacity(self.filling.len());
         for link in self.links {
             drop(link.jobs);
@@ -189,8 +200,10 @@ mod tests {
         let hasher = KeyHasher::new(HASHER_SEED);
         let pool = Pool::new(4096, 0).unwrap();
         let directory = StoreDirectory::new(std::path::Path::new("."));
+        let manifests = ShardManifests::new(Vec::new());
         std::thread::scope(|scope| {
-            let mut replay = Replay::start(scope, ShardId(0), shards(), threads, hasher, (&pool, &directory));
+            let (shards, tools) = (shards(), (&pool, &directory));
+            let mut replay = Replay::start(scope, ShardId(0), shards, threads, hasher, tools, &manifests);
             let mut lsns = [0; SHARDS as usize];
             for number in 0..keys {
                 let key = number.to_le_bytes();

@@ -9,6 +9,8 @@ pub const EXTENT_BYTES: usize = 1 << 20;
 /// Entries at which an index table is split in two: what a table of 2048 buckets holds at a load of 7/8, so that
 /// both halves fill tables of 1024 buckets just as well.
 pub const TABLE_ENTRIES_MAX: usize = 1792;
+/// Index tables take one part in so many more memory than they ask for: what an allocator rounds up.
+pub const INDEX_ROUNDING_PART: usize = 13;
 /// Splits of one table's hash range at most: beyond it all 32 stored bits are used up.
 pub const TABLE_DEPTH_MAX: u8 = 24;
 /// Databases a store has.

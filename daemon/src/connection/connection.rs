@@ -140,10 +140,10 @@ impl Connection {
         self.input.len() - self.input_start
     }
 
-    /// Keeps bytes that cannot be parsed yet, in a buffer from `spare` where it has none.
-    pub(crate) fn keep(&mut self, bytes: &[u8], spare: &mut Vec<Vec<u8>>) {
+    /// Keeps bytes that cannot be parsed yet, in a buffer of `spare` where it has none.
+    pub(crate) fn keep(&mut self, bytes: &[u8], spare: impl FnOnce() -> Vec<u8>) {
         if self.input.capacity() == 0 {
-            self.input = spare.pop().unwrap_or_default();
+            self.input = spare();
         }
         self.input.extend_from_slice(bytes);
     }

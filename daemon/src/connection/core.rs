@@ -15,7 +15,7 @@ use super::figures::Figures;
 use super::held_replies::HeldReplies;
 use super::hold::Holds;
 use super::job::Job;
-use super::limits::{FIGURES_NS, KEPT_BUFFER_BYTES, KEPT_BUFFERS_MAX, PUBLISH_TURNS};
+use super::limits::{FIGURES_NS, KEPT_BUFFER_BYTES, KEPT_BUFFERS_BYTES_MAX, PUBLISH_TURNS, WORKER_BYTES};
 use super::message::{Peer, Requests};
 use super::parked::Parked;
 use super::publishing::Publishing;
@@ -49,7 +49,9 @@ pub(crate) struct Core {
     /// Commands for other workers, by worker.
     pub(crate) outboxes: Vec<Option<Box<Requests>>>,
     #[expect(clippy::vec_box, reason = "what travels between workers is the box")]
-    pub(crate) spare_requests: Vec<Box<Requests>>,
+    pub(super) spare_requests: Vec<Box<Requests>>,
+    /// Bytes of memory that they take.
+    pub(super) spare_requests_bytes: usize,
     /// Bytes of requests that other workers have yet to answer, by worker.
     pub(crate) remote_bytes: Vec<usize>,
     /// Connections that had something to ask another worker for and no place for it.
@@ -80,8 +82,13 @@ pub(crate) struct Core {
     pub(super) tracking: Tracking,
     /// Our connections that look on.
     pub(super) monitors: BTreeSet<(u32, u32)>,
-    pub(crate) spare_buffers: Vec<Vec<u8>>,
+    spare_buffers: Vec<Vec<u8>>,
+    spare_buffers_bytes: usize,
     pub(super) scratch: Vec<u8>,
+    /// Bytes of memory of all connections, as of the last sweep.
+    pub(super) connection_bytes: u64,
+    /// Bytes of memory of the worker that are not its shards', as counted last.
+    pub(super) own_bytes: u64,
     pub(super) random: u64,
     /// Requests are looked at one by one before they run; as of the last time that something was parsed.
     pub(super) is_watched: bool,
@@ -108,6 +115,7 @@ impl Core {
             shard_of: Arc::clone(&map.shards),
             outboxes: (0..workers).map(|_| None).collect(),
             spare_requests: Vec::new(),
+            spare_requests_bytes: 0,
             remote_bytes: vec![0; workers],
             askers: Vec::new(),
             forgotten: Vec::new(),
@@ -125,7 +133,10 @@ impl Core {
             tracking: Tracking::default(),
             monitors: BTreeSet::new(),
             spare_buffers: Vec::new(),
+            spare_buffers_bytes: 0,
             scratch: Vec::new(),
+            connection_bytes: 0,
+            own_bytes: WORKER_BYTES,
             random: random | 1,
             is_watched: false,
             pause_ends_ns: None,
@@ -139,11 +150,26 @@ impl Core {
     }
 
     pub(crate) fn recycle_buffer(&mut self, mut buffer: Vec<u8>) {
-        if (1..=KEPT_BUFFER_BYTES).contains(&buffer.capacity()) && self.spare_buffers.len() < KEPT_BUFFERS_MAX
+        let bytes = buffer.capacity();
+        if (1..=KEPT_BUFFER_BYTES).contains(&bytes)
+            && self.spare_buffers_bytes + bytes <= KEPT_BUFFERS_BYTES_MAX
         {
             buffer.clear();
+            self.spare_buffers_bytes += bytes;
             self.spare_buffers.push(buffer);
         }
+    }
+
+    /// An empty buffer, one that was used before if there is one.
+    pub(crate) fn spare_buffer(&mut self) -> Vec<u8> {
+        let buffer = self.spare_buffers.pop().unwrap_or_default();
+        self.spare_buffers_bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Bytes of memory of buffers and messages that wait for their next use.
+    pub(super) fn spare_bytes(&self) -> usize {
+        self.spare_buffers_bytes + self.spare_requests_bytes + self.held.spare_bytes()
     }
 
     pub(super) fn draw(&mut self) -> u64 {
@@ -180,11 +206,13 @@ impl Core {
             self.next_figures_ns = worker.clock.now_ns + FIGURES_NS;
             self.figures.collect(counters, worker);
             Self::collect_tracking(&self.tracking, counters);
+            self.own_bytes = self.count_own_bytes(worker);
+            self.counters.set(Counter::WorkerBytes, self.own_bytes);
             self.server.workers[worker.index].set_figures(worker.figures());
         } else if !worker.turns().is_multiple_of(PUBLISH_TURNS) {
             return;
         }
         let epoch = self.server.stats_epoch();
-        self.server.workers[worker.index].publish(counters, epoch);
+        self.server.workers[worker.index].publish(&mut self.counters, epoch);
     }
 }

@@ -69,7 +69,7 @@ impl Service {
             let count = connection.client.output.releasable(worker.shards.released());
             let sealed = connection.tls.as_ref().is_some_and(|tls| tls.wants_send());
             if count > 0 || sealed {
-                let spare = self.core.spare_buffers.pop().unwrap_or_default();
+                let spare = self.core.spare_buffer();
                 let bytes = connection.client.output.take(count, spare);
                 connection.client.in_flight = bytes.len();
                 if let Some(bytes) = self.seal(&mut connection, bytes) {

@@ -50,7 +50,7 @@ impl Service {
     /// What is sent of replies: themselves on a plain connection. None, and the connection is dead, where TLS has ended.
     pub(super) fn seal(&mut self, connection: &mut Connection, plain: Vec<u8>) -> Option<Vec<u8>> {
         let Some(tls) = &mut connection.tls else { return Some(plain) };
-        let mut sealed = self.core.spare_buffers.pop().unwrap_or_default();
+        let mut sealed = self.core.spare_buffer();
         let result = tls.seal(&plain, &mut sealed);
         self.core.recycle_buffer(plain);
         match result {
@@ -69,7 +69,7 @@ impl Service {
     pub(super) fn end_tls(&mut self, worker: &mut Worker<Service>, connection: &mut Connection) {
         let Some(mut tls) = connection.tls.take() else { return };
         self.handshakes -= usize::from(tls.is_handshaking());
-        let mut sealed = self.core.spare_buffers.pop().unwrap_or_default();
+        let mut sealed = self.core.spare_buffer();
         // Behind a send that is under way it would be a part of another record.
         if tls.end(&mut sealed).is_ok() && !sealed.is_empty() && !connection.sending {
             worker.ring.send(&connection.socket, sealed, token(TokenKind::Farewell, 0, 0));

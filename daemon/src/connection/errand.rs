@@ -166,9 +166,8 @@ impl Core {
             self.step_here(worker, to, task, protocol, words);
             return;
         }
-        let spare = &mut self.spare_requests;
-        let outbox = self.outboxes[owner].get_or_insert_with(|| spare.pop().unwrap_or_default());
-        self.remote_bytes[owner] += outbox.push_step(to, task, protocol, words);
+        let bytes = self.outbox(owner).push_step(to, task, protocol, words);
+        self.remote_bytes[owner] += bytes;
     }
 
     /// A step has been answered. What the client is told, when it was the last one that it waits for.

@@ -35,6 +35,7 @@ impl Figures {
         counters.set(Counter::Wakes, worker.wakes());
         counters.set(Counter::Evicted, shards.stats().evicted);
         counters.set(Counter::IndexBytes, sum(|shard| shard.index_bytes() as u64));
+        counters.set(Counter::IndexRoundingBytes, sum(|shard| shard.index_rounding_bytes() as u64));
         counters.set(Counter::WheelBytes, sum(|shard| shard.wheel_bytes() as u64));
         counters.set(Counter::DeadlineBytes, sum(|shard| shard.extents().deadline_bytes() as u64));
         counters.set(Counter::CachedRecords, sum(|shard| shard.extents().cached_records() as u64));

@@ -11,6 +11,8 @@ pub(crate) struct HeldReplies {
     held: Vec<(usize, BatchNumber, Box<Replies>)>,
     #[expect(clippy::vec_box, reason = "what travels between workers is the box")]
     spare: Vec<Box<Replies>>,
+    /// Bytes of memory of those.
+    spare_bytes: usize,
 }
 
 impl HeldReplies {
@@ -19,6 +21,7 @@ impl HeldReplies {
         let position = self.held.iter().position(|&(to, barrier, _)| to == worker && barrier == batch);
         let position = position.unwrap_or_else(|| {
             let fresh = self.spare.pop().unwrap_or_default();
+            self.spare_bytes -= fresh.memory_bytes();
             self.held.push((worker, batch, fresh));
             self.held.len() - 1
         });
@@ -34,10 +37,17 @@ impl HeldReplies {
 
     /// Takes a message back for reuse.
     pub(crate) fn recycle(&mut self, mut replies: Box<Replies>) {
-        if self.spare.len() < super::limits::KEPT_MESSAGES_MAX {
-            replies.clear();
+        replies.clear();
+        let bytes = replies.memory_bytes();
+        if self.spare_bytes + bytes <= super::limits::KEPT_MESSAGES_BYTES_MAX {
+            self.spare_bytes += bytes;
             self.spare.push(replies);
         }
+    }
+
+    /// Bytes of memory of messages that wait for their next use.
+    pub(crate) const fn spare_bytes(&self) -> usize {
+        self.spare_bytes
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -59,11 +59,11 @@ impl Service {
         if connection.backlog() == 0 && !connection.is_ready {
             let taken = self.parse(worker, connection, me, bytes);
             if taken < bytes.len() && connection.client.life == Life::Open {
-                connection.keep(&bytes[taken..], &mut self.core.spare_buffers);
+                connection.keep(&bytes[taken..], || self.core.spare_buffer());
             }
             return;
         }
-        connection.keep(bytes, &mut self.core.spare_buffers);
+        connection.keep(bytes, || self.core.spare_buffer());
         if !connection.is_ready {
             self.parse_backlog(worker, connection, me);
         }

@@ -50,12 +50,19 @@ pub(crate) const ASKED_MAX: usize = 64;
 /// Bytes of one message to another worker above which it is sent on before the end of the turn; bytes of replies to
 /// one worker above which the rest of its requests wait for the next turn.
 pub(crate) const MESSAGE_BYTES: usize = 1 << 20;
+/// Receive buffers of one worker, shared by its connections: as many as the kernel may fill between two turns.
+pub(crate) const RECV_BUFFERS: u16 = 512;
+/// Bytes of each of them.
+pub(crate) const RECV_BUFFER_BYTES: u32 = 16 << 10;
+/// Bytes of memory that a worker comes to take however little it holds: its receive buffers, and those for batches of its log.
+pub(crate) const WORKER_BYTES: u64 =
+    RECV_BUFFERS as u64 * RECV_BUFFER_BYTES as u64 + engine::limits::BATCH_BUFFER_COUNT as u64 * (256 << 10);
 /// Buffers up to this size are kept for reuse.
 pub(crate) const KEPT_BUFFER_BYTES: usize = 64 << 10;
-/// Buffers kept for reuse by one worker at most.
-pub(crate) const KEPT_BUFFERS_MAX: usize = 256;
-/// Messages between workers kept for reuse by one worker at most, each of up to [`MESSAGE_BYTES`].
-pub(crate) const KEPT_MESSAGES_MAX: usize = 16;
+/// Bytes of buffers kept for reuse by one worker at most.
+pub(crate) const KEPT_BUFFERS_BYTES_MAX: usize = 2 << 20;
+/// Bytes of messages between workers kept for reuse by one worker at most: so many of requests, and as many of replies.
+pub(crate) const KEPT_MESSAGES_BYTES_MAX: usize = 2 << 20;
 /// How often idle, slow and half-sent connections are looked for, in nanoseconds.
 pub(crate) const SWEEP_NS: u64 = 1_000_000_000;
 /// How long accepting rests when the process is out of descriptors, in nanoseconds.

@@ -87,6 +87,12 @@ impl Requests {
         self.bytes.len()
     }
 
+    /// Bytes of memory that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let commands = self.commands.capacity() * size_of::<RemoteCommand>();
+        commands + self.bytes.capacity() + self.ranges.capacity() * size_of::<ArgRange>()
+    }
+
     /// Adds a command, and tells how many bytes it has.
     pub(crate) fn push<'a>(
         &mut self,
@@ -225,6 +231,11 @@ impl Replies {
     pub(crate) fn push_outcome(&mut self, address: Address, outcome: Outcome) {
         let start = self.bytes.len();
         self.replies.push(RemoteReply { address, outcome, start, len: 0, count: 0 });
+    }
+
+    /// Bytes of memory that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.replies.capacity() * size_of::<RemoteReply>() + self.bytes.capacity()
     }
 
     pub(crate) fn bytes_of(&self, reply: &RemoteReply) -> &[u8] {

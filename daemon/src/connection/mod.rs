@@ -21,7 +21,7 @@ mod hold;
 mod intake;
 mod invalidating;
 mod job;
-mod limits;
+pub(crate) mod limits;
 mod mail;
 pub mod message;
 mod monitoring;

@@ -5,7 +5,7 @@ use engine::worker::Worker;
 use super::connection::Client;
 use super::core::Core;
 use super::limits::{
-    ASKED_MAX, ERRANDS_MAX, KEPT_MESSAGES_MAX, MESSAGE_BYTES, OUTPUT_PAUSE_BYTES, PUBLISH_CREDITS,
+    ASKED_MAX, ERRANDS_MAX, KEPT_MESSAGES_BYTES_MAX, MESSAGE_BYTES, OUTPUT_PAUSE_BYTES, PUBLISH_CREDITS,
     REMOTE_BYTES_MAX, REPLY_SLOTS_MAX,
 };
 use super::message::{Address, Requests, Task};
@@ -43,9 +43,18 @@ impl Core {
         credits.saturating_sub(queued + ERRANDS_MAX)
     }
 
+    /// What is collected for another worker.
+    pub(super) fn outbox(&mut self, other: usize) -> &mut Requests {
+        let Self { outboxes, spare_requests, spare_requests_bytes, .. } = self;
+        outboxes[other].get_or_insert_with(|| {
+            let outbox = spare_requests.pop().unwrap_or_default();
+            *spare_requests_bytes -= outbox.memory_bytes();
+            outbox
+        })
+    }
+
     fn send_task(&mut self, other: usize, to: Address, task: Task) {
-        let spare = &mut self.spare_requests;
-        let outbox = self.outboxes[other].get_or_insert_with(|| spare.pop().unwrap_or_default());
+        let outbox = self.outbox(other);
         outbox.push_task(to, task);
     }
 
@@ -96,11 +105,12 @@ impl Core {
         args: impl Iterator<Item = &'a [u8]>,
     ) {
         to.tracks = self.tracking.is_on;
-        let spare = &mut self.spare_requests;
-        let outbox = self.outboxes[other].get_or_insert_with(|| spare.pop().unwrap_or_default());
-        self.remote_bytes[other] += outbox.push(to, command, (session.db, session.protocol), is_part, args);
+        let outbox = self.outbox(other);
+        let bytes = outbox.push(to, command, (session.db, session.protocol), is_part, args);
+        let is_full = outbox.bytes_len() > MESSAGE_BYTES;
+        self.remote_bytes[other] += bytes;
         self.counters.add(Counter::HopsOut, 1);
-        if outbox.bytes_len() > MESSAGE_BYTES {
+        if is_full {
             self.post(worker, other);
         }
     }
@@ -115,8 +125,10 @@ impl Core {
     }
 
     pub(crate) fn recycle_requests(&mut self, mut requests: Box<Requests>) {
-        if self.spare_requests.len() < KEPT_MESSAGES_MAX {
-            requests.clear();
+        requests.clear();
+        let bytes = requests.memory_bytes();
+        if self.spare_requests_bytes + bytes <= KEPT_MESSAGES_BYTES_MAX {
+            self.spare_requests_bytes += bytes;
             self.spare_requests.push(requests);
         }
     }

@@ -222,8 +222,7 @@ impl Service {
                 let mut to = to.unwrap_or_else(|| address((NOBODY, 0), 0, 0));
                 to.part = part;
                 let core = &mut self.core;
-                let spare = &mut core.spare_requests;
-                let outbox = core.outboxes[other].get_or_insert_with(|| spare.pop().unwrap_or_default());
+                let outbox = core.outbox(other);
                 told.push_to(other, to, outbox);
                 if outbox.bytes_len() > MESSAGE_BYTES {
                     core.post(worker, other);

@@ -11,6 +11,7 @@ use shard::eviction::{EvictionPolicy, MemoryLimit};
 use shard::types::UnixMs;
 
 use super::core::Core;
+use super::limits::WORKER_BYTES;
 use super::service::Service;
 use crate::commands::{Command, Flags};
 use crate::options::Storage;
@@ -35,13 +36,23 @@ impl Core {
         let limit = self.server.settings.max_memory();
         if self.server.options.storage == Storage::Disk {
             // What is over its part leaves memory: nothing is dropped, so the parts need no balance.
-            worker.shards.set_memory_bound(limit / self.server.workers.len() as u64);
+            let part = limit / self.server.workers.len() as u64;
+            // However much clients hold, records keep half of it.
+            worker.shards.set_memory_bound(part - self.own_bytes.min(part / 2));
         }
         self.has_memory_limit = limit > 0 && self.server.options.storage == Storage::Memory;
         if self.has_memory_limit || self.had_memory_limit {
             self.had_memory_limit = self.has_memory_limit;
             self.share_limit(worker, limit);
         }
+    }
+
+    /// Bytes of memory that the worker takes beside its shards: buffers, whether in use or kept for their next use,
+    /// connections, and what waits for the log.
+    pub(super) fn count_own_bytes(&self, worker: &Worker<Service>) -> u64 {
+        let queued = worker.shards.log().map_or(0, |log| log.queued_bytes());
+        let kept = self.spare_bytes() + worker.shards.pool().kept_bytes();
+        WORKER_BYTES + (kept + queued) as u64 + self.connection_bytes
     }
 
     fn share_limit(&self, worker: &mut Worker<Service>, limit: u64) {

@@ -27,9 +27,11 @@ impl Service {
         self.limits.bulk_bytes_max = usize::try_from(bulk).unwrap_or(usize::MAX);
         let timeout_ms = u64::from(self.core.server.settings.timeout_seconds()) * 1000;
         let request_timeout_ms = u64::from(self.core.server.settings.request_timeout_seconds()) * 1000;
+        let mut memory_bytes = 0;
         for me in self.connections.numbers() {
             let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
             connection.note_figures();
+            memory_bytes += connection.client.session.figures.memory_bytes;
             let idle_ms = worker.clock.now.0.saturating_sub(connection.client.session.last_interaction.0);
             let stuck = connection.parser.is_mid_request() && idle_ms > request_timeout_ms;
             let session = &connection.client.session;
@@ -48,6 +50,7 @@ impl Service {
             self.mark_dirty(&mut connection, me);
             self.connections.put(me.0, connection);
         }
+        self.core.connection_bytes = memory_bytes;
     }
 
     pub(super) fn begin_stop(&mut self, worker: &mut Worker<Service>, request: ShutdownRequest) {

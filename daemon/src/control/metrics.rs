@@ -119,6 +119,8 @@ const fn help(counter: Counter) -> &'static str {
         Counter::Keys => "Keys there are.",
         Counter::KeysWithDeadline => "Keys with a deadline.",
         Counter::IndexBytes => "Memory of the index.",
+        Counter::IndexRoundingBytes => "Memory that the allocator adds to the index.",
+        Counter::WorkerBytes => "Memory of buffers, connections, and what waits for the log.",
         Counter::RecordBytes => "Memory of records.",
         Counter::LiveBytes => "Memory of records that are live.",
         Counter::HopsOut => "Commands sent on to the worker that owns their key.",

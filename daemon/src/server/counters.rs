@@ -107,6 +107,10 @@ counters! {
     KeysWithDeadline => "keys_with_deadline" gauge,
     /// Bytes of memory of the index.
     IndexBytes => "index_bytes" gauge,
+    /// Bytes of memory that the allocator adds to the index.
+    IndexRoundingBytes => "index_rounding_bytes" gauge,
+    /// Bytes of memory of workers beside their shards: buffers, connections, what waits for the log.
+    WorkerBytes => "worker_bytes" gauge,
     /// Bytes of memory of records.
     RecordBytes => "record_bytes" gauge,
     /// Commands that waited for a record on disk.

@@ -11,7 +11,7 @@ use shard::log::recovery::{LogRecovery, RecoveryMode, RecoveryReport, RecoverySt
 use shard::shard_manifest::ShardManifest;
 use shard::shard_open::check_reached;
 use shard::store_manifest::{EraState, LogEntry, StoreManifest};
-use shard::types::Term;
+use shard::types::{LogId, Term};
 
 use super::Opener;
 use crate::Shard;
@@ -22,6 +22,7 @@ use crate::open_shards::{open_shards, remove_obsolete, remove_old_logs, remove_r
 use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::replay::Replay;
+use crate::replay_memory::ShardManifests;
 
 /// A log recovered: its shards, itself unless its era is over, and the files it has open.
 pub(super) struct RecoveredLog {
@@ -50,9 +51,11 @@ impl Opener<'_> {
         let (mut shards, shard_manifests): (Vec<Shard>, Vec<_>) =
             opened.into_iter().map(|opened| (opened.shard, opened.manifest)).unzip();
         if !self.directory.is_read_only() {
-            // Before the logs are opened, which may need the space.
+            // Before the logs are opened, which may need the space. The reserve of a log in force goes when it does need it,
+            // so that extents which leave memory meanwhile do not take it.
             remove_obsolete(self.directory.path(), &shard_manifests).map_err(|error| self.io(error))?;
-            remove_reserves(self.directory.path()).map_err(|error| self.io(error))?;
+            let in_force = &manifest.current_era().logs;
+            self.remove_reserves(|log| in_force.iter().all(|entry| entry.log != log))?;
         }
         if manifest.without_log {
             let logs = self.share_out(manifest, shards)?;
@@ -60,8 +63,9 @@ impl Opener<'_> {
         }
         let (mut term, mut reports) = (Term(1), Vec::new());
         let mut logs = Vec::new();
+        let shard_manifests = ShardManifests::new(shard_manifests);
         for era in &manifest.eras {
-            logs = self.recover_era(manifest, &era.logs, shards, term)?;
+            logs = self.recover_era(manifest, &era.logs, shards, term, &shard_manifests)?;
             let found = || logs.iter().filter_map(|log| log.report.as_ref());
             term = found().map(|report| report.term).max().unwrap_or(term);
             term = Term(term.0 + 1);
@@ -71,6 +75,7 @@ impl Opener<'_> {
                 shards = logs.iter_mut().flat_map(|log| log.shards.drain(..)).collect();
             }
         }
+        let shard_manifests = shard_manifests.into_inner();
         for log in &logs {
             let end = log.log.as_ref().map(|log| (log.identity().log, log.appended()));
             let end = end.expect("the era in force is open");
@@ -81,6 +86,9 @@ impl Opener<'_> {
                     source: Box::new(source),
                 })?;
             }
+        }
+        if !self.directory.is_read_only() {
+            self.remove_reserves(|_| true)?;
         }
         if manifest.current_era().state == EraState::Opening {
             manifest.mark_open();
@@ -115,6 +123,10 @@ impl Opener<'_> {
         entries.iter().map(part).collect()
     }
 
+    fn remove_reserves(&self, is_gone: impl Fn(LogId) -> bool) -> Result<(), OpenError> {
+        remove_reserves(self.directory.path(), is_gone).map_err(|error| self.io(error))
+    }
+
     /// Logs of earlier numbers of workers that no shard needs any more are taken out of the manifest, then removed: whole as
     /// they have just been found, so that damage to what is named never goes unnoticed.
     fn drop_obsolete_eras(
@@ -138,6 +150,7 @@ impl Opener<'_> {
         entries: &[LogEntry],
         shards: Vec<Shard>,
         first_term: Term,
+        shard_manifests: &ShardManifests,
     ) -> Result<Vec<RecoveredLog>, OpenError> {
         let progress = Progress::default();
         let mut rest = shards.into_iter();
@@ -160,7 +173,8 @@ impl Opener<'_> {
                     scope.spawn(move || {
                         let start = RecoveryStart::of(manifest, entry.log, first_term);
                         let start = start.expect("the manifest names the log");
-                        let result = self.recover_log(manifest, start, shards, threads, progress);
+                        let (tools, state) = ((progress, threads), (shards, shard_manifests));
+                        let result = self.recover_log(manifest, start, state, tools);
                         if let Ok(mut results) = results.lock() {
                             results[index] = Some(result);
                         }
@@ -182,22 +196,23 @@ impl Opener<'_> {
         &self,
         manifest: &StoreManifest,
         start: RecoveryStart,
-        shards: Vec<Shard>,
-        threads: usize,
-        progress: &Progress,
+        (shards, shard_manifests): (Vec<Shard>, &ShardManifests),
+        (progress, threads): (&Progress, usize),
     ) -> Result<RecoveredLog, OpenError> {
         let hasher = KeyHasher::new(manifest.seed);
         let (mut files, pool) = (self.files()?, self.pool()?);
         let config = self.config.log;
         let reading = pool.keeping(config.read_bytes, config.read_depth);
         let first = start.identity.first_shard;
+        let mut reserve = (!self.directory.is_read_only()).then_some(start.identity.log);
         let is_final = matches!(start.mode, RecoveryMode::Final(_));
         let mut recovery = LogRecovery::new(start, config, reading.clone());
         let mut seen = (0, 0);
         let failed = |error| OpenError::of_replay(self.directory.path().to_path_buf(), error);
         // Reads go on in a thread of their own, and what they brought is applied by others.
         let mut shards = std::thread::scope(|scope| {
-            let mut replay = Replay::start(scope, first, shards, threads, hasher, (&pool, &self.directory));
+            let tools = (&pool, &self.directory);
+            let mut replay = Replay::start(scope, first, shards, threads, hasher, tools, shard_manifests);
             let (requests, to_perform) = channel::<IoRequest<Pool>>();
             let (performed, completions) = channel();
             let files = &mut files;
@@ -218,6 +233,9 @@ impl Opener<'_> {
                     if !request.operation.only_looks() {
                         // Nothing is changed before it is known that all records fit together.
                         replay.settle().map_err(failed)?;
+                        if let Some(own) = reserve.take() {
+                            self.remove_reserves(|log| log == own)?;
+                        }
                     }
                     under_way += 1;
                     requests.send(request).expect("the thread performs until this end is gone");

@@ -1,6 +1,7 @@
-//! The offline tools over real directories: dumped, restored, damaged, checked and repaired.
+//! Stores in real directories: started within little memory; dumped, restored, damaged, checked and repaired.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where and why")]
 
+mod bounded_replay;
 mod checks;
 mod dumps;
 mod fixture;

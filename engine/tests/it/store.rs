@@ -51,11 +51,28 @@ impl Store {
     }
 
     pub(crate) fn try_open(directory: &Path, shards: u16, workers: u16) -> Result<Self, String> {
-        let lock = StoreLock::acquire(directory).map_err(|error| error.to_string())?;
-        let store = disk_store::open(&config(directory, shards, workers), &lock);
-        let store = store.map_err(|error| error.to_string())?;
+        Self::try_open_as(&config(directory, shards, workers)).map(|(store, _)| store)
+    }
+
+    /// Opens a store whose shards may take so many bytes of memory together; how many they took at most while it was opened.
+    pub(crate) fn open_within(directory: &Path, shards: u16, workers: u16, bytes: u64) -> (Self, u64) {
+        let mut config = config(directory, shards, workers);
+        config.storage.memory_bytes_max = Some(bytes / u64::from(workers));
+        let (store, peak) = Self::try_open_as(&config).unwrap_or_else(|error| panic!("{error}"));
+        (store, peak.expect("memory has a bound"))
+    }
+
+    fn try_open_as(config: &DiskStoreConfig) -> Result<(Self, Option<u64>), String> {
+        let lock = StoreLock::acquire(&config.directory).map_err(|error| error.to_string())?;
+        let store = disk_store::open(config, &lock).map_err(|error| error.to_string())?;
         let (owners, _) = slot_owners(&store.open.manifest);
-        Ok(Self { seeds: store.open.seeds, owners, _lock: lock, now_ns: Clock::read().now_ns })
+        let peak = store.recovery_memory_bytes_max;
+        Ok((Self { seeds: store.open.seeds, owners, _lock: lock, now_ns: Clock::read().now_ns }, peak))
+    }
+
+    /// Bytes of memory that all shards take.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        self.seeds.iter().map(|seed| seed.shards.memory_bytes()).sum()
     }
 
     fn seed_of(&mut self, key: &[u8]) -> &mut WorkerSeed {

@@ -36,9 +36,7 @@ impl<P: BlockPool> Extents<P> {
     /// The copy of the index is complete: all extents it may point into are sealed now. They are those with numbers
     /// below the one returned.
     pub fn seal_all(&mut self, pool: &mut P) -> ExtentNumber {
-        if let Some(run) = self.open_run.take() {
-            self.seal(run);
-        }
+        self.seal_run();
         self.seal_unfilled(Stream::Fresh);
         if !planted::is(PlantedBug::SurvivorsNotSealed) {
             self.seal_unfilled(Stream::Survivors);

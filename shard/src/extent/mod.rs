@@ -325,9 +325,7 @@ impl<P: BlockPool> Extents<P> {
     /// Makes room for a record of `len` bytes, counts it as live, and returns where it goes.
     #[inline]
     pub fn allocate(&mut self, stream: Stream, len: usize, pool: &mut P) -> (Location, &mut [u8]) {
-        if let Some(run) = self.open_run.take() {
-            self.seal(run);
-        }
+        self.seal_run();
         let number = if len > EXTENT_BYTES - self.head_bytes() {
             let run = self.add(pool.take((self.head_bytes() + len).next_multiple_of(BLOCK_BYTES)));
             self.open_run = Some(run);

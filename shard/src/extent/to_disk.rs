@@ -58,6 +58,20 @@ impl<P: BlockPool> Extents<P> {
         None
     }
 
+    /// A record larger than an extent, if it was placed last, may be written.
+    pub(crate) fn seal_run(&mut self) {
+        if let Some(run) = self.open_run.take() {
+            self.seal(run);
+        }
+    }
+
+    /// Bytes of memory of extents that may still take records.
+    #[must_use]
+    pub fn open_bytes(&self) -> u64 {
+        let open = self.open.iter().flatten().chain(&self.open_run);
+        open.map(|&number| self.table.get(number).memory_bytes()).sum()
+    }
+
     /// Sealed extents that are not on their way to disk yet.
     #[must_use]
     #[inline]

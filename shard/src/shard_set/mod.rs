@@ -126,6 +126,12 @@ impl<P: BlockPool> ShardSet<P> {
         }
     }
 
+    /// Where its buffers come from.
+    #[must_use]
+    pub const fn pool(&self) -> &P {
+        &self.pool
+    }
+
     /// Takes the set apart, to hand its shards to other workers.
     #[must_use]
     pub fn into_parts(self) -> (Vec<Shard<P>>, Option<Log<P>>) {

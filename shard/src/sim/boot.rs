@@ -1,7 +1,7 @@
 //! Brings a store up, as the engine does: store manifest, logs of all eras, a new era when the number of workers
 //! changed. May be cut short by a crash after any completion.
 
-use crate::checkpoint::ShardFiles;
+use crate::checkpoint::{ReplayRoom, RoomStep, ShardFiles};
 use crate::cold::ColdReadProblem;
 use crate::io::{
     BLOCK_BYTES, Fatal, FileId, IoBuffer, IoDone, IoOperation, IoRequest, ManifestCopy, RequestId,
@@ -77,6 +77,7 @@ pub struct Boot<'a> {
 }
 
 type ShardOf = Shard<HeapPool>;
+type RoomOf = ReplayRoom<HeapPool>;
 
 impl Boot<'_> {
     /// Checksum seed of the simulated stores' batches.
@@ -96,6 +97,14 @@ impl Boot<'_> {
         if manifest.without_log {
             return self.run_without_log(manifest, shards, shard_manifests);
         }
+        // Without a manifest on disk a shard writes nothing yet.
+        let mut rooms: Vec<RoomOf> = Vec::new();
+        if manifest.shard_manifests {
+            let of = |(shard, own): (&ShardOf, &ShardManifest)| {
+                ReplayRoom::new(own.clone(), manifest.extent_seal(shard.id()), shard)
+            };
+            rooms = shards.iter().zip(&shard_manifests).map(of).collect();
+        }
         let mut logs = Vec::new();
         let mut term = Term(0);
         for era in manifest.eras.clone() {
@@ -104,10 +113,11 @@ impl Boot<'_> {
                 let Some(start) = RecoveryStart::of(&manifest, entry.log, first_term) else {
                     return Err(refused("an era names a log that is none".into()));
                 };
-                let log = self.recover(start, &mut shards, &mut term)?;
+                let log = self.recover(start, &mut shards, &mut rooms, &mut term)?;
                 logs.extend(log);
             }
         }
+        self.settle(&mut rooms, &mut shards, &mut shard_manifests)?;
         for (entry, log) in manifest.current_era().logs.iter().zip(&logs) {
             let own = usize::from(entry.first_shard.0)..usize::from(entry.first_shard.0 + entry.shard_count);
             for (shard, of) in shards[own.clone()].iter().zip(&shard_manifests[own]) {
@@ -335,6 +345,64 @@ impl Boot<'_> {
         Ok(())
     }
 
+    /// Has shards write extents and drop them until all take no more memory than they may, as far as that goes.
+    fn make_room(&mut self, shards: &mut [ShardOf], rooms: &mut [RoomOf]) -> Result<(), Down> {
+        let Some(bound) = self.storage.memory_bytes_max else { return Ok(()) };
+        let bound = bound * u64::from(self.worker_count);
+        let is_over = |shards: &[ShardOf]| shards.iter().map(Shard::memory_bytes).sum::<u64>() > bound;
+        for (position, room) in rooms.iter_mut().enumerate() {
+            while is_over(shards) {
+                match room.step(&mut shards[position], self.now, &mut HeapPool) {
+                    RoomStep::Freed => {}
+                    RoomStep::Perform(request) => {
+                        self.perform_for_room(request, room, &mut shards[position])?;
+                    }
+                    RoomStep::Stuck => break,
+                }
+            }
+        }
+        // The disk is never full at a start here: only what cannot leave memory is left.
+        let may_leave = |shard: &ShardOf| shard.extents().allocated_bytes() > shard.extents().open_bytes();
+        if !rooms.is_empty() && is_over(shards) && shards.iter().any(may_leave) {
+            return Err(refused("a replay takes more memory than it may".into()));
+        }
+        Ok(())
+    }
+
+    fn perform_for_room(
+        &mut self,
+        request: IoRequest<HeapPool>,
+        room: &mut RoomOf,
+        shard: &mut ShardOf,
+    ) -> Result<(), Down> {
+        self.report.count("requests of a replay that makes room");
+        if let Some(left) = &mut self.crash_after {
+            if *left == 0 {
+                return Err(Down::Crashed);
+            }
+            *left -= 1;
+        }
+        // The log's own reads are in flight meanwhile: this one is waited for.
+        let done = self.disk.perform_at_once(request, self.report);
+        room.on_io(done, shard, &mut HeapPool).map_err(failed)
+    }
+
+    /// What was begun to make room is ended; manifests are those on disk now.
+    fn settle(
+        &mut self,
+        rooms: &mut [RoomOf],
+        shards: &mut [ShardOf],
+        manifests: &mut [ShardManifest],
+    ) -> Result<(), Down> {
+        for ((room, shard), manifest) in rooms.iter_mut().zip(shards).zip(manifests) {
+            while let Some(request) = room.settle() {
+                self.perform_for_room(request, room, shard)?;
+            }
+            *manifest = room.manifest().clone();
+        }
+        Ok(())
+    }
+
     fn drop_obsolete_eras(
         &mut self,
         manifest: &mut StoreManifest,
@@ -410,6 +478,7 @@ impl Boot<'_> {
         &mut self,
         start: RecoveryStart,
         shards: &mut [ShardOf],
+        rooms: &mut [RoomOf],
         term: &mut Term,
     ) -> Result<Option<Log<HeapPool>>, Down> {
         let hasher = KeyHasher::new(SEED);
@@ -431,6 +500,7 @@ impl Boot<'_> {
                         shard
                             .apply(&record, &hasher.key(record.key), bytes, &mut HeapPool, &mut scratch)
                             .map_err(|error| refused(error.to_string()))?;
+                        self.make_room(shards, rooms)?;
                     }
                 }
             }
@@ -479,7 +549,7 @@ impl Boot<'_> {
         for entry in manifest.current_era().logs.clone() {
             let Some(identity) = manifest.identity_of(entry.log) else { unreachable!("just made") };
             let start = RecoveryStart { identity, mode: RecoveryMode::Create, first_term };
-            logs.extend(self.recover(start, shards, term)?);
+            logs.extend(self.recover(start, shards, &mut [], term)?);
         }
         manifest.mark_open();
         self.write_manifest(manifest, false)?;

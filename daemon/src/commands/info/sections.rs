@@ -96,15 +96,30 @@ pub(super) fn clients(facts: &Facts<'_>, text: &mut String) {
     line(text, "tracking_clients", facts.server.onlookers.trackers());
 }
 
+/// What the process takes beside what it counts, about: the program itself, its tables and threads. `maxmemory` does not
+/// cover it.
+const PROCESS_BYTES: u64 = 24 << 20;
+
 pub(super) fn memory(facts: &Facts<'_>, text: &mut String) {
     let (index, records) = (facts.totals.get(Counter::IndexBytes), facts.totals.get(Counter::RecordBytes));
+    let index = index + facts.totals.get(Counter::IndexRoundingBytes);
     let wheels = facts.totals.get(Counter::WheelBytes) + facts.totals.get(Counter::DeadlineBytes);
-    let (used, process) = (index + records + wheels, &facts.process);
+    // In memory-only storage they do not count towards maxmemory.
+    let is_disk = facts.server.options.storage == Storage::Disk;
+    let workers = if is_disk { facts.totals.get(Counter::WorkerBytes) } else { 0 };
+    let (used, process) = (index + records + wheels + workers, &facts.process);
+    let cache = facts.totals.get(Counter::CachedBytes);
     with_human(text, "used_memory", used);
     with_human(text, "used_memory_rss", process.resident_bytes);
     with_human(text, "used_memory_peak", process.resident_bytes_max);
-    line(text, "used_memory_overhead", index + wheels);
+    line(text, "used_memory_overhead", index + wheels + workers);
+    line(text, "used_memory_startup", PROCESS_BYTES);
     line(text, "used_memory_dataset", records);
+    line(text, "used_memory_index", index);
+    line(text, "used_memory_deadlines", wheels);
+    line(text, "used_memory_extents", records.saturating_sub(cache));
+    line(text, "used_memory_read_cache", cache);
+    line(text, "used_memory_workers", workers);
     line(text, "used_memory_dataset_live", facts.totals.get(Counter::LiveBytes));
     with_human(text, "total_system_memory", process.machine_bytes);
     with_human(text, "maxmemory", facts.server.settings.max_memory());
