@@ -26,7 +26,7 @@ pub const FREE_PLACES_SHARE: usize = 16;
 /// Free places of a data file that keep their disk space beside those.
 pub const FREE_PLACES_KEPT: usize = 2;
 /// Places whose space one request gives back at most.
-pub const FREE_PLACES_PER_STEP: u32 = 64;
+pub const FREE_PLACES_PER_STEP: u32 = 16;
 /// Bytes of one write to a data file at most: larger ones hold up the log's writes on the same drive for longer.
 pub const DATA_WRITE_BYTES_MAX: usize = 256 << 10;
 /// Writes to one data file that fly at once at most.
@@ -66,13 +66,22 @@ pub const DEADLINE_BUCKETS_MAX: usize = 16;
 pub const EXPIRY_EVENTS_PER_STEP: usize = 64;
 /// Extents of one worker that are emptied at once because what is in them has ended, at most: each takes an extent's memory
 /// when it has to be read.
-pub const EXPIRY_VICTIMS_MAX: usize = 4;
+pub const EXPIRY_VICTIMS_MAX: usize = 2;
+/// Bytes of extents that one worker walks over a second at least, and at most, because what is in them has ended; in between,
+/// as many as empty what is waiting in [`EXPIRY_SPREAD_S`].
+pub const EXPIRY_BYTES_PER_S_MIN: u64 = 16 << 20;
+/// See [`EXPIRY_BYTES_PER_S_MIN`].
+pub const EXPIRY_BYTES_PER_S_MAX: u64 = 64 << 20;
+/// Seconds over which the work of emptying extents in which much has ended at once is spread, about.
+pub const EXPIRY_SPREAD_S: u64 = 40;
 /// Records that are looked at in an extent for each key that a turn may expire.
 pub const EXPIRY_RECORDS_PER_KEY: usize = 1;
 
 /// Records that compaction looks at in a turn without writes for each key that the turn may expire: where clients are served
 /// they wait for the turn's end.
 pub const COMPACTION_RECORDS_PER_KEY: usize = 4;
+/// Bytes that compaction reads at once at most: larger reads hold up those that clients wait for.
+pub const COMPACTION_READ_BYTES_MAX: usize = 128 << 10;
 /// Steps that compaction makes in one turn of a worker at most.
 pub const COMPACTION_STEPS_PER_TURN: usize = 4;
 

@@ -16,7 +16,7 @@ use benches::progress::Progress;
 use benches::scenario::file_system;
 use benches::storage::bench::{Bench, GroupRun};
 use benches::storage::report::{GroupReport, StorageReport};
-use benches::storage::{index_bytes, larger, space, start};
+use benches::storage::{expiry, index_bytes, larger, space, start};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Measures ourod's disk engine: servers are started here, pinned to a core.
@@ -49,6 +49,8 @@ enum Group {
     SpaceUniform,
     /// As before, by a Zipf law
     SpaceZipfian,
+    /// 10 M keys in memory, and 5 M on disk, whose time ends at once
+    Expiry,
     /// Starts after a clean stop and after SIGKILL
     Start,
 }
@@ -60,6 +62,7 @@ impl Group {
             Self::Larger => ("larger", larger::run),
             Self::SpaceUniform => ("space-uniform", space::uniform),
             Self::SpaceZipfian => ("space-zipfian", space::zipfian),
+            Self::Expiry => ("expiry", expiry::run),
             Self::Start => ("start", start::run),
         }
     }

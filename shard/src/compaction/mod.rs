@@ -12,6 +12,7 @@
 
 #[cfg(test)]
 mod ended_tests;
+mod expiry_pace;
 mod pacing;
 mod read;
 #[cfg(test)]
@@ -25,7 +26,9 @@ use crate::io::{BlockPool, IoError};
 use crate::limits::EXTENT_BYTES;
 use crate::types::{ShardId, UnixMs};
 
+pub(crate) use expiry_pace::ExpiryPace;
 pub(crate) use pacing::Pacing;
+use read::Reading;
 pub(crate) use victim::Choice;
 use walk::Walk;
 pub(crate) use walk::{Departures, EvictRule};
@@ -138,10 +141,10 @@ enum Step<P: BlockPool> {
     Idle,
     /// All extents are weighed, some at a time.
     Choose(Choice),
-    /// The victim is wanted from disk, to go on at the offset.
-    Read { number: ExtentNumber, offset: u32, rule: EvictRule },
-    /// It is being read.
-    Reading { number: ExtentNumber, offset: u32, rule: EvictRule },
+    /// The victim, or what is missing of it, is wanted from disk.
+    Read(Reading<P>),
+    /// A piece of it is being read.
+    Reading(Reading<P>),
     /// Its records are walked over.
     Walk(Walk<P>),
 }
@@ -204,7 +207,7 @@ impl<P: BlockPool> std::fmt::Debug for Compaction<P> {
 impl<P: BlockPool> Compaction<P> {
     /// Whether a victim is being emptied or read.
     pub(crate) fn has_victim(&self) -> bool {
-        matches!(self.step, Step::Read { .. } | Step::Reading { .. } | Step::Walk(_))
+        matches!(self.step, Step::Read(_) | Step::Reading(_) | Step::Walk(_))
     }
 
     /// Whether a victim is being emptied, or read, because something in it has ended.
@@ -219,7 +222,7 @@ impl<P: BlockPool> Compaction<P> {
 
     /// Whether it goes on when a read has ended.
     pub(crate) fn is_reading(&self) -> bool {
-        matches!(self.step, Step::Read { .. } | Step::Reading { .. })
+        matches!(self.step, Step::Read(_) | Step::Reading(_))
     }
 
     /// Whether no extent was worth emptying when it last looked.

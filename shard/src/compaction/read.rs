@@ -1,12 +1,37 @@
-//! A victim that is on disk only: one read of the whole extent, and whether what came is it.
+//! A victim that is on disk only: the whole extent is read, piece by piece, and whether what came is it.
 
 use super::{DamageKind, Step, Walk, walk::EvictRule};
+use crate::index::ExtentNumber;
 use crate::io::{BLOCK_BYTES, BlockPool, FileId, IoBuffer, IoDone, IoOperation, IoRequest, RequestId};
-use crate::limits::EXTENT_BYTES;
+use crate::limits::{COMPACTION_READ_BYTES_MAX, EXTENT_BYTES};
 use crate::shard::Shard;
 
 /// Sealed extents that wait to be written above which no further victim is begun: the drive is behind.
 pub(super) const DIRTY_EXTENTS_MAX: usize = 64;
+
+/// A victim on its way into memory, piece by piece: one large read would hold up those that clients wait for.
+pub(super) struct Reading<P: BlockPool> {
+    number: ExtentNumber,
+    /// Where the walk over it goes on.
+    offset: u32,
+    rule: EvictRule,
+    /// Room for all that is to be read, once the first piece is asked for.
+    all: Option<P::Buffer>,
+    /// Bytes of it that are there.
+    done: usize,
+}
+
+impl<P: BlockPool> Reading<P> {
+    pub(super) const fn new(number: ExtentNumber, offset: u32, rule: EvictRule) -> Self {
+        Self { number, offset, rule, all: None, done: 0 }
+    }
+
+    fn end(self, pool: &mut P) {
+        if let Some(all) = self.all {
+            pool.put(all);
+        }
+    }
+}
 
 impl<P: BlockPool> Shard<P> {
     /// The read that compaction wants, if any: of the shard's data file, under this id.
@@ -16,42 +41,62 @@ impl<P: BlockPool> Shard<P> {
         id: RequestId,
         pool: &mut P,
     ) -> Option<IoRequest<P>> {
-        let Step::Read { number, offset, rule } = self.compaction.step else { return None };
-        let Some(used_bytes) = self.extents.used_bytes(number) else {
+        if !matches!(self.compaction.step, Step::Read(_)) {
+            return None;
+        }
+        let Step::Read(mut reading) = std::mem::replace(&mut self.compaction.step, Step::Idle) else {
+            unreachable!("just looked")
+        };
+        let Some(used_bytes) = self.extents.used_bytes(reading.number) else {
             // Nothing in it lives any more: it is empty without a read.
-            self.compaction.step = Step::Idle;
+            reading.end(pool);
             return None;
         };
-        self.compaction.step = Step::Reading { number, offset, rule };
-        let len = read_bytes(used_bytes, rule).next_multiple_of(BLOCK_BYTES);
-        let operation =
-            IoOperation::Read { file, offset: self.extents.file_offset(number), buffer: pool.take(len), len };
+        let whole = read_bytes(used_bytes, reading.rule).next_multiple_of(BLOCK_BYTES);
+        reading.all.get_or_insert_with(|| pool.take(whole));
+        let len = (whole - reading.done).min(COMPACTION_READ_BYTES_MAX);
+        let offset = self.extents.file_offset(reading.number) + reading.done as u64;
+        self.compaction.step = Step::Reading(reading);
+        let operation = IoOperation::Read { file, offset, buffer: pool.take(len), len };
         Some(IoRequest { id, operation })
     }
 
     /// The read has ended.
     pub(crate) fn on_compaction_io(&mut self, done: IoDone<P>, pool: &mut P) {
-        let Step::Reading { number, offset, rule } = std::mem::replace(&mut self.compaction.step, Step::Idle)
-        else {
+        let Step::Reading(mut reading) = std::mem::replace(&mut self.compaction.step, Step::Idle) else {
             panic!("a completion has its read")
         };
-        let IoBuffer::Owned(buffer) = done.buffer else { panic!("a read gives its buffer back") };
-        let Some(used_bytes) = self.extents.used_bytes(number) else {
-            pool.put(buffer);
+        let IoBuffer::Owned(piece) = done.buffer else { panic!("a read gives its buffer back") };
+        let Some(used_bytes) = self.extents.used_bytes(reading.number) else {
+            pool.put(piece);
+            reading.end(pool);
             return;
         };
+        let needed = read_bytes(used_bytes, reading.rule);
+        let all = reading.all.as_mut().expect("made for the first piece");
+        let asked = (all.as_ref().len() - reading.done).min(COMPACTION_READ_BYTES_MAX);
+        let came = done.result.as_ref().map_or(0, |&bytes| bytes.min(asked));
+        all.as_mut()[reading.done..reading.done + came].copy_from_slice(&piece.as_ref()[..came]);
+        pool.put(piece);
+        self.compaction.figures.read_bytes += came as u64;
+        reading.done += came;
+        let is_all = reading.done >= needed;
         let problem = match done.result {
             Err(error) => Some(DamageKind::Io(error)),
-            Ok(bytes) if bytes < read_bytes(used_bytes, rule) => Some(DamageKind::Short),
+            Ok(_) if came < asked && !is_all => Some(DamageKind::Short),
+            Ok(_) if !is_all => {
+                self.compaction.step = Step::Read(reading);
+                return;
+            }
             Ok(_) => {
                 let seal = self.extents.identity().expect("what is on disk has a seal");
-                let header = seal.read_header(number, self.extents.salt_of(number), buffer.as_ref());
+                let salt = self.extents.salt_of(reading.number);
+                let header = seal.read_header(reading.number, salt, all.as_ref());
                 (header != Ok(used_bytes)).then_some(DamageKind::Header)
             }
         };
-        self.compaction.figures.read_bytes += read_bytes(used_bytes, rule) as u64;
-        let mut walk = Walk::new(number, offset, used_bytes, rule);
-        walk.read = Some(buffer);
+        let mut walk = Walk::new(reading.number, reading.offset, used_bytes, reading.rule);
+        walk.read = reading.all;
         match problem {
             Some(problem) => self.give_up(walk, problem, pool),
             None => self.compaction.step = Step::Walk(walk),

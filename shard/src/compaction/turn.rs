@@ -53,9 +53,9 @@ impl<P: BlockPool> Shard<P> {
         let wants = match compaction.step {
             // Where survivors could find no place on disk they stay where they are.
             _ if self.extents.is_out_of_places() => false,
-            Step::Reading { .. } => false,
+            Step::Reading(_) => false,
             Step::Idle => is_behind || compaction.wants_full(),
-            Step::Choose(_) | Step::Read { .. } | Step::Walk(_) => true,
+            Step::Choose(_) | Step::Read(_) | Step::Walk(_) => true,
         };
         Debt { wants, is_written }
     }
@@ -120,7 +120,11 @@ impl<P: BlockPool> ShardSet<P> {
             let full = self.shards[position].compaction.wants_full();
             while steps > 0 && (full || self.shards[position].compaction.pacing.owed() >= GRAIN_BYTES) {
                 steps -= 1;
-                if !matches!(self.compact_step(position, now, usize::MAX), Worked::Bytes(_)) {
+                // Each key that has ended is a record of the log too: of those a step takes no more than a turn may.
+                let compaction = &self.shards[position].compaction;
+                let is_gentle = compaction.empties_ended() && !compaction.pressed && !full;
+                let records_max = if is_gentle { keys_max } else { usize::MAX };
+                if !matches!(self.compact_step(position, now, records_max), Worked::Bytes(_)) {
                     break;
                 }
             }
@@ -141,7 +145,9 @@ impl<P: BlockPool> ShardSet<P> {
     fn expiry_turn(&mut self, now: UnixMs, keys_max: usize) -> bool {
         let (mut more, count) = (false, self.shards.len());
         let mut victims = self.shards.iter().filter(|shard| shard.compaction.empties_ended()).count();
-        let mut records = keys_max.saturating_mul(EXPIRY_RECORDS_PER_KEY);
+        let ended_bytes = self.shards.iter().map(|shard| shard.extents.ended_bytes()).sum();
+        let is_due = self.expiry_pace.note(now, ended_bytes);
+        let mut records = if is_due { keys_max.saturating_mul(EXPIRY_RECORDS_PER_KEY) } else { 0 };
         for turn in 0..count {
             let position = (self.next_to_compact + turn) % count;
             let shard = &mut self.shards[position];
@@ -154,7 +160,9 @@ impl<P: BlockPool> ShardSet<P> {
             }
             let share = records.div_ceil(2);
             records -= share;
-            self.compact_step(position, now, share);
+            if let Worked::Bytes(bytes) = self.compact_step(position, now, share) {
+                self.expiry_pace.pay(bytes);
+            }
             victims += usize::from(!is_at_it);
         }
         more

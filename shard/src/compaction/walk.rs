@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Compaction, DamageKind, DamagedExtent, Full, Step, Worked, victim};
+use super::{Compaction, DamageKind, DamagedExtent, Full, Reading, Step, Worked, victim};
 use crate::extent::{Deadlines, Stream};
 use crate::index::{Entry, ExtentNumber, Location};
 use crate::io::BlockPool;
@@ -131,7 +131,7 @@ impl<P: BlockPool> Shard<P> {
         match std::mem::replace(&mut self.compaction.step, Step::Idle) {
             Step::Idle => self.next_victim(how.now),
             Step::Choose(choice) => self.choose(choice, how.now),
-            step @ (Step::Read { .. } | Step::Reading { .. }) => {
+            step @ (Step::Read(_) | Step::Reading(_)) => {
                 self.compaction.step = step;
                 Worked::Waits
             }
@@ -225,7 +225,7 @@ impl<P: BlockPool> Shard<P> {
         self.compaction.is_ended_victim = false;
         let offset = self.extents.first_offset();
         self.compaction.step = if weight.is_cold {
-            Step::Read { number, offset, rule }
+            Step::Read(Reading::new(number, offset, rule))
         } else {
             let used_bytes = self.extents.used_bytes(number).unwrap_or(0);
             Step::Walk(Walk::new(number, offset, used_bytes, rule))
@@ -255,8 +255,7 @@ impl<P: BlockPool> Shard<P> {
                     records += 1;
                 }
                 Passed::Absent => {
-                    self.compaction.step =
-                        Step::Read { number: walk.number, offset: walk.offset, rule: walk.rule };
+                    self.compaction.step = Step::Read(Reading::new(walk.number, walk.offset, walk.rule));
                     return walked;
                 }
                 Passed::Damaged => {

@@ -187,6 +187,13 @@ impl<P: BlockPool> Extents<P> {
         !self.expiry.ripe.is_empty() || !self.expiry.unknown.is_empty()
     }
 
+    /// What live records that have ended count as, an estimate: what is to be emptied.
+    #[must_use]
+    #[inline]
+    pub fn ended_bytes(&self) -> u64 {
+        self.expiry.ended_bytes
+    }
+
     /// The next extent to look at for what has ended in it, and whether nothing is known of it: then it is to be learned.
     pub(crate) fn next_ripe(&mut self) -> Option<(ExtentNumber, bool)> {
         let ripe = self.expiry.ripe.pop_front().map(|number| (number, false));

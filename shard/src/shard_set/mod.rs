@@ -17,7 +17,7 @@ mod walk;
 mod writing;
 
 use crate::cold::ColdReads;
-use crate::compaction::Departures;
+use crate::compaction::{Departures, ExpiryPace};
 use crate::eviction::Room;
 use crate::index::Location;
 use crate::io::BlockPool;
@@ -82,6 +82,8 @@ pub struct ShardSet<P: BlockPool> {
     pub(crate) departures: Departures,
     /// The shard that compaction looks at first in the next turn.
     pub(crate) next_to_compact: usize,
+    /// How fast extents in which much has ended are emptied.
+    pub(crate) expiry_pace: ExpiryPace,
     /// Reads that compaction has asked for.
     pub(crate) compaction_reads: u64,
     /// How much memory there may be.
@@ -120,6 +122,7 @@ impl<P: BlockPool> ShardSet<P> {
             stats: ShardSetStats::default(),
             departures: Departures::default(),
             next_to_compact: 0,
+            expiry_pace: ExpiryPace::default(),
             compaction_reads: 0,
             room: Room::default(),
             gone: Gone::default(),

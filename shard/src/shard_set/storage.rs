@@ -346,10 +346,18 @@ impl<P: BlockPool> ShardSet<P> {
         let Self { shards, storage, log, .. } = self;
         let Some(storage) = storage else { return };
         if storage.closing == Closing::No {
-            for (files, shard) in storage.files.iter_mut().zip(shards.iter()) {
-                let extents = shard.extents();
-                let bound = storage.config.emptied_bytes_max(extents.file_bytes(), shard.entry_count());
-                if extents.emptied_bytes() > bound && !files.is_busy() {
+            // One at a time: each syncs files, which everybody who writes to the drive waits for.
+            if !storage.files.iter().any(ShardFiles::is_busy) {
+                let config = storage.config;
+                let waiting = storage.files.iter_mut().zip(shards.iter()).map(|(files, shard)| {
+                    let extents = shard.extents();
+                    let bound = config.emptied_bytes_max(extents.file_bytes(), shard.entry_count());
+                    // More is about to be emptied: it is freed together.
+                    let bound = if extents.has_ripe() { bound.max(extents.file_bytes() / 4) } else { bound };
+                    (files, extents.emptied_bytes().saturating_sub(bound))
+                });
+                let most = waiting.max_by_key(|(_, over)| *over).filter(|(_, over)| *over > 0);
+                if let Some((files, _)) = most {
                     files.want_checkpoint();
                 }
             }
