@@ -241,6 +241,30 @@ pub(crate) fn remove_old_logs(directory: &Path, manifest: &StoreManifest) -> std
     )
 }
 
+/// The files of a store that the directory has.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn store_files(directory: &Path) -> std::io::Result<Vec<FileId>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        found.extend(entry?.file_name().to_string_lossy().parse::<FileId>());
+    }
+    Ok(found)
+}
+
+/// Numbers of the segment files of a log that the directory has.
+///
+/// # Errors
+/// Those of the operating system.
+pub(crate) fn segment_files(directory: &Path, of: LogId) -> std::io::Result<Vec<u32>> {
+    let number = |file| match file {
+        FileId::Segment { log, file } if log == of => Some(file),
+        _ => None,
+    };
+    Ok(store_files(directory)?.into_iter().filter_map(number).collect())
+}
+
 /// Removes the disk space that workers of an earlier run have kept, those that `is_gone` accepts: on a full disk recovery
 /// needs it for the segment that a log goes on in, and the workers take theirs anew.
 ///

@@ -46,6 +46,14 @@ pub enum PlantedBug {
     SkipFragmentCompleteness,
     /// The records of a group are handed out although the group is not closed.
     ApplyIncompleteGroup,
+    /// Two intact copies of a manifest are taken for one history, though the newer was not made of the older.
+    ParentNotChecked,
+    /// Recovery does not ask whether the log has the batch that its manifest knows as durable.
+    ReachedNotChecked,
+    /// Recovery passes over a segment that its manifest does not name, though it is newer than all that are named.
+    UnnamedSegmentPassedOver,
+    /// A start passes over logs that the store manifest does not name, though they were begun after all that it names.
+    UnnamedLogPassedOver,
     /// Recovery starts a new generation under the old term.
     KeepOldTerm,
     /// Recovery reads segments without syncing them first.
@@ -127,7 +135,7 @@ pub enum PlantedBug {
 #[cfg(feature = "sim")]
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 61] = [
         Self::AcknowledgeEarly,
         Self::AcknowledgeOutOfOrder,
         Self::SkipDsync,
@@ -147,6 +155,10 @@ impl PlantedBug {
         Self::IgnoreMissingSegment,
         Self::SkipFragmentCompleteness,
         Self::ApplyIncompleteGroup,
+        Self::ParentNotChecked,
+        Self::ReachedNotChecked,
+        Self::UnnamedSegmentPassedOver,
+        Self::UnnamedLogPassedOver,
         Self::KeepOldTerm,
         Self::ReadWithoutSync,
         Self::ServeBeforeHeader,
@@ -186,6 +198,21 @@ impl PlantedBug {
         Self::ForeignShardManifest,
         Self::DataFileUnchecked,
     ];
+}
+
+#[cfg(feature = "sim")]
+impl PlantedBug {
+    /// Whether it shows only where files of two copies of a store are mixed: a run that looks for it does so often.
+    #[must_use]
+    pub const fn shows_in_mixed_copies(self) -> bool {
+        matches!(
+            self,
+            Self::ParentNotChecked
+                | Self::ReachedNotChecked
+                | Self::UnnamedSegmentPassedOver
+                | Self::UnnamedLogPassedOver
+        )
+    }
 }
 
 #[cfg(feature = "sim")]

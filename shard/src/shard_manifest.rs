@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `OUROSHRD` |
 //! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
-//! | 12 | 4 | format version | 1 |
+//! | 12 | 4 | format version | 2 (1: no parent) |
 //! | 16 | 16 | store | uuid |
 //! | 32 | 4 | shard | |
 //! | 36 | 4 | byte length | with padding |
@@ -24,12 +24,15 @@
 //! | 96 | 4 | database count | |
 //! | 100 | 4 | log | id of the log that held the end LSN; 0: there was none, the snapshot's tail holds it |
 //! | 104 | 8 | end batch | batch of that log that held it: the log reaches it |
-//! | 112 | 4 each | keyspaces | by database number, as of the start LSN |
+//! | 112 | 4 | parent | checksum of the version before; 0 in the first. Not in format 1, where what follows stands here |
+//! | 116 | 4 each | keyspaces | by database number, as of the start LSN |
+//!
+//! A version is read and written again in its own format; the next one is of the newest.
 
 use crate::io::{BLOCK_BYTES, FileId, ManifestCopy};
 use crate::limits::{DATABASE_COUNT, SHARD_MANIFEST_BYTES_MAX};
 use crate::log::fields::{FieldReader, FieldWriter};
-use crate::log::manifest::{ManifestRead, count_u32, read_manifest, seal_manifest};
+use crate::log::manifest::{ManifestRead, checksum_of, count_u32, read_manifest, seal_manifest};
 use crate::shard::{FloorKind, ShardFloor};
 use crate::snapshot::TailCounts;
 use crate::types::{BatchNumber, KeyspaceId, LogId, Lsn, ShardId, Term};
@@ -37,7 +40,11 @@ use crate::types::{BatchNumber, KeyspaceId, LogId, Lsn, ShardId, Term};
 /// First bytes of a shard manifest.
 pub const SHARD_MANIFEST_MAGIC: [u8; 8] = *b"OUROSHRD";
 /// Version of the layout that this program writes, and the newest it reads.
-pub const SHARD_MANIFEST_FORMAT: u32 = 1;
+pub const SHARD_MANIFEST_FORMAT: u32 = 2;
+/// The first layout with a parent.
+const FORMAT_TIED: u32 = 2;
+/// Bytes of the fields of a snapshot in front of the parent.
+const SNAPSHOT_BYTES: usize = 56;
 
 /// The snapshot in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,8 +87,12 @@ pub struct ShardManifest {
     pub uuid: [u8; 16],
     /// The shard.
     pub shard: ShardId,
+    /// Layout that this version is written in.
+    pub format: u32,
     /// Version of its content, rising by 1.
     pub sequence: u64,
+    /// Checksum of the version before; 0 in the first, and where the format has none.
+    pub parent: u32,
     /// Extent numbers below this may have been used by any run so far.
     pub extent_limit: u32,
     /// The snapshot in force, once there is one.
@@ -92,7 +103,20 @@ impl ShardManifest {
     /// The manifest of a new shard.
     #[must_use]
     pub const fn create(uuid: [u8; 16], shard: ShardId) -> Self {
-        Self { uuid, shard, sequence: 1, extent_limit: 0, snapshot: None }
+        let format = SHARD_MANIFEST_FORMAT;
+        Self { uuid, shard, format, sequence: 1, parent: 0, extent_limit: 0, snapshot: None }
+    }
+
+    /// The next version, the same but for its number: to be changed, then written.
+    #[must_use]
+    pub fn successor(&self) -> Self {
+        let parent = checksum_of(&self.encode());
+        Self { format: SHARD_MANIFEST_FORMAT, sequence: self.sequence + 1, parent, ..self.clone() }
+    }
+
+    /// Checksum of the version before; `None`: the format does not say.
+    pub(crate) fn known_parent(&self) -> Option<u32> {
+        (self.format >= FORMAT_TIED).then_some(self.parent)
     }
 
     /// The names of its two copies.
@@ -115,7 +139,7 @@ impl ShardManifest {
         fields
             .bytes(&SHARD_MANIFEST_MAGIC)
             .u32(0)
-            .u32(SHARD_MANIFEST_FORMAT)
+            .u32(self.format)
             .bytes(&self.uuid)
             .u32(u32::from(self.shard.0))
             .u32(0)
@@ -134,9 +158,16 @@ impl ShardManifest {
                 .u32(count_u32(snapshot.start.keyspaces.len()))
                 .u32(snapshot.log.0)
                 .u64(snapshot.end_batch.0);
-            for keyspace in &snapshot.start.keyspaces {
-                fields.u32(keyspace.0);
-            }
+        } else {
+            // Number 0, and nothing that follows.
+            fields.u32(0).bytes(&[0; SNAPSHOT_BYTES]);
+        }
+        if self.format >= FORMAT_TIED {
+            fields.u32(self.parent);
+        }
+        let keyspaces = self.snapshot.iter().flat_map(|snapshot| &snapshot.start.keyspaces);
+        for keyspace in keyspaces {
+            fields.u32(keyspace.0);
         }
         let bytes = seal_manifest(fields);
         assert!(bytes.len() <= SHARD_MANIFEST_BYTES_MAX, "a shard manifest has a bound");
@@ -146,23 +177,26 @@ impl ShardManifest {
     /// Reads one copy; `bytes` is the file from its start, it may be longer than the manifest.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> ManifestRead<Self> {
-        read_manifest(bytes, &SHARD_MANIFEST_MAGIC, SHARD_MANIFEST_FORMAT, |_, fields| {
-            Self::decode_fields(fields).filter(Self::is_consistent)
+        read_manifest(bytes, &SHARD_MANIFEST_MAGIC, SHARD_MANIFEST_FORMAT, |format, fields| {
+            Self::decode_fields(fields, format).filter(Self::is_consistent)
         })
     }
 
-    fn decode_fields(mut fields: FieldReader<'_>) -> Option<Self> {
+    fn decode_fields(mut fields: FieldReader<'_>, format: u32) -> Option<Self> {
         let uuid = fields.array()?;
         let shard = ShardId(u16::try_from(fields.u32()?).ok()?);
         fields.u32()?;
         let (sequence, extent_limit, number) = (fields.u64()?, fields.u32()?, fields.u32()?);
-        let mut snapshot = None;
+        let (mut snapshot, mut parent) = (None, 0);
         if number > 0 {
             let (bytes, crc, place_count) = (fields.u64()?, fields.u32()?, fields.u32()?);
             let (lsn, end) = (Lsn(fields.u64()?), Lsn(fields.u64()?));
             let (term, next_keyspace) = (Term(fields.u32()?), fields.u32()?);
             let count = fields.u32()?;
             let (log, end_batch) = (LogId(fields.u32()?), BatchNumber(fields.u64()?));
+            if format >= FORMAT_TIED {
+                parent = fields.u32()?;
+            }
             let mut keyspaces = Vec::new();
             for _ in 0..count {
                 keyspaces.push(KeyspaceId(fields.u32()?));
@@ -171,8 +205,21 @@ impl ShardManifest {
             let start = ShardFloor { kind, shard, lsn, term, next_keyspace, keyspaces };
             snapshot =
                 Some(PublishedSnapshot { number, bytes, crc, place_count, start, end, log, end_batch });
+        } else if format >= FORMAT_TIED {
+            if fields.array::<SNAPSHOT_BYTES>()? != [0; SNAPSHOT_BYTES] {
+                return None;
+            }
+            parent = fields.u32()?;
         }
-        fields.rest_is_zero().then_some(Self { uuid, shard, sequence, extent_limit, snapshot })
+        fields.rest_is_zero().then_some(Self {
+            uuid,
+            shard,
+            format,
+            sequence,
+            parent,
+            extent_limit,
+            snapshot,
+        })
     }
 
     /// What every manifest ever written fulfils.
@@ -188,7 +235,8 @@ impl ShardManifest {
                 && start.keyspaces.len() == usize::from(DATABASE_COUNT)
                 && start.keyspaces.iter().all(|keyspace| keyspace.0 < start.next_keyspace)
         };
-        self.sequence > 0 && self.snapshot.as_ref().is_none_or(sound)
+        let tied = self.format >= FORMAT_TIED || self.parent == 0;
+        tied && self.sequence > 0 && self.snapshot.as_ref().is_none_or(sound)
     }
 }
 
@@ -202,7 +250,9 @@ mod tests {
         ShardManifest {
             uuid: *b"0123456789abcdef",
             shard: ShardId(9),
+            format: SHARD_MANIFEST_FORMAT,
             sequence: 4,
+            parent: 0x0403_0201,
             extent_limit: 0x1002,
             snapshot: Some(PublishedSnapshot {
                 number: 3,
@@ -228,7 +278,7 @@ mod tests {
     fn golden_bytes_of_a_shard_manifest() {
         let mut expected = b"OUROSHRD".to_vec();
         expected.extend([0; 4]);
-        expected.extend([1, 0, 0, 0]);
+        expected.extend([2, 0, 0, 0]);
         expected.extend(b"0123456789abcdef");
         expected.extend([9, 0, 0, 0, 0, 0x10, 0, 0]); // shard, byte length 4096
         expected.extend([4, 0, 0, 0, 0, 0, 0, 0]); // sequence
@@ -238,6 +288,7 @@ mod tests {
         expected.extend([100, 0, 0, 0, 0, 0, 0, 0, 120, 0, 0, 0, 0, 0, 0, 0]); // start and end LSN
         expected.extend([2, 0, 0, 0, 16, 0, 0, 0, 16, 0, 0, 0]); // term, next keyspace, databases
         expected.extend([6, 0, 0, 0, 3, 2, 0, 0, 0, 0, 0, 0]); // log, end batch
+        expected.extend([1, 2, 3, 4]); // parent
         for keyspace in 0..16u8 {
             expected.extend([keyspace, 0, 0, 0]);
         }
@@ -262,6 +313,23 @@ mod tests {
         let crc = crc32fast::hash(&bytes[12..]).to_le_bytes();
         bytes[8..12].copy_from_slice(&crc);
         assert_eq!(ShardManifest::decode(&bytes), ManifestRead::Newer(9));
+    }
+
+    #[test]
+    fn format_1_is_read_and_its_successor_is_of_the_newest() {
+        let without = ShardManifest { snapshot: None, ..manifest() };
+        for of in [manifest(), without] {
+            let old = ShardManifest { format: 1, parent: 0, ..of };
+            let bytes = old.encode();
+            if old.snapshot.is_some() {
+                assert_eq!(bytes[116..120], [1, 0, 0, 0], "the keyspaces stand behind the end batch");
+            }
+            assert_eq!(ShardManifest::decode(&bytes), ManifestRead::Valid(old.clone()));
+            let next = old.successor();
+            assert_eq!((next.format, next.sequence), (SHARD_MANIFEST_FORMAT, 5));
+            assert_eq!(next.parent.to_le_bytes(), bytes[8..12]);
+            assert_eq!(ShardManifest::decode(&next.encode()), ManifestRead::Valid(next));
+        }
     }
 
     proptest! {

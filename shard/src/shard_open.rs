@@ -32,7 +32,7 @@ pub enum ShardOpenError {
     Damaged(FileId),
     /// Two intact copies contradict each other.
     #[error(
-        "{0} and its other copy contradict each other: nothing was changed; files of two stores are mixed"
+        "{0} and its other copy contradict each other, neither was made of the other: nothing was changed; one is from a copy of the store that went its own way: remove the one that is not this store's, or restore it from a copy of the directory"
     )]
     Contradiction(FileId),
     /// A later version wrote the manifest.

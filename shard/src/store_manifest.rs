@@ -9,9 +9,9 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `OUROSTOR` |
 //! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
-//! | 12 | 4 | format version | 3, or 4 with a flag above 1 (2: eras are numbered from 1; 1: and no flags, all are 0) |
+//! | 12 | 4 | format version | 4 (3: no parent, no flag 2; 2: eras are numbered from 1; 1: and no flags, all are 0) |
 //! | 16 | 16 | store | uuid, random at creation |
-//! | 32 | 4 | reserved | 0 |
+//! | 32 | 4 | parent | checksum of the version before; 0 in the first, and before format 4 |
 //! | 36 | 4 | byte length | with padding |
 //! | 40 | 8 | sequence | of this version of the manifest, from 1; the highest intact copy counts |
 //! | 48 | 8 | created | Unix ms |
@@ -27,15 +27,15 @@ use crate::extent::ExtentSeal;
 use crate::limits::STORE_MANIFEST_BYTES_MAX;
 use crate::log::LogIdentity;
 use crate::log::fields::{FieldReader, FieldWriter};
-use crate::log::manifest::{ManifestRead, read_manifest, seal_manifest};
+use crate::log::manifest::{ManifestRead, checksum_of, read_manifest, seal_manifest};
 use crate::types::{BatchNumber, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
 
 /// First bytes of a store manifest.
 pub const STORE_MANIFEST_MAGIC: [u8; 8] = *b"OUROSTOR";
-/// The newest version of the layout that this program reads, and writes where there is no log.
+/// Version of the layout that this program writes, and the newest it reads.
 pub const STORE_MANIFEST_FORMAT: u32 = 4;
-/// Version of the layout that this program writes where there is a log.
-const FORMAT_WITH_LOG: u32 = 3;
+/// The first layout with a parent.
+const FORMAT_TIED: u32 = 4;
 
 /// Every shard has a manifest of its own.
 const FLAG_SHARD_MANIFESTS: u32 = 1;
@@ -91,8 +91,12 @@ pub struct Era {
 pub struct StoreManifest {
     /// Identity of the store, random at creation.
     pub uuid: [u8; 16],
+    /// Layout that this version is written in. It is read and written again in its own; the next one is of the newest.
+    pub format: u32,
     /// Version of its content, rising by 1.
     pub sequence: u64,
+    /// Checksum of the version before; 0 in the first, and where the format has none.
+    pub parent: u32,
     /// When the store was created.
     pub created: UnixMs,
     /// Secret seed of the key hash and of batch checksums, random at creation.
@@ -137,12 +141,15 @@ impl StoreManifest {
     ) -> Self {
         assert!(shard_count > 0 && shard_count <= SLOT_COUNT, "a shard has a slot");
         let first_slots = ranges(SLOT_COUNT, shard_count).map(|(first, _)| Slot(first)).collect();
+        let shard_manifests = false;
         let mut manifest = Self {
             uuid,
+            format: STORE_MANIFEST_FORMAT,
             sequence: 1,
+            parent: 0,
             created,
             seed,
-            shard_manifests: false,
+            shard_manifests,
             without_log: false,
             first_slots,
             eras: Vec::new(),
@@ -206,17 +213,17 @@ impl StoreManifest {
     /// # Panics
     /// When the last era is not opening.
     pub fn mark_open(&mut self) {
+        self.begin_version();
         let Some(era) = self.eras.last_mut() else { unreachable!("a manifest has an era") };
         assert_eq!(era.state, EraState::Opening, "an era opens once");
         era.state = EraState::Open;
-        self.sequence += 1;
     }
 
     /// Declares that every shard has a manifest of its own. The caller writes both copies before any of them is
     /// changed.
     pub fn note_shard_manifests(&mut self) {
+        self.begin_version();
         self.shard_manifests = true;
-        self.sequence += 1;
     }
 
     /// What extents of a shard are recognised by.
@@ -231,6 +238,7 @@ impl StoreManifest {
     /// # Panics
     /// When the era is not open or `ends` does not fit its logs.
     pub fn begin_era(&mut self, ends: &[LogEnd], worker_count: u16) {
+        self.begin_version();
         let Some(era) = self.eras.last_mut() else { unreachable!("a manifest has an era") };
         assert_eq!(era.state, EraState::Open, "only an open era ends");
         assert_eq!(era.logs.len(), ends.len(), "each log has its end");
@@ -239,7 +247,6 @@ impl StoreManifest {
             log.end = *end;
         }
         self.push_era(worker_count);
-        self.sequence += 1;
     }
 
     /// Drops final eras that nothing needs: those with logs before `oldest`, the log in which the oldest snapshot of any
@@ -253,9 +260,21 @@ impl StoreManifest {
         if gone == 0 || self.current_era().state != EraState::Open {
             return false;
         }
+        self.begin_version();
         self.eras.drain(..gone);
-        self.sequence += 1;
         true
+    }
+
+    /// The next version begins, the same so far. It is made of this one: each is written, both copies, before the next
+    /// begins, so that a crash never leaves two copies of which one was not made of the other.
+    fn begin_version(&mut self) {
+        self.parent = checksum_of(&self.encode());
+        (self.format, self.sequence) = (STORE_MANIFEST_FORMAT, self.sequence + 1);
+    }
+
+    /// Checksum of the version before; `None`: the format does not say.
+    pub(crate) fn known_parent(&self) -> Option<u32> {
+        (self.format >= FORMAT_TIED).then_some(self.parent)
     }
 
     /// The first log that is named. Those with lower numbers are gone for good.
@@ -267,6 +286,16 @@ impl StoreManifest {
         let Some(entry) = self.eras.first().and_then(|era| era.logs.first()) else {
             unreachable!("an era has a log")
         };
+        entry.log
+    }
+
+    /// The last log that is named. Higher numbers were never given out.
+    ///
+    /// # Panics
+    /// Never: an era has a log.
+    #[must_use]
+    pub fn last_log(&self) -> LogId {
+        let Some(entry) = self.current_era().logs.last() else { unreachable!("an era has a log") };
         entry.log
     }
 
@@ -318,9 +347,9 @@ impl StoreManifest {
         fields
             .bytes(&STORE_MANIFEST_MAGIC)
             .u32(0)
-            .u32(if self.without_log { STORE_MANIFEST_FORMAT } else { FORMAT_WITH_LOG })
+            .u32(self.format)
             .bytes(&self.uuid)
-            .u32(0)
+            .u32(self.parent)
             .u32(0)
             .u64(self.sequence)
             .u64(self.created.0)
@@ -362,13 +391,14 @@ impl StoreManifest {
                 2..STORE_MANIFEST_FORMAT => FLAG_SHARD_MANIFESTS,
                 _ => FLAG_SHARD_MANIFESTS | FLAG_WITHOUT_LOG,
             };
-            Self::decode_fields(fields, flags_known).filter(Self::is_consistent)
+            Self::decode_fields(fields, format, flags_known).filter(Self::is_consistent)
         })
     }
 
-    fn decode_fields(mut fields: FieldReader<'_>, flags_known: u32) -> Option<Self> {
+    fn decode_fields(mut fields: FieldReader<'_>, format: u32, flags_known: u32) -> Option<Self> {
         let uuid = fields.array()?;
-        fields.u64()?;
+        let parent = fields.u32()?;
+        fields.u32()?;
         let sequence = fields.u64()?;
         let created = UnixMs(fields.u64()?);
         let seed = fields.array()?;
@@ -406,7 +436,9 @@ impl StoreManifest {
         }
         fields.rest_is_zero().then_some(Self {
             uuid,
+            format,
             sequence,
+            parent,
             created,
             seed,
             shard_manifests,
@@ -439,9 +471,11 @@ impl StoreManifest {
             });
             joined && next == u32::from(self.shard_count_or_zero())
         });
+        let tied =
+            (self.format >= FORMAT_TIED || self.parent == 0) && (self.format > 1 || !self.shard_manifests);
         let logs = || self.eras.iter().flat_map(|era| &era.logs).map(|entry| entry.log);
         let distinct = logs().zip(logs().skip(1)).all(|(log, next)| LogId(0) < log && log < next);
-        self.sequence > 0 && slotted && numbered && stated && fits_mode && covered && distinct
+        self.sequence > 0 && slotted && numbered && stated && fits_mode && covered && distinct && tied
     }
 
     fn shard_count_or_zero(&self) -> u16 {
@@ -472,9 +506,10 @@ mod tests {
     fn golden_bytes_of_a_store_manifest() {
         let mut expected = b"OUROSTOR".to_vec();
         expected.extend([0; 4]);
-        expected.extend([3, 0, 0, 0]);
+        expected.extend([4, 0, 0, 0]);
         expected.extend(b"0123456789abcdef");
-        expected.extend([0, 0, 0, 0, 0, 0x10, 0, 0]); // reserved, byte length 4096
+        expected.extend([1, 2, 3, 4]); // parent
+        expected.extend([0, 0x10, 0, 0]); // byte length 4096
         expected.extend([2, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]); // sequence, created
         expected.extend(b"ABCDEFGHIJKLMNOP");
         expected.extend([3, 0, 1, 0, 1, 0, 0, 0]); // shards, eras, flags
@@ -489,6 +524,7 @@ mod tests {
         expected[8..12].copy_from_slice(&crc);
         let mut manifest = manifest();
         manifest.note_shard_manifests();
+        manifest.parent = 0x0403_0201;
         assert_eq!(manifest.encode(), expected);
     }
 
@@ -498,6 +534,7 @@ mod tests {
         without.note_shard_manifests();
         let mut with = manifest();
         with.note_shard_manifests();
+        with.parent = without.parent;
         let mut expected = with.encode();
         (expected[12], expected[76]) = (4, 3);
         let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
@@ -511,6 +548,21 @@ mod tests {
         assert_eq!(StoreManifest::decode(&expected), ManifestRead::Invalid);
         without.share_out(3);
         assert_eq!((without.current_era().logs.len(), without.sequence), (3, with.sequence));
+    }
+
+    #[test]
+    fn older_formats_are_read_and_their_successor_is_of_the_newest() {
+        for format in 1..STORE_MANIFEST_FORMAT {
+            let old = StoreManifest { format, ..manifest() };
+            let bytes = old.encode();
+            assert_eq!((&bytes[12..16], &bytes[32..36]), (&format.to_le_bytes()[..], &[0; 4][..]));
+            assert_eq!(StoreManifest::decode(&bytes), ManifestRead::Valid(old.clone()));
+            let mut next = old;
+            next.mark_open();
+            assert_eq!((next.format, next.sequence), (STORE_MANIFEST_FORMAT, 2));
+            assert_eq!(next.parent.to_le_bytes(), bytes[8..12]);
+            assert_eq!(StoreManifest::decode(&next.encode()), ManifestRead::Valid(next));
+        }
     }
 
     #[test]

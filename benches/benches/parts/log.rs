@@ -75,7 +75,7 @@ fn new_log(disk: &mut MemoryDisk) -> Log<HeapPool> {
     let id = store.current_era().logs[0].log;
     let config = LogConfig { segment_bytes: 4 << 20, ..LogConfig::default() };
     let start = RecoveryStart::of(&store, id, Term(1)).unwrap();
-    let mut recovery = LogRecovery::new(start, config, HeapPool);
+    let mut recovery = LogRecovery::new(start, config, Vec::new(), HeapPool);
     while !recovery.is_finished() {
         while recovery.next_event().is_some() {}
         match recovery.next_io() {

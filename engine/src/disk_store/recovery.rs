@@ -18,7 +18,9 @@ use crate::Shard;
 use crate::blocking_io::perform;
 use crate::files::Files;
 use crate::open_error::OpenError;
-use crate::open_shards::{open_shards, remove_obsolete, remove_old_logs, remove_reserves};
+use crate::open_shards::{
+    open_shards, remove_obsolete, remove_old_logs, remove_reserves, segment_files, store_files,
+};
 use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::replay::Replay;
@@ -47,17 +49,22 @@ pub(super) struct RecoveredLogs {
 impl Opener<'_> {
     /// Recovers era after era, the logs of each in parallel, and opens the last.
     pub(super) fn recover_all(&self, manifest: &mut StoreManifest) -> Result<RecoveredLogs, OpenError> {
+        let refused = |source| OpenError::Manifest { directory: self.directory.path().to_path_buf(), source };
+        manifest
+            .check_files(store_files(self.directory.path()).map_err(|error| self.io(error))?)
+            .map_err(refused)?;
         let opened = open_shards(&self.directory, manifest, &Progress::default())?;
         let (mut shards, shard_manifests): (Vec<Shard>, Vec<_>) =
             opened.into_iter().map(|opened| (opened.shard, opened.manifest)).unzip();
+        manifest.check_shards(shard_manifests.iter().map(Option::as_ref)).map_err(refused)?;
         if !self.directory.is_read_only() {
             // Before the logs are opened, which may need the space. The reserve of a log in force goes when it does need it,
             // so that extents which leave memory meanwhile do not take it.
-            remove_obsolete(self.directory.path(), &shard_manifests).map_err(|error| self.io(error))?;
             let in_force = &manifest.current_era().logs;
             self.remove_reserves(|log| in_force.iter().all(|entry| entry.log != log))?;
         }
         if manifest.without_log {
+            self.remove_obsolete(&shard_manifests)?;
             let logs = self.share_out(manifest, shards)?;
             return Ok(RecoveredLogs { logs, reports: Vec::new(), shard_manifests });
         }
@@ -89,6 +96,8 @@ impl Opener<'_> {
         }
         if !self.directory.is_read_only() {
             self.remove_reserves(|_| true)?;
+            // Not before the logs are found to go with the manifests: a refusal removes nothing.
+            self.remove_obsolete(&shard_manifests)?;
         }
         if manifest.current_era().state == EraState::Opening {
             manifest.mark_open();
@@ -121,6 +130,13 @@ impl Opener<'_> {
             Ok(RecoveredLog { shards, log: None, files: self.files()?, pool, report: None })
         };
         entries.iter().map(part).collect()
+    }
+
+    fn remove_obsolete(&self, manifests: &[Option<ShardManifest>]) -> Result<(), OpenError> {
+        if self.directory.is_read_only() {
+            return Ok(());
+        }
+        remove_obsolete(self.directory.path(), manifests).map_err(|error| self.io(error))
     }
 
     fn remove_reserves(&self, is_gone: impl Fn(LogId) -> bool) -> Result<(), OpenError> {
@@ -206,7 +222,9 @@ impl Opener<'_> {
         let first = start.identity.first_shard;
         let mut reserve = (!self.directory.is_read_only()).then_some(start.identity.log);
         let is_final = matches!(start.mode, RecoveryMode::Final(_));
-        let mut recovery = LogRecovery::new(start, config, reading.clone());
+        let present =
+            segment_files(self.directory.path(), start.identity.log).map_err(|error| self.io(error))?;
+        let mut recovery = LogRecovery::new(start, config, present, reading.clone());
         let mut seen = (0, 0);
         let failed = |error| OpenError::of_replay(self.directory.path().to_path_buf(), error);
         // Reads go on in a thread of their own, and what they brought is applied by others.

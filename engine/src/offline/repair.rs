@@ -18,9 +18,9 @@ use shard::shard_manifest::ShardManifest;
 use shard::store_manifest::StoreManifest;
 use shard::types::ShardId;
 
-use super::OnStep;
 use super::check::{CheckError, check_locked};
 use super::view::View;
+use super::{OnStep, Step};
 use crate::clock::unix_ms;
 use crate::files::{FILE_MODE, StoreLock};
 
@@ -113,7 +113,8 @@ pub fn repair(directory: &Path, names: &[String], on_step: OnStep<'_>) -> Result
     }
     let changes = plan(directory, &chosen)?;
     let copies = keep_copies(directory, &changes, &chosen)?;
-    for change in &changes {
+    for (done, change) in (0..).zip(&changes) {
+        on_step(Step { what: "repairing", done, total: changes.len() as u64, unit: "changes" });
         let path = directory.join(change.file().to_string());
         let failed = |source| RepairError::During { path: path.clone(), source, copies: copies.clone() };
         apply(&path, change).map_err(failed)?;
@@ -136,15 +137,22 @@ fn plan(directory: &Path, chosen: &[Problem]) -> Result<Vec<Change>, RepairError
                 header.encode(&mut bytes);
                 changes.push(Change::Write { file: *file, offset: 0, bytes, whole: false });
             }
-            Remedy::ForgetFile { log, manifest } => {
+            Remedy::ForgetFile { log, manifest, remove } => {
+                removed.extend(remove.map(|file| Change::Remove { file }));
                 let free = &manifest.free;
                 let of = manifests.entry(log.0).or_insert_with(|| manifest.clone());
                 of.free.retain(|kept| free.contains(kept));
             }
+            Remedy::TieManifest { log, manifest } => {
+                let of = manifests.entry(log.0).or_insert_with(|| manifest.clone());
+                of.reached = manifest.reached;
+            }
+            Remedy::RemoveFile { file } => removed.push(Change::Remove { file: *file }),
             Remedy::CutLog(cut) => {
                 changes.push(Change::Zero { file: cut.last, from: cut.from, to: cut.file_bytes });
                 let of = manifests.entry(cut.log.0).or_insert_with(|| cut.manifest.clone());
                 of.segments.clone_from(&cut.manifest.segments);
+                of.reached = cut.manifest.reached;
                 removed.extend(cut.dropped.iter().map(|&file| Change::Remove { file }));
             }
             Remedy::DropEntries { shard, extent, offsets } => {
@@ -155,18 +163,35 @@ fn plan(directory: &Path, chosen: &[Problem]) -> Result<Vec<Change>, RepairError
         }
     }
     for manifest in manifests.into_values() {
-        for copy in [ManifestCopy::A, ManifestCopy::B] {
-            changes.push(whole(FileId::LogManifest { log: manifest.log, copy }, manifest.encode()));
-        }
+        let log = manifest.log;
+        let files = [ManifestCopy::A, ManifestCopy::B].map(|copy| FileId::LogManifest { log, copy });
+        let files = by_age(directory, files, |bytes| match LogManifest::decode(bytes) {
+            ManifestRead::Valid(manifest) => Some((manifest.sequence, ())),
+            _ => None,
+        });
+        changes.extend(files.map(|file| whole(file, manifest.encode())));
     }
     for (shard, drop) in drops {
         let Rewritten { file, bytes, manifest, replaced, .. } = rewritten(directory, shard, &drop)?;
         changes.push(whole(file, bytes));
-        changes.extend(ShardManifest::files(shard).map(|copy| whole(copy, manifest.encode())));
+        let files =
+            by_age(directory, ShardManifest::files(shard), |bytes| match ShardManifest::decode(bytes) {
+                ManifestRead::Valid(manifest) => Some((manifest.sequence, ())),
+                _ => None,
+            });
+        changes.extend(files.map(|file| whole(file, manifest.encode())));
         removed.push(Change::Remove { file: replaced });
     }
     changes.extend(removed);
     Ok(changes)
+}
+
+/// The copies in the order in which they are written anew: the one that counts comes last, so that what a kill leaves is
+/// always two versions of which one was made of the other.
+fn by_age(directory: &Path, files: [FileId; 2], decode: impl Fn(&[u8]) -> Option<(u64, ())>) -> [FileId; 2] {
+    let mut view = View::new(directory);
+    let mut sequence = |file| read_copy(&mut view, file, &decode).map_or(0, |(sequence, ())| sequence);
+    if sequence(files[0]) > sequence(files[1]) { [files[1], files[0]] } else { files }
 }
 
 fn whole(file: FileId, bytes: Vec<u8>) -> Change {
@@ -200,13 +225,20 @@ fn rewritten(
 
 /// The copy with the higher sequence number of those that are intact.
 fn best<M>(view: &mut View, files: [FileId; 2], decode: impl Fn(&[u8]) -> Option<(u64, M)>) -> Option<M> {
-    let copies = files.into_iter().filter_map(|file| {
-        let len = view.len(file).ok()??;
-        let mut bytes = vec![0; usize::try_from(len).ok()?];
-        let read = view.read(file, 0, &mut bytes).ok()?;
-        decode(&bytes[..read])
-    });
+    let copies = files.into_iter().filter_map(|file| read_copy(view, file, &decode));
     copies.max_by_key(|(sequence, _)| *sequence).map(|(_, manifest)| manifest)
+}
+
+/// A copy and its sequence number, when it is intact.
+fn read_copy<M>(
+    view: &mut View,
+    file: FileId,
+    decode: impl Fn(&[u8]) -> Option<(u64, M)>,
+) -> Option<(u64, M)> {
+    let len = view.len(file).ok()??;
+    let mut bytes = vec![0; usize::try_from(len).ok()?];
+    let read = view.read(file, 0, &mut bytes).ok()?;
+    decode(&bytes[..read])
 }
 
 /// Copies every file that will change, and a text that says why, all of it durable.

@@ -1,7 +1,8 @@
 //! A directory that an earlier build wrote: every later one opens it and finds every key.
 //!
 //! `fixtures/store-format-2.tar.gz`: store manifest 2, log manifest 2, segments 1, shard manifests 1, snapshots 1, data
-//! files 1. Two shards, one worker, checkpoints in the middle, a log after them, ended by a kill. It is never made anew:
+//! files 1. `fixtures/store-format-4.tar.gz`: the same with store manifest 4, log manifest 3, shard manifests 2 and
+//! snapshots 2. Two shards, one worker, checkpoints in the middle, a log after them, ended by a kill. It is never made anew:
 //! a new format gets a fixture of its own. How it was made: [`make`].
 
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use crate::store::{Content, Store};
 
 const FAR: u64 = 4_102_444_800_000;
 
-fn archive() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-format-2.tar.gz")
+fn archive(format: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-format-{format}.tar.gz"))
 }
 
 /// What is in it.
@@ -49,12 +50,25 @@ fn make(directory: &Path) {
 
 #[test]
 fn a_store_of_format_2_is_opened_with_every_key() {
+    opens(2);
+}
+
+#[test]
+fn a_store_of_format_4_is_opened_with_every_key() {
+    opens(4);
+}
+
+/// It opens, and once more when it has been written to in the newest format.
+fn opens(format: u32) {
     let temp = tempfile::tempdir().unwrap();
-    let status = Command::new("tar").arg("-xzf").arg(archive()).arg("-C").arg(temp.path()).status().unwrap();
+    let status =
+        Command::new("tar").arg("-xzf").arg(archive(format)).arg("-C").arg(temp.path()).status().unwrap();
     assert!(status.success());
     let report = check(temp.path(), &mut |_| ()).unwrap();
     assert_eq!(report.problems, []);
     assert_eq!(Store::open(temp.path(), 2, 1).content(), content());
+    Store::open(temp.path(), 2, 1).checkpoint();
+    assert!(!check(temp.path(), &mut |_| ()).unwrap().is_damaged());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod bounded_replay;
 mod checks;
+mod diverged;
 mod dumps;
 mod fixture;
 mod store;

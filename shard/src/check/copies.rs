@@ -46,16 +46,16 @@ pub(super) fn check_copies<M: TwoCopies>(
         }
         return None;
     };
+    if let [(one, a), (other, b)] = &found[..]
+        && !a.agrees_with(b)
+    {
+        report_two_histories([(*one, b), (*other, a)], report);
+        return None;
+    }
     for (file, manifest) in found {
-        if manifest == best {
-            continue;
+        if manifest != best {
+            bad.push((file, "it is older than the other copy: a write of both was cut short".to_owned()));
         }
-        if manifest.sequence() == best.sequence() {
-            let what = "both copies are intact and contradict each other: files of two stores are mixed";
-            report.damage(&file, "contradiction", what.to_owned());
-            return None;
-        }
-        bad.push((file, "it is older than the other copy: a write of both was cut short".to_owned()));
     }
     for (file, what) in bad {
         let remedy = Remedy::WriteCopy { file, bytes: best.encode() };
@@ -63,6 +63,20 @@ pub(super) fn check_copies<M: TwoCopies>(
         report.problems.push(problem.healed_by(remedy));
     }
     Some(best)
+}
+
+/// Two intact copies of which neither was made of the other. Which of them is the store's own is for a person to say: each
+/// problem is healed by making that copy like the other one.
+fn report_two_histories<M: TwoCopies>(copies: [(FileId, &M); 2], report: &mut CheckReport) {
+    for (file, other) in copies {
+        let what = "both copies are intact and contradict each other, neither was made of the other: one is from a copy \
+                    of the store that went its own way. Repair the one that is not this store's";
+        let problem = Problem::new(Severity::Damage, &file, "contradiction", what.to_owned());
+        let lost =
+            "what this copy says and the other does not: if it is the store's own, whatever only it names";
+        let remedy = Remedy::WriteCopy { file, bytes: other.encode() };
+        report.problems.push(problem.losing(lost.to_owned()).healed_by(remedy));
+    }
 }
 
 enum Bad {

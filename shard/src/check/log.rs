@@ -10,6 +10,7 @@ use super::problem::{CheckReport, Cut, Problem, Remedy, Severity};
 use super::segment::{Header, check_header};
 use super::source::{Source, Window};
 use super::survey::{Survey, survey};
+use super::unnamed::check_unnamed;
 use crate::io::{BLOCK_BYTES, FileId, IoError, ManifestCopy};
 use crate::limits::{LOG_BATCH_BYTES_LIMIT, LOG_MANIFEST_BYTES_MAX};
 use crate::log::LogIdentity;
@@ -92,12 +93,13 @@ impl LogCheck<'_> {
             return None;
         }
         self.check_free_files(&manifest);
+        check_unnamed(self.source, &self.start.identity, &manifest, self.report);
         let headers: Vec<Header> = manifest
             .segments
             .iter()
             .map(|entry| check_header(self.source, &self.start.identity, entry, self.report))
             .collect();
-        let mut walk = LogWalk::default();
+        let mut walk = LogWalk { reached: manifest.reached, ..LogWalk::default() };
         let broken = match self.walk(&manifest, &headers, &mut walk) {
             Ok(broken) => broken,
             Err((file, offset, error)) => {
@@ -123,12 +125,11 @@ impl LogCheck<'_> {
             if !matches!(self.source.len(file), Ok(None)) {
                 continue;
             }
-            let mut without = manifest.clone();
+            let mut without = manifest.successor(manifest.reached);
             without.free.retain(|other| other.file != free.file);
-            without.sequence += 1;
             let what = "it is missing: the log keeps it for later use, there is nothing in it".to_owned();
             let problem = Problem::new(Severity::Damage, &file, "missing", what);
-            let remedy = Remedy::ForgetFile { log: manifest.log, manifest: without };
+            let remedy = Remedy::ForgetFile { log: manifest.log, manifest: without, remove: None };
             self.report.problems.push(problem.healed_by(remedy));
         }
     }
@@ -170,7 +171,7 @@ impl LogCheck<'_> {
                 return broken("chain", what);
             }
             if at == 0 {
-                walk.last = LogEnd { batch: header.previous_end(), crc: header.previous_end_crc };
+                walk.pass(LogEnd { batch: header.previous_end(), crc: header.previous_end_crc });
             }
             let next = match headers.get(at + 1).filter(|_| at + 1 < used) {
                 None => Following::Nothing,
@@ -333,9 +334,8 @@ impl LogCheck<'_> {
         let Some(last) = kept.checked_sub(1).and_then(|last| manifest.segments.get(last)) else {
             return impossible("nothing of the log would be left");
         };
-        let mut after = manifest.clone();
+        let mut after = manifest.successor(walk.last);
         after.segments.truncate(kept);
-        after.sequence += 1;
         let dropped = manifest.segments[kept..].iter().map(|entry| self.file(entry)).collect();
         Remedy::CutLog(Box::new(Cut {
             log: manifest.log,
@@ -360,6 +360,34 @@ impl LogCheck<'_> {
             );
             self.report.damage(&file, "end", what);
         }
+        let reached = manifest.reached.batch;
+        if !walk.passed_reached && reached > BatchNumber::ZERO {
+            let (what, lost) = if reached > end {
+                let lost = format!(
+                    "batches {} to {reached}, which are not there, if they were this log's",
+                    end.next()
+                );
+                (
+                    format!(
+                        "batches {} to {reached} are lost: the manifest says they were durable",
+                        end.next()
+                    ),
+                    lost,
+                )
+            } else {
+                let what = format!(
+                    "it knows another batch {reached} than the log has: manifest or segments are from a copy of the store \
+                     that went its own way"
+                );
+                (what, "whatever the other history holds, if it is the store's own".to_owned())
+            };
+            let mut problem = Problem::new(Severity::Damage, &file, "reached", what);
+            if !matches!(self.start.mode, RecoveryMode::Final(_)) {
+                let (log, manifest) = (manifest.log, manifest.successor(walk.last));
+                problem = problem.losing(lost).healed_by(Remedy::TieManifest { log, manifest });
+            }
+            self.report.problems.push(problem);
+        }
         if let Some(floor) = manifest.floors.iter().find(|floor| floor.batch > end && end > BatchNumber::ZERO)
         {
             let what =
@@ -377,9 +405,19 @@ pub(super) struct LogWalk {
     end_offset: u64,
     lsns: BTreeMap<ShardId, Lsn>,
     previous: Option<SegmentHeader>,
+    /// The batch that the manifest knows as durable.
+    reached: LogEnd,
+    /// The walk has come to it.
+    passed_reached: bool,
 }
 
 impl LogWalk {
+    /// The log has come to this batch.
+    fn pass(&mut self, batch: LogEnd) {
+        self.last = batch;
+        self.passed_reached |= batch == self.reached;
+    }
+
     /// Why a segment is not the continuation of what came before; `None`: it is.
     fn does_not_continue(
         &mut self,
@@ -424,7 +462,7 @@ impl LogWalk {
         if !payload.is_empty() {
             return Some(format!("batch {} is intact and its records do not fill it", header.number));
         }
-        self.last = LogEnd { batch: header.number, crc };
+        self.pass(LogEnd { batch: header.number, crc });
         report.looked.batches += 1;
         report.looked.bytes += batch::batch_byte_len(header.payload_len as usize) as u64;
         None

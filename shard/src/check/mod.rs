@@ -15,6 +15,7 @@ mod segment;
 mod snapshot;
 mod source;
 mod survey;
+mod unnamed;
 
 use std::collections::BTreeMap;
 
@@ -77,6 +78,12 @@ impl StoreCheck<'_> {
     fn run(&mut self, source: &mut dyn Source, on_file: OnFile<'_>) {
         for shard in (0..self.store.shard_count()).map(ShardId) {
             self.check_shard(source, shard, on_file);
+        }
+        // One that is damaged, which is reported already, says nothing.
+        let all_read = self.manifests.iter().all(Option::is_some) || !self.store.shard_manifests;
+        if all_read && let Err(error) = self.store.check_shards(self.manifests.iter().map(Option::as_ref)) {
+            let file = FileId::StoreManifest(ManifestCopy::A);
+            self.report.damage(&file, "shards", error.to_string());
         }
         let mut ends = BTreeMap::new();
         let mut lsns: BTreeMap<ShardId, Lsn> = BTreeMap::new();

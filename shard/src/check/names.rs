@@ -1,6 +1,6 @@
 //! Files that nobody names: left over, or put there by somebody.
 
-use super::problem::CheckReport;
+use super::problem::{CheckReport, Problem, Remedy, Severity};
 use super::source::Source;
 use crate::io::FileId;
 use crate::shard_manifest::ShardManifest;
@@ -40,6 +40,16 @@ pub(super) fn check_names(
                 }
             }
         };
+        if let FileId::LogManifest { log, .. } | FileId::Segment { log, .. } = file
+            && log > store.last_log()
+        {
+            let what = "it is of a log that was begun after all that the store manifest names: the store manifest is older \
+                        than the store, or from a copy of it that went its own way";
+            let lost = format!("all of log {log} that is in it");
+            let problem = Problem::new(Severity::Damage, &name, "not-named", what.to_owned());
+            report.problems.push(problem.losing(lost).healed_by(Remedy::RemoveFile { file }));
+            continue;
+        }
         if !named {
             let what = "nothing names it: left over from what was being made when a process ended, or of another store";
             report.note(&name, "not-named", what.to_owned());

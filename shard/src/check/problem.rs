@@ -58,6 +58,20 @@ pub enum Remedy {
         log: LogId,
         /// The manifest without it.
         manifest: LogManifest,
+        /// The file goes too: what is in it is of the log, and newer than its manifest.
+        remove: Option<FileId>,
+    },
+    /// Write the log's manifest anew as tied to the segments that are there.
+    TieManifest {
+        /// The log.
+        log: LogId,
+        /// The manifest afterwards.
+        manifest: LogManifest,
+    },
+    /// Remove a file that no manifest names.
+    RemoveFile {
+        /// The file.
+        file: FileId,
     },
     /// Cut the log: nothing from there on counts any more.
     CutLog(Box<Cut>),

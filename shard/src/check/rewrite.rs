@@ -78,8 +78,7 @@ pub fn rewrite_snapshot(
     }
     let (bytes, crc) = out.finish();
     let snapshot = PublishedSnapshot { number, bytes: bytes.len() as u64, crc, ..published.clone() };
-    let manifest =
-        ShardManifest { sequence: manifest.sequence + 1, snapshot: Some(snapshot), ..manifest.clone() };
+    let manifest = ShardManifest { snapshot: Some(snapshot), ..manifest.successor() };
     let file = FileId::ShardSnapshot { shard, number };
     let replaced = FileId::ShardSnapshot { shard, number: published.number };
     Ok(Rewritten { file, bytes, manifest, replaced, dropped })

@@ -382,7 +382,7 @@ impl<P: BlockPool> ShardFiles<P> {
     }
 
     fn next_manifest(&self) -> ShardManifest {
-        ShardManifest { sequence: self.manifest.sequence + 1, ..self.manifest.clone() }
+        self.manifest.successor()
     }
 
     fn write_manifest(&mut self, manifest: ShardManifest, what: Writing, pool: &mut P) {

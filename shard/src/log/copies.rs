@@ -1,15 +1,16 @@
 //! Manifests in two copies: loading the one that counts, repairing the other, writing both.
 //!
 //! Rules kept here: everything is synced before it is read, so that no decision rests on what was never durable;
-//! the highest intact copy counts; a copy that differs from it is rewritten before anything else happens; copy A is
+//! the highest intact copy counts, unless the other is intact and not the version it was made of; a copy that differs from it is rewritten before anything else happens; copy A is
 //! durable before copy B is begun.
 
 use crate::io::{
     BLOCK_BYTES, BlockPool, Fatal, FileId, IoBuffer, IoDone, IoError, IoErrorKind, IoOperation, IoRequest,
     RequestId,
 };
-use crate::log::manifest::{LogManifest, ManifestRead};
+use crate::log::manifest::{LogManifest, ManifestRead, checksum_of};
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
+use crate::planted::{self, PlantedBug};
 use crate::shard_manifest::ShardManifest;
 use crate::store_manifest::StoreManifest;
 
@@ -21,6 +22,24 @@ pub(crate) trait TwoCopies: Clone + PartialEq {
     fn decode(bytes: &[u8]) -> ManifestRead<Self>;
     fn encode(&self) -> Vec<u8>;
     fn sequence(&self) -> u64;
+    /// Checksum of the version before this one; `None`: its format does not say.
+    fn parent(&self) -> Option<u32>;
+
+    /// Checksum of this version, as its successor carries it.
+    fn checksum(&self) -> u32 {
+        checksum_of(&self.encode())
+    }
+
+    /// Whether two intact copies may stand beside each other: they are one version, or the newer was made of the older.
+    /// Anything else is two histories: each may hold what the other lacks.
+    fn agrees_with(&self, other: &Self) -> bool {
+        if self.sequence() == other.sequence() {
+            return self == other;
+        }
+        let (older, newer) = if self.sequence() < other.sequence() { (self, other) } else { (other, self) };
+        newer.parent().is_none_or(|parent| parent == older.checksum())
+            || planted::is(PlantedBug::ParentNotChecked)
+    }
 }
 
 impl TwoCopies for LogManifest {
@@ -34,6 +53,10 @@ impl TwoCopies for LogManifest {
 
     fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    fn parent(&self) -> Option<u32> {
+        self.known_parent()
     }
 }
 
@@ -49,6 +72,10 @@ impl TwoCopies for StoreManifest {
     fn sequence(&self) -> u64 {
         self.sequence
     }
+
+    fn parent(&self) -> Option<u32> {
+        self.known_parent()
+    }
 }
 
 impl TwoCopies for ShardManifest {
@@ -62,6 +89,10 @@ impl TwoCopies for ShardManifest {
 
     fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    fn parent(&self) -> Option<u32> {
+        self.known_parent()
     }
 }
 
@@ -93,7 +124,7 @@ pub(crate) enum Loaded<M> {
     Unreadable(FileId, IoError),
     /// A later version of the program wrote this format.
     Newer(u32),
-    /// Two intact copies of one sequence number say different things.
+    /// Two intact copies say different things, and neither is the version before the other.
     Contradiction,
 }
 
@@ -226,7 +257,7 @@ impl<M: TwoCopies> CopiesLoad<M> {
             _ => None,
         });
         let manifest = match (a, b) {
-            (Some(a), Some(b)) if a.sequence() == b.sequence() && a != b => return Loaded::Contradiction,
+            (Some(a), Some(b)) if !a.agrees_with(b) => return Loaded::Contradiction,
             (Some(a), Some(b)) => {
                 if a.sequence() >= b.sequence() {
                     a

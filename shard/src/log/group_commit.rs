@@ -94,6 +94,8 @@ pub(super) struct Resume<P: BlockPool> {
     pub(super) closed: VecDeque<ClosedSegment>,
     pub(super) standby: Option<Standby<P>>,
     pub(super) manifest: ManifestWriter,
+    /// Files that nothing names, left over from what a crash cut short: they go.
+    pub(super) left_over: Vec<u32>,
 }
 
 impl<P: BlockPool> Log<P> {
@@ -101,7 +103,7 @@ impl<P: BlockPool> Log<P> {
     pub(super) fn resume(from: Resume<P>) -> Self {
         from.config.check();
         let last = from.end.batch;
-        Self {
+        let mut this = Self {
             identity: from.identity,
             config: from.config,
             pool: from.pool,
@@ -111,7 +113,7 @@ impl<P: BlockPool> Log<P> {
             queue: VecDeque::with_capacity(LOG_IN_FLIGHT_LIMIT),
             queued_bytes: 0,
             appended: last,
-            flights: FlightWindow::new(last, from.config.in_flight_max),
+            flights: FlightWindow::new(from.end, from.config.in_flight_max),
             submitted: last,
             last_crc: from.end.crc,
             last_kind: from.last_kind,
@@ -133,7 +135,11 @@ impl<P: BlockPool> Log<P> {
             requests: VecDeque::with_capacity(LOG_IN_FLIGHT_LIMIT),
             outstanding: 0,
             stats: LogStats::default(),
+        };
+        for file in from.left_over {
+            this.delete(file);
         }
+        this
     }
 
     /// Starts all that can be started.
@@ -211,7 +217,7 @@ impl<P: BlockPool> Log<P> {
             *durable = false;
         }
         self.request(request);
-        self.flights.push(number, write, self.now_ns);
+        self.flights.push(LogEnd { batch: number, crc }, write, self.now_ns);
         self.current.offset += byte_len as u64;
         (self.submitted, self.last_crc, self.last_kind) = (number, crc, kind);
         self.stats.records += u64::from(header.record_count);

@@ -6,11 +6,12 @@ use std::collections::VecDeque;
 
 use crate::io::RequestId;
 use crate::log::pending_write::PendingWrite;
+use crate::store_manifest::LogEnd;
 use crate::types::BatchNumber;
 
 /// A submitted batch whose write, or that of a batch before it, is not complete.
 struct Flight {
-    number: BatchNumber,
+    batch: LogEnd,
     write: PendingWrite,
     submitted_ns: u64,
     written: bool,
@@ -21,7 +22,7 @@ struct Flight {
 struct Sync {
     id: RequestId,
     /// Every batch up to here was written when it was issued.
-    covers: BatchNumber,
+    covers: LogEnd,
     /// Submission of the first batch it is for.
     oldest_ns: u64,
 }
@@ -29,8 +30,8 @@ struct Sync {
 /// Batches in flight, oldest first.
 pub(crate) struct FlightWindow {
     flights: VecDeque<Flight>,
-    written: BatchNumber,
-    durable: BatchNumber,
+    written: LogEnd,
+    durable: LogEnd,
     sync: Option<Sync>,
     /// Submission of the first batch that is written and not yet covered by a sync.
     oldest_unsynced_ns: Option<u64>,
@@ -38,7 +39,7 @@ pub(crate) struct FlightWindow {
 
 impl FlightWindow {
     /// Nothing in flight, everything up to `durable` durable.
-    pub(crate) fn new(durable: BatchNumber, capacity: usize) -> Self {
+    pub(crate) fn new(durable: LogEnd, capacity: usize) -> Self {
         let flights = VecDeque::with_capacity(capacity);
         Self { flights, written: durable, durable, sync: None, oldest_unsynced_ns: None }
     }
@@ -54,11 +55,16 @@ impl FlightWindow {
 
     /// Every batch up to this one survives the end of the process.
     pub(crate) const fn written(&self) -> BatchNumber {
-        self.written
+        self.written.batch
     }
 
     /// Every batch up to this one survives power loss.
     pub(crate) const fn durable(&self) -> BatchNumber {
+        self.durable.batch
+    }
+
+    /// That batch and its checksum.
+    pub(crate) const fn durable_end(&self) -> LogEnd {
         self.durable
     }
 
@@ -66,33 +72,33 @@ impl FlightWindow {
         self.sync.is_some()
     }
 
-    pub(crate) fn push(&mut self, number: BatchNumber, write: PendingWrite, submitted_ns: u64) {
-        let last = self.flights.back().map_or(self.written, |flight| flight.number);
-        assert_eq!(number, last.next(), "batches fly in order");
-        self.flights.push_back(Flight { number, write, submitted_ns, written: false });
+    pub(crate) fn push(&mut self, batch: LogEnd, write: PendingWrite, submitted_ns: u64) {
+        let last = self.flights.back().map_or(self.written, |flight| flight.batch);
+        assert_eq!(batch.batch, last.batch.next(), "batches fly in order");
+        self.flights.push_back(Flight { batch, write, submitted_ns, written: false });
     }
 
     /// The write that a completion belongs to.
     pub(crate) fn find(&mut self, id: RequestId) -> Option<(BatchNumber, &mut PendingWrite)> {
         let flight = self.flights.iter_mut().find(|flight| flight.write.id == id && !flight.written)?;
-        Some((flight.number, &mut flight.write))
+        Some((flight.batch.batch, &mut flight.write))
     }
 
     /// A batch is written whole. `note` gets the submission time of each batch that became durable by it.
     pub(crate) fn on_written(&mut self, number: BatchNumber, mut note: impl FnMut(u64)) {
-        let Some(flight) = self.flights.iter_mut().find(|flight| flight.number == number) else {
+        let Some(flight) = self.flights.iter_mut().find(|flight| flight.batch.batch == number) else {
             unreachable!("a batch is written once")
         };
         flight.written = true;
         while self.flights.front().is_some_and(|flight| flight.written) {
             let Some(flight) = self.flights.pop_front() else { unreachable!("looked at") };
             if flight.write.durable && self.durable == self.written {
-                self.durable = flight.number;
+                self.durable = flight.batch;
                 note(flight.submitted_ns);
             } else {
                 self.oldest_unsynced_ns.get_or_insert(flight.submitted_ns);
             }
-            self.written = flight.number;
+            self.written = flight.batch;
         }
         self.check();
     }
@@ -100,7 +106,7 @@ impl FlightWindow {
     /// A sync is issued: it covers what is written now.
     pub(crate) fn start_sync(&mut self, id: RequestId, now_ns: u64) {
         assert!(
-            self.sync.is_none() && self.durable < self.written,
+            self.sync.is_none() && self.durable() < self.written(),
             "one sync at a time, and only for something"
         );
         let oldest_ns = self.oldest_unsynced_ns.take().unwrap_or(now_ns);
@@ -116,18 +122,24 @@ impl FlightWindow {
     pub(crate) fn on_synced(&mut self, covers_later_writes: bool) -> u64 {
         let Some(sync) = self.sync.take() else { unreachable!("a sync completes once") };
         let covers = if covers_later_writes { self.written } else { sync.covers };
-        self.durable = self.durable.max(covers);
+        if covers.batch > self.durable.batch {
+            self.durable = covers;
+        }
         self.check();
         sync.oldest_ns
     }
 
     /// Planted mistakes move the watermark by hand.
     pub(crate) fn force_durable(&mut self, number: BatchNumber) {
-        self.durable = self.durable.max(number);
+        let flying =
+            self.flights.iter().find(|flight| flight.batch.batch == number).map(|flight| flight.batch);
+        if let Some(batch) = flying.filter(|batch| batch.batch > self.durable.batch) {
+            self.durable = batch;
+        }
     }
 
     fn check(&self) {
-        assert!(self.durable <= self.written, "nothing is durable before it is written");
+        assert!(self.durable() <= self.written(), "nothing is durable before it is written");
     }
 }
 
@@ -138,7 +150,7 @@ mod tests {
     use crate::types::LogId;
 
     fn window(durable: &[bool]) -> FlightWindow {
-        let mut window = FlightWindow::new(BatchNumber(10), 4);
+        let mut window = FlightWindow::new(LogEnd { batch: BatchNumber(10), crc: 10 }, 4);
         for (number, &durable) in (11..).zip(durable) {
             let file = FileId::Segment { log: LogId(1), file: 1 };
             let write = PendingWrite {
@@ -149,7 +161,8 @@ mod tests {
                 durable,
                 what: "batch",
             };
-            window.push(BatchNumber(number), write, number);
+            let crc = u32::try_from(number).unwrap();
+            window.push(LogEnd { batch: BatchNumber(number), crc }, write, number);
         }
         window
     }
@@ -164,6 +177,7 @@ mod tests {
         window.on_written(BatchNumber(11), |at| noted.push(at));
         assert_eq!((window.durable(), window.written()), (BatchNumber(13), BatchNumber(13)));
         assert_eq!(noted, [11, 12, 13]);
+        assert_eq!(window.durable_end(), LogEnd { batch: BatchNumber(13), crc: 13 });
     }
 
     #[test]

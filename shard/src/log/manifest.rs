@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `OUROLOGM` |
 //! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
-//! | 12 | 4 | format version | 2 (1: floors have no kind, all are 0) |
+//! | 12 | 4 | format version | 3 (2: what stands here of it; 1: and floors have no kind, all are 0) |
 //! | 16 | 16 | store | uuid |
 //! | 32 | 4 | log | id of the worker log |
 //! | 36 | 4 | byte length | with padding |
@@ -15,10 +15,15 @@
 //! | 48 | 2, 2 | first shard, shard count | the shards whose records the log holds |
 //! | 52 | 4 | next file | lowest segment file number never used |
 //! | 56 | 4, 4, 4 | counts | of segments, free files, floors |
-//! | 68 | 4 | reserved | 0 |
-//! | 72 | 24 each | segments | generation 8, file bytes 8, file number 4, reserved 4; in order of generation |
+//! | 68 | 4 | parent | checksum of the version before; 0 in the first; not in formats 1 and 2: reserved |
+//! | 72 | 8, 4 | reached | number and checksum of the last batch that was durable when this version was made; 0, 0: none |
+//! | 84 | 4 | reserved | 0 |
+//! | 88 | 24 each | segments | generation 8, file bytes 8, file number 4, reserved 4; in order of generation |
 //! | | 16 each | free files | file bytes 8, file number 4, reserved 4 |
 //! | | 32 + 4n each | floors | shard 2, database count n 2, term 4, LSN 8, batch 8, next keyspace 4, kind 4 (0 empty, 1 snapshot); then the keyspace 4 of each database |
+//!
+//! In formats 1 and 2 the segments stand at 72, and nothing is known of parent and reached. A version is read and written
+//! again in its own format; the next one is of the newest.
 //!
 //! Generations of the segments are contiguous. All but the last are in use; the last may be a standby.
 
@@ -27,12 +32,15 @@ use crate::limits::{LOG_MANIFEST_BYTES_MAX, LOG_SEGMENT_BYTES_MIN};
 use crate::log::LogIdentity;
 use crate::log::fields::{FieldReader, FieldWriter};
 use crate::shard::{FloorKind, ShardFloor};
+use crate::store_manifest::LogEnd;
 use crate::types::{BatchNumber, KeyspaceId, LogId, Lsn, ShardId, Term};
 
 /// First bytes of a log manifest.
 pub const LOG_MANIFEST_MAGIC: [u8; 8] = *b"OUROLOGM";
 /// Version of the layout that this program writes, and the newest it reads.
-pub const LOG_MANIFEST_FORMAT: u32 = 2;
+pub const LOG_MANIFEST_FORMAT: u32 = 3;
+/// The first layout with parent and reached.
+const FORMAT_TIED: u32 = 3;
 
 const HEAD_BYTES: usize = 72;
 
@@ -73,8 +81,15 @@ pub struct LogManifest {
     pub uuid: [u8; 16],
     /// The log it describes.
     pub log: LogId,
+    /// Layout that this version is written in.
+    pub format: u32,
     /// Version of its content, rising by 1.
     pub sequence: u64,
+    /// Checksum of the version before; 0 in the first, and where the format has none.
+    pub parent: u32,
+    /// The last batch that was durable when this version was made: what ties it to this log's history. Number 0: none
+    /// was, or the format does not say.
+    pub reached: LogEnd,
     /// The first of its shards.
     pub first_shard: ShardId,
     /// How many shards.
@@ -107,7 +122,10 @@ impl LogManifest {
         Self {
             uuid: identity.uuid,
             log: identity.log,
+            format: LOG_MANIFEST_FORMAT,
             sequence: 0,
+            parent: 0,
+            reached: LogEnd::default(),
             first_shard: identity.first_shard,
             shard_count: identity.shard_count,
             next_file: 1,
@@ -124,6 +142,18 @@ impl LogManifest {
             && self.log == identity.log
             && self.first_shard == identity.first_shard
             && self.shard_count == identity.shard_count
+    }
+
+    /// The next version, the same but for its number: to be changed, then written. `reached` is the last durable batch.
+    #[must_use]
+    pub fn successor(&self, reached: LogEnd) -> Self {
+        let parent = if self.sequence == 0 { 0 } else { checksum_of(&self.encode()) };
+        Self { format: LOG_MANIFEST_FORMAT, sequence: self.sequence + 1, parent, reached, ..self.clone() }
+    }
+
+    /// Checksum of the version before; `None`: the format does not say.
+    pub(crate) fn known_parent(&self) -> Option<u32> {
+        (self.format >= FORMAT_TIED).then_some(self.parent)
     }
 
     /// The floor of a shard, if one was published.
@@ -153,7 +183,7 @@ impl LogManifest {
         fields
             .bytes(&LOG_MANIFEST_MAGIC)
             .u32(0)
-            .u32(LOG_MANIFEST_FORMAT)
+            .u32(self.format)
             .bytes(&self.uuid)
             .u32(self.log.0)
             .u32(0)
@@ -164,7 +194,10 @@ impl LogManifest {
             .u32(count_u32(self.segments.len()))
             .u32(count_u32(self.free.len()))
             .u32(count_u32(self.floors.len()))
-            .u32(0);
+            .u32(self.parent);
+        if self.format >= FORMAT_TIED {
+            fields.u64(self.reached.batch.0).u32(self.reached.crc).u32(0);
+        }
         for segment in &self.segments {
             fields.u64(segment.generation).u64(segment.file_bytes).u32(segment.file).u32(0);
         }
@@ -205,7 +238,12 @@ impl LogManifest {
         let shard_count = fields.u16()?;
         let next_file = fields.u32()?;
         let (segment_count, free_count, floor_count) = (fields.u32()?, fields.u32()?, fields.u32()?);
-        fields.u32()?;
+        let parent = fields.u32()?;
+        let mut reached = LogEnd::default();
+        if format >= FORMAT_TIED {
+            reached = LogEnd { batch: BatchNumber(fields.u64()?), crc: fields.u32()? };
+            fields.u32()?;
+        }
         // Nothing is allocated by a count that was only claimed: each entry must be there to be pushed.
         let mut segments = Vec::new();
         for _ in 0..segment_count {
@@ -241,7 +279,10 @@ impl LogManifest {
         fields.rest_is_zero().then_some(Self {
             uuid,
             log,
+            format,
             sequence,
+            parent,
+            reached,
             first_shard,
             shard_count,
             next_file,
@@ -268,7 +309,13 @@ impl LogManifest {
         let own = shards().all(|shard| shard.0 >= first && shard.0 - first < self.shard_count);
         let ordered = shards().zip(shards().skip(1)).all(|(shard, next)| shard < next);
         let counted = self.sequence > 0 && !self.segments.is_empty() && self.segments[0].generation > 0;
-        counted && contiguous && numbered && distinct && sized && own && ordered
+        let tied = match self.format {
+            1 => self.floors.iter().all(|entry| entry.floor.kind == FloorKind::Empty),
+            _ => true,
+        };
+        let tied =
+            tied && (self.format >= FORMAT_TIED || (self.parent, self.reached) == (0, LogEnd::default()));
+        counted && contiguous && numbered && distinct && sized && own && ordered && tied
     }
 }
 
@@ -277,6 +324,12 @@ impl LogManifest {
 const CHECKSUM_AT: usize = 8;
 const FORMAT_AT: usize = 12;
 const LEN_AT: usize = 36;
+
+/// The checksum of an encoded manifest, which its successor carries.
+pub(crate) fn checksum_of(encoded: &[u8]) -> u32 {
+    let field = encoded.get(CHECKSUM_AT..).and_then(|bytes| bytes.first_chunk());
+    field.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
 
 /// Pads a manifest's fields to whole blocks and fills in its length and checksum, which were written as 0.
 pub(crate) fn seal_manifest(fields: FieldWriter) -> Vec<u8> {
@@ -332,7 +385,10 @@ mod tests {
         LogManifest {
             uuid: *b"0123456789abcdef",
             log: LogId(2),
+            format: LOG_MANIFEST_FORMAT,
             sequence: 5,
+            parent: 0x0403_0201,
+            reached: LogEnd { batch: BatchNumber(45), crc: 0x0807_0605 },
             first_shard: ShardId(4),
             shard_count: 2,
             next_file: 9,
@@ -360,12 +416,13 @@ mod tests {
         let bytes = manifest().encode();
         let mut expected = b"OUROLOGM".to_vec();
         expected.extend([0; 4]);
-        expected.extend([2, 0, 0, 0]);
+        expected.extend([3, 0, 0, 0]);
         expected.extend(b"0123456789abcdef");
         expected.extend([2, 0, 0, 0, 0, 0x10, 0, 0]); // log, byte length 4096
         expected.extend([5, 0, 0, 0, 0, 0, 0, 0]); // sequence
         expected.extend([4, 0, 2, 0, 9, 0, 0, 0]); // shards, next file
-        expected.extend([2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]); // counts
+        expected.extend([2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]); // counts
+        expected.extend([1, 2, 3, 4, 45, 0, 0, 0, 0, 0, 0, 0, 5, 6, 7, 8, 0, 0, 0, 0]); // parent, reached
         expected.extend([7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
         expected.extend([8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0]);
         expected.extend([0, 0, 0x10, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]); // free file 1
@@ -401,16 +458,31 @@ mod tests {
         assert_eq!(LogManifest::decode(&bytes), ManifestRead::Newer(9));
     }
 
+    /// As an earlier version of the program wrote it.
+    fn of_format(format: u32) -> LogManifest {
+        LogManifest { format, parent: 0, reached: LogEnd::default(), ..manifest() }
+    }
+
+    #[test]
+    fn older_formats_are_read_and_their_successor_is_of_the_newest() {
+        let mut first = of_format(1);
+        first.floors[0].floor.kind = FloorKind::Empty;
+        for old in [first, of_format(2)] {
+            let bytes = old.encode();
+            assert_eq!(bytes[12..16], old.format.to_le_bytes());
+            assert_eq!(bytes[72..80], 7u64.to_le_bytes(), "the segments stand behind the counts");
+            assert_eq!(LogManifest::decode(&bytes), ManifestRead::Valid(old.clone()));
+            let reached = LogEnd { batch: BatchNumber(50), crc: 1 };
+            let next = old.successor(reached);
+            assert_eq!((next.format, next.sequence, next.reached), (LOG_MANIFEST_FORMAT, 6, reached));
+            assert_eq!(next.parent.to_le_bytes(), bytes[8..12]);
+            assert_eq!(LogManifest::decode(&next.encode()), ManifestRead::Valid(next));
+        }
+    }
+
     #[test]
     fn format_1_had_floors_of_one_kind() {
-        let mut old = manifest();
-        old.floors[0].floor.kind = FloorKind::Empty;
-        let mut bytes = old.encode();
-        bytes[12] = 1;
-        let crc = crc32fast::hash(&bytes[12..]).to_le_bytes();
-        bytes[8..12].copy_from_slice(&crc);
-        assert_eq!(LogManifest::decode(&bytes), ManifestRead::Valid(old));
-        let mut bytes = manifest().encode();
+        let mut bytes = of_format(2).encode();
         bytes[12] = 1;
         let crc = crc32fast::hash(&bytes[12..]).to_le_bytes();
         bytes[8..12].copy_from_slice(&crc);

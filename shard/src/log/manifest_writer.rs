@@ -41,15 +41,15 @@ impl ManifestWriter {
         self.change.is_none()
     }
 
-    /// Starts a change to `next`, which gets the next sequence number.
+    /// Starts a change to `next`, the successor of the current version.
     pub(crate) fn start<P: BlockPool>(
         &mut self,
-        mut next: LogManifest,
+        next: LogManifest,
         pool: &mut P,
         ids: &mut RequestIds,
     ) -> IoRequest<P> {
         assert!(self.change.is_none(), "one change at a time");
-        next.sequence = self.current.sequence + 1;
+        assert_eq!(next.sequence, self.current.sequence + 1, "one version follows the other");
         let bytes = next.encode();
         let (write, request) = write_copy(&next, &bytes, ManifestCopy::A, pool, ids);
         self.change = Some(Change { next, bytes, copy: ManifestCopy::A, write });

@@ -213,7 +213,7 @@ impl<P: BlockPool> Log<P> {
         if !due && prepared.is_none() && !drops_free {
             return;
         }
-        let mut next = self.manifest.current().clone();
+        let mut next = self.manifest.current().successor(self.flights.durable_end());
         if let Some(entry) = prepared {
             next.free.retain(|free| free.file != entry.file);
             next.next_file = next.next_file.max(entry.file + 1);
@@ -228,7 +228,8 @@ impl<P: BlockPool> Log<P> {
         if self.drops_free || self.is_disk_low {
             next.free.clear();
         }
-        if next == *self.manifest.current() {
+        let current = self.manifest.current();
+        if (&next.segments, &next.free, &next.floors) == (&current.segments, &current.free, &current.floors) {
             return;
         }
         // Deleted once both copies no longer name them. One that the next segment is to be made of stays.
@@ -296,7 +297,7 @@ impl<P: BlockPool> Log<P> {
         }
     }
 
-    fn delete(&mut self, file: u32) {
+    pub(super) fn delete(&mut self, file: u32) {
         let id = self.ids.next();
         let file = FileId::Segment { log: self.identity.log, file };
         self.deleting += 1;

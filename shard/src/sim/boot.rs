@@ -93,10 +93,19 @@ impl Boot<'_> {
     /// It is down.
     pub fn run(mut self) -> Result<Up, Down> {
         let mut manifest = self.load_manifest()?;
-        let (mut shards, mut shard_manifests) = self.open_shards(&manifest)?;
+        self.judge_store(manifest.check_files(self.disk.files.keys().copied()))?;
+        let (mut shards, shard_manifests) = self.open_shards(&manifest)?;
+        self.judge_store(manifest.check_shards(shard_manifests.iter().map(Option::as_ref)))?;
+        let created = |of: Option<ShardManifest>, shard: &ShardOf| {
+            of.unwrap_or_else(|| ShardManifest::create(manifest.uuid, shard.id()))
+        };
+        let new: Vec<bool> = shard_manifests.iter().map(Option::is_none).collect();
+        let shard_manifests: Vec<ShardManifest> =
+            shard_manifests.into_iter().zip(&shards).map(|(of, shard)| created(of, shard)).collect();
         if manifest.without_log {
-            return self.run_without_log(manifest, shards, shard_manifests);
+            return self.run_without_log(manifest, shards, (shard_manifests, new));
         }
+        let mut shard_manifests = shard_manifests;
         // Without a manifest on disk a shard writes nothing yet.
         let mut rooms: Vec<RoomOf> = Vec::new();
         if manifest.shard_manifests {
@@ -127,15 +136,13 @@ impl Boot<'_> {
                 })?;
             }
         }
-        let before = manifest.sequence;
         if !manifest.shard_manifests {
-            self.create_shard_manifests(&manifest, &mut shard_manifests)?;
+            self.create_shard_manifests(&shard_manifests, &new)?;
             manifest.note_shard_manifests();
+            self.write_manifest(&manifest, false)?;
         }
         if manifest.current_era().state == EraState::Opening {
             manifest.mark_open();
-        }
-        if manifest.sequence > before {
             self.write_manifest(&manifest, false)?;
         }
         self.drop_obsolete_eras(&mut manifest, &shard_manifests)?;
@@ -158,10 +165,10 @@ impl Boot<'_> {
         mut self,
         mut manifest: StoreManifest,
         mut shards: Vec<ShardOf>,
-        mut shard_manifests: Vec<ShardManifest>,
+        (shard_manifests, new): (Vec<ShardManifest>, Vec<bool>),
     ) -> Result<Up, Down> {
         if !manifest.shard_manifests {
-            self.create_shard_manifests(&manifest, &mut shard_manifests)?;
+            self.create_shard_manifests(&shard_manifests, &new)?;
             manifest.note_shard_manifests();
             self.write_manifest(&manifest, false)?;
         }
@@ -216,7 +223,10 @@ impl Boot<'_> {
     }
 
     /// Opens every shard as of its snapshot.
-    fn open_shards(&mut self, manifest: &StoreManifest) -> Result<(Vec<ShardOf>, Vec<ShardManifest>), Down> {
+    fn open_shards(
+        &mut self,
+        manifest: &StoreManifest,
+    ) -> Result<(Vec<ShardOf>, Vec<Option<ShardManifest>>), Down> {
         let mut shards = self.empty_shards(manifest);
         let mut manifests = Vec::new();
         for shard in &mut shards {
@@ -254,8 +264,7 @@ impl Boot<'_> {
             if let Some(tail) = opened.tail {
                 self.replay_tail(tail, shard)?;
             }
-            let own = opened.manifest.unwrap_or_else(|| ShardManifest::create(manifest.uuid, shard.id()));
-            manifests.push(own);
+            manifests.push(opened.manifest);
         }
         Ok((shards, manifests))
     }
@@ -286,13 +295,8 @@ impl Boot<'_> {
         Ok(())
     }
 
-    fn create_shard_manifests(
-        &mut self,
-        manifest: &StoreManifest,
-        manifests: &mut [ShardManifest],
-    ) -> Result<(), Down> {
-        for own in manifests {
-            *own = ShardManifest::create(manifest.uuid, own.shard);
+    fn create_shard_manifests(&mut self, manifests: &[ShardManifest], new: &[bool]) -> Result<(), Down> {
+        for (own, _) in manifests.iter().zip(new).filter(|(_, new)| **new) {
             let mut write = ShardManifestWrite::new(own, HeapPool);
             loop {
                 let done = self.step(|| write.next_io())?;
@@ -457,6 +461,14 @@ impl Boot<'_> {
         }
     }
 
+    /// Counts a refusal of the store manifest.
+    fn judge_store(&mut self, judged: Result<(), StoreManifestError>) -> Result<(), Down> {
+        judged.map_err(|error| {
+            self.report.count_store_refusal(&error);
+            refused(error.to_string())
+        })
+    }
+
     fn has_logs(&self) -> bool {
         let is_log =
             |file: &FileId| !matches!(file, FileId::StoreManifest(ManifestCopy::A | ManifestCopy::B));
@@ -483,7 +495,8 @@ impl Boot<'_> {
     ) -> Result<Option<Log<HeapPool>>, Down> {
         let hasher = KeyHasher::new(SEED);
         let mut scratch = Vec::new();
-        let mut recovery = LogRecovery::new(start, self.config, HeapPool);
+        let present = self.disk.segment_files(start.identity.log);
+        let mut recovery = LogRecovery::new(start, self.config, present, HeapPool);
         loop {
             while let Some(event) = recovery.next_event() {
                 match event {

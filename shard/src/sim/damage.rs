@@ -243,7 +243,6 @@ impl Damage<'_> {
             let differ = !own.is_same(other, 0..own.len().max(other.len()));
             let head = SEGMENT_HEADER_BYTES;
             match FileClass::of(*name) {
-                FileClass::StoreManifest => false,
                 FileClass::Segment => {
                     differ && own.len().min(other.len()) >= head && own.is_same(other, 0..head)
                 }
@@ -251,13 +250,44 @@ impl Damage<'_> {
             }
         };
         let names: Vec<FileId> = self.files.keys().copied().filter(alike).collect();
-        if names.is_empty() {
+        // Those of classes with few files as often as others.
+        let mut classes: Vec<FileClass> = names.iter().map(|name| FileClass::of(*name)).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        if classes.is_empty() {
             return None;
         }
+        let class = classes[self.rng.position(classes.len())];
+        let names: Vec<FileId> = names.into_iter().filter(|name| FileClass::of(*name) == class).collect();
         let name = names[self.rng.position(names.len())];
         self.report.fault_of(Fault::FileOfAnotherCopy, name);
         self.files.insert(name, fork.get(&name)?.clone());
+        // As when a crash has just torn the other copy: only the foreign one is left.
+        if let Some(other) = other_copy(name)
+            && self.rng.chance(500)
+            && let Some(file) = self.files.get_mut(&other)
+        {
+            self.report.fault(Fault::OnlyCopyOfAnother);
+            file.flip(20, 1);
+        }
         Some(name)
+    }
+}
+
+/// The other copy of a manifest.
+pub(super) fn other_copy(name: FileId) -> Option<FileId> {
+    let other = |copy| match copy {
+        ManifestCopy::A => ManifestCopy::B,
+        ManifestCopy::B => ManifestCopy::A,
+    };
+    match name {
+        FileId::StoreManifest(copy) => Some(FileId::StoreManifest(other(copy))),
+        FileId::LogManifest { log, copy } => Some(FileId::LogManifest { log, copy: other(copy) }),
+        FileId::ShardManifest { shard, copy } => Some(FileId::ShardManifest { shard, copy: other(copy) }),
+        FileId::Segment { .. }
+        | FileId::Reserve { .. }
+        | FileId::ShardData { .. }
+        | FileId::ShardSnapshot { .. } => None,
     }
 }
 

@@ -99,6 +99,16 @@ impl SimDisk {
         });
     }
 
+    /// Numbers of a log's segment files that are there.
+    #[must_use]
+    pub fn segment_files(&self, of: LogId) -> Vec<u32> {
+        let number = |file: &FileId| match file {
+            FileId::Segment { log, file } if *log == of => Some(*file),
+            _ => None,
+        };
+        self.files.keys().filter_map(number).collect()
+    }
+
     /// Removes files of logs before this one, as a start does.
     pub fn remove_old_logs(&mut self, first: LogId) {
         self.files.retain(|file, _| match file {

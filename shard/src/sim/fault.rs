@@ -140,7 +140,9 @@ faults! {
     /// Blocks stand in another place, of the same file or another one.
     MisplacedBlocks "blocks in another place" [Segment, Snapshot, Data],
     /// A file of another copy of the store, which went its own way.
-    FileOfAnotherCopy "file of another copy" [LogManifest, Segment, ShardManifest, Snapshot, Data],
+    FileOfAnotherCopy "file of another copy" [StoreManifest, LogManifest, Segment, ShardManifest, Snapshot, Data],
+    /// The same for a manifest, whose other copy is torn: only the foreign one is left.
+    OnlyCopyOfAnother "only copy is of another" [],
     /// Both copies of a manifest are gone.
     BothCopiesMissing "both manifests missing" [StoreManifest, LogManifest, ShardManifest],
     /// The copies of a manifest contradict each other.
@@ -153,6 +155,8 @@ faults! {
     MalformedSnapshot "intact snapshot that contradicts itself" [],
     /// A snapshot is intact and is not the one that the manifest names.
     SnapshotNotNamed "intact snapshot that is not the one named" [],
+    /// A manifest is older than what it describes, or of a history that went another way.
+    OfAnotherHistory "manifest of another history" [StoreManifest, LogManifest],
     /// A shard's manifest promises records that the log does not have.
     PromiseBeyondLog "shard manifest beyond its log" [],
 }

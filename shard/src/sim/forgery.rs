@@ -3,15 +3,15 @@
 
 use crate::io::{BLOCK_BYTES, FileId, ManifestCopy};
 use crate::log::batch::{self, BATCH_HEADER_BYTES, BatchKind};
-use crate::log::manifest::{LogManifest, ManifestRead};
+use crate::log::manifest::{LogManifest, ManifestRead, SegmentEntry};
 use crate::log::segment::SegmentHeader;
 use crate::shard_manifest::ShardManifest;
 use crate::sim::damage::{Damage, batches, header};
 use crate::sim::disk::{Files, SimFile};
 use crate::sim::fault::Fault;
 use crate::snapshot::reseal;
-use crate::store_manifest::{EraState, StoreManifest};
-use crate::types::{LogId, SLOT_COUNT, ShardId};
+use crate::store_manifest::{EraState, LogEnd, StoreManifest};
+use crate::types::{BatchNumber, LogId, SLOT_COUNT, ShardId};
 
 /// The manifest that a forgery is about.
 #[derive(Clone, Copy)]
@@ -55,6 +55,8 @@ impl Damage<'_> {
             Fault::Contradiction,
             Fault::Contradiction,
             Fault::OfAnotherStore,
+            Fault::OfAnotherHistory,
+            Fault::OfAnotherHistory,
             Fault::MalformedRecord,
             Fault::MalformedSnapshot,
             Fault::SnapshotNotNamed,
@@ -71,13 +73,17 @@ impl Damage<'_> {
             }
             Fault::Contradiction => self.contradict(of, store)?,
             Fault::OfAnotherStore => self.replace_by_another(of)?,
+            Fault::OfAnotherHistory => self.replace_by_another_history(of, store)?,
             Fault::MalformedRecord => self.malform_record(log)?,
             Fault::MalformedSnapshot => self.malform_snapshot(ShardId(shard))?,
             Fault::SnapshotNotNamed => self.replace_snapshot(ShardId(shard))?,
             _ => self.promise_too_much(ShardId(shard))?,
         }
         match kind {
-            Fault::BothCopiesMissing | Fault::Contradiction | Fault::OfAnotherStore => {
+            Fault::BothCopiesMissing
+            | Fault::Contradiction
+            | Fault::OfAnotherStore
+            | Fault::OfAnotherHistory => {
                 self.report.fault_of(kind, of.files()[0]);
             }
             _ => self.report.fault(kind),
@@ -142,6 +148,64 @@ impl Damage<'_> {
             self.replace(file, &bytes);
         }
         Some(())
+    }
+
+    /// Both copies are of an earlier moment, or of a copy of the store that went its own way.
+    fn replace_by_another_history(&mut self, of: Of, store: StoreManifest) -> Option<()> {
+        let bytes = match of {
+            Of::Store => self.other_history_of_store(store)?.encode(),
+            Of::Log(log) => self.other_history_of_log(log)?.encode(),
+            Of::Shard(_) => return None,
+        };
+        for file in of.files() {
+            self.replace(file, &bytes);
+        }
+        Some(())
+    }
+
+    fn other_history_of_store(&mut self, mut store: StoreManifest) -> Option<StoreManifest> {
+        let shards: Vec<ShardManifest> =
+            (0..store.shard_count()).filter_map(|shard| shard_manifest(self.files, ShardId(shard))).collect();
+        match self.rng.below(3) {
+            // Before any shard was saved.
+            0 if shards.iter().any(|of| of.sequence > 1) => store.shard_manifests = false,
+            // Before the last change of the number of workers.
+            1 if store.eras.len() > 1 => {
+                store.eras.pop();
+                let era = store.eras.last_mut()?;
+                era.state = EraState::Open;
+                era.logs.iter_mut().for_each(|entry| entry.end = LogEnd::default());
+                let last = store.last_log();
+                let is_later = |file: &FileId| matches!(file, FileId::Segment { log, .. } if *log > last);
+                self.files.keys().any(is_later).then_some(())?;
+            }
+            // After more of such changes than there were.
+            2 => {
+                for entry in store.eras.iter_mut().flat_map(|era| &mut era.logs) {
+                    entry.log.0 += 100;
+                }
+            }
+            _ => return None,
+        }
+        Some(store)
+    }
+
+    fn other_history_of_log(&mut self, log: LogId) -> Option<LogManifest> {
+        let mut manifest = log_manifest(self.files, log)?;
+        if self.rng.chance(500) {
+            manifest.reached.crc ^= 1;
+            return (manifest.reached.batch > BatchNumber::ZERO).then_some(manifest);
+        }
+        // Before its last segment in use.
+        let in_use = |entry: &SegmentEntry| {
+            let head = header(self.files.get(&FileId::Segment { log, file: entry.file })?)?;
+            (head.generation == entry.generation).then_some(head)
+        };
+        let at = manifest.segments.iter().rposition(|entry| in_use(entry).is_some()).filter(|at| *at > 0)?;
+        let head = in_use(&manifest.segments[at])?;
+        manifest.segments.truncate(at);
+        manifest.reached = LogEnd { batch: head.previous_end(), crc: head.previous_end_crc };
+        Some(manifest)
     }
 
     /// A shard's manifest says that its snapshot holds records which its log does not reach, as when the log's files
@@ -269,7 +333,7 @@ fn store_manifest(files: &Files) -> Option<StoreManifest> {
 }
 
 /// The manifest of a log that counts.
-pub(super) fn log_manifest(files: &Files, log: LogId) -> Option<LogManifest> {
+fn log_manifest(files: &Files, log: LogId) -> Option<LogManifest> {
     let copies =
         [ManifestCopy::A, ManifestCopy::B].into_iter().filter_map(|copy| {
             match LogManifest::decode(&files.get(&FileId::LogManifest { log, copy })?.bytes()) {

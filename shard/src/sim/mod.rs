@@ -16,6 +16,7 @@ pub mod driver;
 pub mod fault;
 mod file;
 mod forgery;
+mod histories;
 mod invariants;
 pub mod model;
 mod operations;

@@ -130,6 +130,10 @@ impl Options {
             &[8, 8, 100, 4000, batch - 200, batch],
             &[8, 8, 8, 100, 100, 100, batch, 3 * batch],
         ];
+        let rates = match planted {
+            Some(bug) if bug.shows_in_mixed_copies() => Rates { fork: 100_000, damage: 300_000, ..rates },
+            _ => rates,
+        };
         let drawn = Self {
             seed,
             is_calm: Self::is_calm(seed),
@@ -193,7 +197,7 @@ fn draw_rough(rng: &mut Rng) -> Rates {
         power_loss: rng.pick(&[30_000, 70_000, 100_000]),
         crash_in_boot: some(rng, &[10_000, 50_000]),
         damage: some(rng, &[20_000, 50_000]),
-        fork: some(rng, &[5_000, 10_000]),
+        fork: some(rng, &[20_000, 50_000]),
         shutdown: some(rng, &[500, 1000]),
         other_workers: some(rng, &[10_000, 30_000]),
     }

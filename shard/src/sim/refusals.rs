@@ -9,7 +9,7 @@ use crate::store_files::StoreManifestError;
 
 /// All that the functions of this file can answer, and what the simulated start itself refuses. A replay never comes to
 /// the end of a data file: a file too short for its extents is refused before.
-const REFUSALS: [&str; 38] = [
+const REFUSALS: [&str; 44] = [
     "ManifestMissing",
     "ManifestDamaged",
     "ManifestContradiction",
@@ -24,6 +24,9 @@ const REFUSALS: [&str; 38] = [
     "BatchesLost by NextHeader",
     "BatchesLost by LaterBatch",
     "BatchesLost by Floor",
+    "BatchesLost by Manifest",
+    "ManifestOfAnotherHistory",
+    "SegmentNotNamed",
     "BatchMisplaced",
     "RecordMalformed",
     "EndMismatch",
@@ -31,6 +34,9 @@ const REFUSALS: [&str; 38] = [
     "StoreManifestMissing",
     "StoreManifestDamaged",
     "StoreManifestContradiction",
+    "LogNotNamed",
+    "ShardOfOtherLogs",
+    "StoreOlderThanShard",
     "ShardManifestMissing",
     "ShardManifestDamaged",
     "ShardManifestContradiction",
@@ -86,6 +92,9 @@ pub(super) const fn of_log(refused: &RefuseToStart) -> &'static str {
         RefuseToStart::BatchesLost { proof: Proof::NextHeader, .. } => "BatchesLost by NextHeader",
         RefuseToStart::BatchesLost { proof: Proof::LaterBatch { .. }, .. } => "BatchesLost by LaterBatch",
         RefuseToStart::BatchesLost { proof: Proof::Floor, .. } => "BatchesLost by Floor",
+        RefuseToStart::BatchesLost { proof: Proof::Manifest, .. } => "BatchesLost by Manifest",
+        RefuseToStart::ManifestOfAnotherHistory { .. } => "ManifestOfAnotherHistory",
+        RefuseToStart::SegmentNotNamed { .. } => "SegmentNotNamed",
         RefuseToStart::BatchMisplaced { .. } => "BatchMisplaced",
         RefuseToStart::RecordMalformed { .. } => "RecordMalformed",
         RefuseToStart::EndMismatch { .. } => "EndMismatch",
@@ -99,6 +108,9 @@ pub(super) const fn of_store(refused: &StoreManifestError) -> &'static str {
         StoreManifestError::Damaged => "StoreManifestDamaged",
         StoreManifestError::Newer(_) => "Newer",
         StoreManifestError::Contradiction => "StoreManifestContradiction",
+        StoreManifestError::LogNotNamed { .. } => "LogNotNamed",
+        StoreManifestError::ShardOfOtherLogs { .. } => "ShardOfOtherLogs",
+        StoreManifestError::OlderThanShard { .. } => "StoreOlderThanShard",
         StoreManifestError::Io(_) => "Io",
     }
 }

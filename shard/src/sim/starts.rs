@@ -12,7 +12,7 @@ use crate::sim::damage::{Damage, is_followed, loss_is_excusable};
 use crate::sim::disk::{Files, SimDisk};
 use crate::sim::driver::Driver;
 use crate::sim::fault::Fault;
-use crate::sim::forgery::log_manifest;
+use crate::sim::histories::other_of_two_histories;
 use crate::sim::invariants::{content::CameUp, order::KeyOrder, watermarks::Watermarks};
 use crate::sim::model::ShardModel;
 use crate::sim::options::Options;
@@ -284,13 +284,21 @@ impl Driver {
                 let excusable = match file {
                     // Where a copy's last segment goes on, nothing tells it from ours.
                     FileId::Segment { .. } => !is_followed(&is, file),
-                    // Nor a manifest that is newer than ours, or the only intact one because a crash tore the other.
-                    FileId::LogManifest { log, .. } => {
-                        log_manifest(&is, log) != log_manifest(&self.disk.files, log)
-                    }
                     _ => false,
                 };
-                self.judge(is, excusable, power, "mix-up").map_err(|broken| format!("{broken} ({file})"))?;
+                let other = other_of_two_histories(&is, file);
+                let kept = other.and_then(|other| Some((other, is.get(&other)?.clone())));
+                let refused = self
+                    .judge(is, excusable, power, "mix-up")
+                    .map_err(|broken| format!("{broken} ({file})"))?;
+                if let Some((other, kept)) = kept {
+                    self.report.count("mix-up: two histories");
+                    let is_kept =
+                        |files: Files| files.get(&other).is_some_and(|is| is.bytes() == kept.bytes());
+                    if !refused.is_some_and(is_kept) {
+                        return Err(format!("of two histories one was taken and {other} given up ({file})"));
+                    }
+                }
             } else if let Some(file) = damage.any() {
                 let excusable = loss_is_excusable(&self.disk.files, &is, Boot::checksum_seed());
                 self.judge(is, excusable, power, "damage").map_err(|broken| format!("{broken} ({file})"))?;
@@ -313,13 +321,26 @@ impl Driver {
         }
     }
 
-    /// Someone starts a copy of the store and writes to it.
+    /// Someone starts a copy of the store, once or twice, and writes to it.
     pub(super) fn run_fork(&mut self) {
         let mut disk = self.disk.with_files(self.disk.files.clone(), self.rng.draw());
-        let Ok(mut up) =
-            Self::boot(&self.options, self.worker_count, self.now, None, &mut disk, &mut self.report)
-        else {
-            return;
+        for _ in 0..=self.rng.below(2) {
+            let mut workers = self.worker_count;
+            if self.rng.chance(300) {
+                workers = u16::try_from(1 + self.rng.below(3)).unwrap_or(1);
+            }
+            if !self.write_to_fork(&mut disk, workers) {
+                return;
+            }
+            disk.kill();
+        }
+        self.fork = Some(disk.files);
+    }
+
+    /// One start of the copy and some writes. False: it does not come up, or the disk reports an error.
+    fn write_to_fork(&mut self, disk: &mut SimDisk, workers: u16) -> bool {
+        let Ok(mut up) = Self::boot(&self.options, workers, self.now, None, disk, &mut self.report) else {
+            return false;
         };
         let mut checkpoints = self.rng.below(3);
         for _ in 0..self.rng.below(100) {
@@ -329,8 +350,8 @@ impl Driver {
                 let key = worker.key(name.as_bytes());
                 if worker.owns(key.slot) {
                     let need = Need::Key { db: Db(0), slot: key.slot, hash: key.hash };
-                    if bring_needs(worker, owner, &mut disk, &mut self.report, &[need]).is_err() {
-                        return;
+                    if bring_needs(worker, owner, disk, &mut self.report, &[need]).is_err() {
+                        return false;
                     }
                     worker.put(Db(0), &key, &value, None);
                 }
@@ -346,7 +367,7 @@ impl Driver {
                     match disk.complete_one(&mut self.report) {
                         Some((_, done)) => {
                             if worker.on_io(done).is_err() {
-                                return;
+                                return false;
                             }
                         }
                         None if more => {}
@@ -355,17 +376,18 @@ impl Driver {
                 }
             }
         }
-        self.fork = Some(disk.files);
+        true
     }
 
     /// What a start makes of these files. If the loss is excusable, anything; else it refuses or nothing is lost.
+    /// Returns the files as a start that refuses leaves them.
     pub(super) fn judge(
         &mut self,
         is: Files,
         excusable: bool,
         power: bool,
         what: &str,
-    ) -> Result<(), String> {
+    ) -> Result<Option<Files>, String> {
         let damaged: Vec<ShardId> = is
             .iter()
             .filter_map(|(name, file)| match name {
@@ -410,9 +432,12 @@ impl Driver {
                     }
                 }
             }
-            Err(Down::Refused { .. }) => self.report.count(format!("{what}: refused")),
+            Err(Down::Refused { .. }) => {
+                self.report.count(format!("{what}: refused"));
+                return Ok(Some(disk.files));
+            }
             Err(Down::Crashed) => unreachable!("no crash was asked for"),
         }
-        Ok(())
+        Ok(None)
     }
 }

@@ -125,18 +125,24 @@ pub struct LogRecovery<P: BlockPool> {
     assembler: RecordAssembler,
     /// The record handed out last, when it is not in the window.
     assembled: Vec<u8>,
+    /// Numbers of the segment files that are there.
+    present: Vec<u32>,
+    /// Of those, what nothing names and nothing needs.
+    left_over: Vec<u32>,
+    /// The replay has passed the batch that the manifest knows as durable.
+    passed_reached: bool,
     report: RecoveryReport,
     bytes_done: u64,
     bytes_total: u64,
 }
 
 impl<P: BlockPool> LogRecovery<P> {
-    /// Starts.
+    /// Starts. `present`: the numbers of all segment files of this log that the directory has, named or not.
     ///
     /// # Panics
     /// When sizes in the configuration are not in proportion.
     #[must_use]
-    pub fn new(start: RecoveryStart, config: LogConfig, pool: P) -> Self {
+    pub fn new(start: RecoveryStart, config: LogConfig, present: Vec<u32>, pool: P) -> Self {
         config.check();
         let mut ids = RequestIds::new();
         let mut requests = VecDeque::new();
@@ -154,6 +160,9 @@ impl<P: BlockPool> LogRecovery<P> {
             floors_handed_out: 0,
             assembler: RecordAssembler::default(),
             assembled: Vec::new(),
+            present,
+            left_over: Vec::new(),
+            passed_reached: false,
             report: RecoveryReport::default(),
             bytes_done: 0,
             bytes_total: 0,
@@ -264,7 +273,7 @@ impl<P: BlockPool> LogRecovery<P> {
 
     fn open_segments(&mut self) {
         let Some(manifest) = &self.manifest else { unreachable!("just loaded") };
-        self.step = Step::OpenSegments(SegmentsOpen::new(self.start.identity, manifest));
+        self.step = Step::OpenSegments(SegmentsOpen::new(self.start.identity, manifest, &self.present));
     }
 
     /// The next floor or record, if there is one before more I/O is done.

@@ -35,6 +35,8 @@ pub(super) struct Opened<P: BlockPool> {
     end: LogEnd,
     last_kind: BatchKind,
     term: Term,
+    /// Files that nothing names any more.
+    left_over: Vec<u32>,
 }
 
 impl<P: BlockPool> Opened<P> {
@@ -57,6 +59,7 @@ impl<P: BlockPool> Opened<P> {
             closed: self.closed,
             standby: self.standby,
             manifest: ManifestWriter::new(self.manifest),
+            left_over: self.left_over,
         })
     }
 }
@@ -68,7 +71,7 @@ enum OpeningStep<P: BlockPool> {
     /// The first manifest of a log that is created.
     CreateManifest(CopiesWrite),
     /// The manifest that names the segment.
-    Publish(ManifestWriter),
+    Publish(Box<ManifestWriter>),
     /// The header of the new generation.
     Header(PendingWrite),
 }
@@ -115,6 +118,7 @@ impl<P: BlockPool> LogRecovery<P> {
                 proof: Proof::Floor,
             });
         }
+        self.check_reached(&manifest, end, used.last().map(|(entry, ..)| entry.file), end_offset)?;
         let last_term = used.last().map_or(Term(0), |(_, header, _)| header.term);
         let is_unfinished = self.assembler.is_unfinished_in(last_term);
         self.note_end(end, cut, behind);
@@ -152,7 +156,9 @@ impl<P: BlockPool> LogRecovery<P> {
             let last_kind = if is_empty { BatchKind::Seal } else { last_kind };
             let current = CurrentSegment { entry, offset: end_offset };
             let standby = ahead.map(|ahead| Standby::ready(log, ahead));
-            let opened = Opened { manifest, current, closed, standby, end, last_kind, term: header.term };
+            let left_over = std::mem::take(&mut self.left_over);
+            let opened =
+                Opened { manifest, current, closed, standby, end, last_kind, term: header.term, left_over };
             self.step = Step::Done(Some(Box::new(opened)));
             return Ok(());
         }
@@ -165,6 +171,32 @@ impl<P: BlockPool> LogRecovery<P> {
             self.prepare(manifest, entry.generation + 1, closed, end, Term(new_term));
         }
         Ok(())
+    }
+
+    /// Whether the log's history is that which the manifest knows of: it must have passed the batch that the manifest
+    /// says was durable.
+    fn check_reached(
+        &self,
+        manifest: &LogManifest,
+        end: LogEnd,
+        last_file: Option<u32>,
+        end_offset: u64,
+    ) -> Result<(), RefuseToStart> {
+        let log = self.start.identity.log;
+        let reached = manifest.reached.batch;
+        if self.passed_reached || reached == BatchNumber::ZERO || planted::is(PlantedBug::ReachedNotChecked) {
+            return Ok(());
+        }
+        if reached <= end.batch {
+            return Err(RefuseToStart::ManifestOfAnotherHistory { log, batch: reached });
+        }
+        Err(RefuseToStart::BatchesLost {
+            file: FileId::Segment { log, file: last_file.unwrap_or(0) },
+            offset: end_offset,
+            first: end.batch.next(),
+            last: reached,
+            proof: Proof::Manifest,
+        })
     }
 
     fn note_end(&mut self, end: LogEnd, cut: CutTail, behind: bool) {
@@ -212,12 +244,11 @@ impl<P: BlockPool> LogRecovery<P> {
         let Self { pool, ids, .. } = self;
         let Step::Open(opening) = &mut self.step else { unreachable!("the caller is at this step") };
         let entry = opening.entry;
-        let mut next = opening.manifest.clone();
+        let mut next = opening.manifest.successor(opening.end);
         next.free.retain(|free| free.file != entry.file);
         next.next_file = next.next_file.max(entry.file + 1);
         next.segments.push(entry);
-        let request = if next.sequence == 0 {
-            next.sequence = 1;
+        let request = if next.sequence == 1 {
             let files = manifest_files(next.log);
             let (write, request) = CopiesWrite::start(&next, files, [true; 2], [true; 2], pool, ids);
             opening.step = OpeningStep::CreateManifest(write);
@@ -225,8 +256,7 @@ impl<P: BlockPool> LogRecovery<P> {
         } else {
             let mut writer = ManifestWriter::new(opening.manifest.clone());
             let request = writer.start(next.clone(), pool, ids);
-            next.sequence += 1;
-            opening.step = OpeningStep::Publish(writer);
+            opening.step = OpeningStep::Publish(Box::new(writer));
             request
         };
         opening.manifest = next;
@@ -314,7 +344,8 @@ impl<P: BlockPool> LogRecovery<P> {
         let current = CurrentSegment::fresh(entry);
         // The header itself says that everything before it is durable: nothing needs a seal.
         let last_kind = BatchKind::Seal;
-        let opened = Opened { manifest, current, closed, standby: None, end, last_kind, term };
+        let left_over = std::mem::take(&mut self.left_over);
+        let opened = Opened { manifest, current, closed, standby: None, end, last_kind, term, left_over };
         self.step = Step::Done(Some(Box::new(opened)));
     }
 }

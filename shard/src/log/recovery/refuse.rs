@@ -20,7 +20,9 @@ pub enum RefuseToStart {
         log: LogId,
     },
     /// Two intact copies contradict each other.
-    #[error("the manifests of log {log} contradict each other: files of two stores are mixed; {RESTORE}")]
+    #[error(
+        "both manifests of log {log} are intact, and the newer is not made of the older: one is from a copy of the store that went its own way; nothing was changed; remove the one that is not this store's, or restore it from a copy of the directory"
+    )]
     ManifestContradiction {
         /// The log.
         log: LogId,
@@ -30,6 +32,26 @@ pub enum RefuseToStart {
     ManifestForeign {
         /// The log.
         log: LogId,
+    },
+    /// The manifest knows a batch that this log never had: it is of a copy of the store that went its own way.
+    #[error(
+        "the manifest of log {log} knows another batch {batch} than the log has: manifest or segments are from a copy of the store that went its own way; {RESTORE}"
+    )]
+    ManifestOfAnotherHistory {
+        /// The log.
+        log: LogId,
+        /// The batch.
+        batch: BatchNumber,
+    },
+    /// A segment is there that the manifest does not name, and that is not older than all it names.
+    #[error(
+        "{file} holds generation {generation} of this log, and the log's manifest does not name it: the manifest is older than the log, or from a copy of the store that went its own way; nothing was changed; restore the manifest from a copy of the directory, or move the file away if it is not of this store"
+    )]
+    SegmentNotNamed {
+        /// The file.
+        file: FileId,
+        /// Its generation.
+        generation: u64,
     },
     /// A file is of a later format.
     #[error("{file} has format {format}, newer than this program reads; start the version that wrote it")]
@@ -168,6 +190,8 @@ pub enum Proof {
     },
     /// The manifest: a floor lies behind the end of the log.
     Floor,
+    /// The manifest: it knows a batch behind the end of the log as durable.
+    Manifest,
 }
 
 impl std::fmt::Display for Proof {
@@ -175,7 +199,7 @@ impl std::fmt::Display for Proof {
         match self {
             Self::NextHeader => write!(f, "the next segment's header proves it"),
             Self::LaterBatch { number, offset } => write!(f, "batch {number} at offset {offset} proves it"),
-            Self::Floor => write!(f, "the log's manifest proves it"),
+            Self::Floor | Self::Manifest => write!(f, "the log's manifest proves it"),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Opening the segments a manifest names: each is synced, then its header read.
 //!
 //! Rule: a named file is there and is what the manifest says, or the store refuses. A header of an earlier
-//! generation of the same file means that the segment was named and not used yet.
+//! generation of the same file means that the segment was named and not used yet. What is there and not named is looked
+//! into too: it is older than all that is named, or never had a header, else the manifest is not that of this log.
 
 use std::collections::VecDeque;
 
@@ -43,8 +44,10 @@ enum Stage {
 pub(super) struct SegmentsOpen {
     identity: LogIdentity,
     entries: Vec<SegmentEntry>,
-    /// How many of them are segments; behind them come free files, which must be there and are not looked into.
+    /// How many of them are segments in the manifest; behind them come its free files, which must be there.
     segment_count: usize,
+    /// How many the manifest names; behind them come files that are there and not named.
+    named_count: usize,
     found: Vec<Option<HeaderFound>>,
     /// What was read of each header so far.
     bytes: Vec<Vec<u8>>,
@@ -54,7 +57,7 @@ pub(super) struct SegmentsOpen {
 }
 
 impl SegmentsOpen {
-    pub(super) fn new(identity: LogIdentity, manifest: &LogManifest) -> Self {
+    pub(super) fn new(identity: LogIdentity, manifest: &LogManifest, present: &[u32]) -> Self {
         let mut entries = manifest.segments.clone();
         let segment_count = entries.len();
         let free = manifest.free.iter();
@@ -63,11 +66,18 @@ impl SegmentsOpen {
             file,
             file_bytes,
         }));
+        let named_count = entries.len();
+        for &file in present {
+            if !entries[..named_count].iter().any(|entry| entry.file == file) {
+                entries.push(SegmentEntry { generation: 0, file, file_bytes: 0 });
+            }
+        }
         let (found, bytes) = (vec![None; entries.len()], vec![Vec::new(); entries.len()]);
         Self {
             identity,
             entries,
             segment_count,
+            named_count,
             found,
             bytes,
             next: 0,
@@ -116,7 +126,7 @@ impl SegmentsOpen {
         let (_, at, stage) = self.in_flight.swap_remove(position);
         let (file, entry) = (self.file(at), self.entries[at]);
         if matches!(&done.result, Err(error) if error.kind == IoErrorKind::NotFound) {
-            if planted::is(PlantedBug::IgnoreMissingSegment) {
+            if at >= self.named_count || planted::is(PlantedBug::IgnoreMissingSegment) {
                 self.found[at] = Some(HeaderFound::None);
                 return Ok(());
             }
@@ -126,7 +136,6 @@ impl SegmentsOpen {
         let bytes = if matches!(stage, Stage::Read) { SEGMENT_HEADER_BYTES as u64 } else { entry.file_bytes };
         let len = done.result.map_err(|error| RefuseToStart::ReadFailed { file, offset: 0, bytes, error })?;
         match (stage, done.buffer) {
-            (Stage::Sync, _) if at >= self.segment_count => self.found[at] = Some(HeaderFound::None),
             (Stage::Sync, _) => self.to_read.push_back(at),
             (Stage::Read, IoBuffer::Owned(buffer)) => {
                 // A read may be cut short anywhere; only a read of nothing is the end of the file.
@@ -137,6 +146,12 @@ impl SegmentsOpen {
                     self.to_read.push_back(at);
                 } else {
                     let offset = header.len() as u64;
+                    if at >= self.segment_count {
+                        self.judge_unused(at, &self.bytes[at])?;
+                        self.found[at] = Some(HeaderFound::None);
+                        pool.put(buffer);
+                        return Ok(());
+                    }
                     let found = self.judge(at, &self.bytes[at])?;
                     if found == HeaderFound::None && offset < SEGMENT_HEADER_BYTES as u64 {
                         return Err(RefuseToStart::SegmentShort { file, offset, expected: entry.file_bytes });
@@ -184,6 +199,32 @@ impl SegmentsOpen {
             }
         }
         Ok(HeaderFound::None)
+    }
+
+    /// A file that serves as no segment now has no header, or one of before all that do.
+    fn judge_unused(&self, at: usize, bytes: &[u8]) -> Result<(), RefuseToStart> {
+        let file = self.file(at);
+        let first = self.entries[0].generation;
+        for block in bytes.chunks_exact(BLOCK_BYTES) {
+            match SegmentHeader::decode(block) {
+                HeaderCopy::Newer(format) => return Err(RefuseToStart::Newer { file, format }),
+                HeaderCopy::Valid(header) if !header.belongs_to(&self.identity) => {
+                    return Err(RefuseToStart::HeaderForeign { file, generation: header.generation });
+                }
+                HeaderCopy::Valid(header)
+                    if header.generation >= first && !planted::is(PlantedBug::UnnamedSegmentPassedOver) =>
+                {
+                    return Err(RefuseToStart::SegmentNotNamed { file, generation: header.generation });
+                }
+                HeaderCopy::Valid(_) | HeaderCopy::Invalid => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Files that nothing names, once all are found to be older than what is named.
+    pub(super) fn left_over(&self) -> impl Iterator<Item = u32> {
+        self.entries[self.named_count..].iter().map(|entry| entry.file)
     }
 
     pub(super) fn is_finished(&self) -> bool {

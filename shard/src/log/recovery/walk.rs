@@ -95,6 +95,10 @@ impl<P: BlockPool> LogRecovery<P> {
         let Step::OpenSegments(open) = std::mem::replace(&mut self.step, Step::Done(None)) else {
             unreachable!("the caller is at this step")
         };
+        let Some(manifest) = &self.manifest else { unreachable!("loaded before its segments") };
+        // One that is numbered as never used is made anew when its turn comes.
+        self.left_over = open.left_over().filter(|&file| file < manifest.next_file).collect();
+        let reached = manifest.reached;
         let found = open.into_found();
         for (_, found) in &found {
             if matches!(found, HeaderFound::Valid { copy_bad: true, .. }) {
@@ -103,7 +107,6 @@ impl<P: BlockPool> LogRecovery<P> {
         }
         let tolerate = planted::is(PlantedBug::IgnoreMissingSegment);
         let used = split_used(&found, |entry| segment(log, entry), tolerate)?;
-        let Some(manifest) = &self.manifest else { unreachable!("loaded before its segments") };
         check_headers(&used, manifest.obsolete_through(), |entry| segment(log, entry))?;
         let ahead = found.last().map(|(entry, _)| *entry);
         let ahead = ahead.filter(|ahead| used.last().is_none_or(|(entry, _)| entry != ahead));
@@ -123,6 +126,7 @@ impl<P: BlockPool> LogRecovery<P> {
             return Ok(());
         };
         let last = LogEnd { batch: header.previous_end(), crc: header.previous_end_crc };
+        self.passed_reached = last == reached;
         let reader = batches_of(log, &entry);
         let last_kind = BatchKind::Records;
         self.step =
@@ -249,6 +253,8 @@ impl<P: BlockPool> LogRecovery<P> {
             Next::Valid(header, crc) => {
                 self.report.batches += 1;
                 walk.last = LogEnd { batch: header.number, crc };
+                self.passed_reached |=
+                    Some(walk.last) == self.manifest.as_ref().map(|manifest| manifest.reached);
                 walk.last_kind = header.kind;
                 let payload_end = BATCH_HEADER_BYTES + header.payload_len as usize;
                 let (records_left, byte_len) = (header.record_count, header.byte_len());
