@@ -310,7 +310,7 @@ impl OnDisk {
     pub(super) fn compact_at(&mut self, now: UnixMs) {
         for _ in 0..100_000 {
             // What has ended is emptied at a pace, and here no time passes.
-            self.set.expiry_pace = super::ExpiryPace::default();
+            self.set.expiry_pace = ExpiryPace::default();
             let extents = &mut self.set.shards[0].extents;
             while extents.places_short() > 0 {
                 extents.got_space(extents.next_growth(0, 1));
