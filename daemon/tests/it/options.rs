@@ -50,7 +50,6 @@ fn wrong_options_are_refused_before_anything_is_made() {
         (&["--appendfsync", "sometimes"], "always"),
         (&["--storage", "paper"], "memory"),
         (&["--storage", "memory", "--wal", "yes"], "--wal no"),
-        (&["--storage", "disk", "--wal", "no"], "--wal yes"),
         (&["--wal-segment-bytes", "1000"], "multiple of 4096"),
         (&["--wal-segment-bytes", "many"], "many"),
         (&["--unixsocketperm", "999"], "octal"),

@@ -262,8 +262,11 @@ impl Damage<'_> {
         let name = names[self.rng.position(names.len())];
         self.report.fault_of(Fault::FileOfAnotherCopy, name);
         self.files.insert(name, fork.get(&name)?.clone());
-        // As when a crash has just torn the other copy: only the foreign one is left.
+        // As when a crash has just torn the other copy: only the foreign one is left. Where there is no log, that an older
+        // manifest of a shard is not the one before the next checkpoint nothing can tell (see docs/DATA_FORMAT.md).
+        let has_log = self.files.keys().any(|file| FileClass::of(*file) == FileClass::LogManifest);
         if let Some(other) = other_copy(name)
+            && (has_log || class != FileClass::ShardManifest)
             && self.rng.chance(500)
             && let Some(file) = self.files.get_mut(&other)
         {
