@@ -48,16 +48,13 @@ fn yes_no(yes: bool) -> String {
 
 fn number<T>(text: &str, low: T, high: T) -> Result<T, String>
 where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
+    T: TryFrom<i64> + PartialOrd + std::fmt::Display + Copy,
 {
-    let Ok(number) = text.parse::<T>() else {
+    let Ok(number) = text.parse::<i64>() else {
         return Err("argument couldn't be parsed into an integer".into());
     };
-    if (low..=high).contains(&number) {
-        Ok(number)
-    } else {
-        Err(format!("argument must be between {low} and {high} inclusive"))
-    }
+    let number = T::try_from(number).ok().filter(|number| (low..=high).contains(number));
+    number.ok_or_else(|| format!("argument must be between {low} and {high} inclusive"))
 }
 
 /// The parameters that every worker has to be told.

@@ -22,7 +22,7 @@ fn requests_about_slow_commands() {
         SLOWLOG RESET => OK
         SLOWLOG FOO => -ERR unknown subcommand 'FOO'. Try SLOWLOG HELP.
         CONFIG SET slowlog-log-slower-than -2 => -ERR CONFIG SET failed (possibly related to argument 'slowlog-log-slower-than') - argument must be between -1 and 9223372036854775807 inclusive
-        CONFIG SET slowlog-max-len -1 => *
+        CONFIG SET slowlog-max-len -1 => -ERR CONFIG SET failed (possibly related to argument 'slowlog-max-len') - argument must be between 0 and 9223372036854775807 inclusive
         # latency
         CONFIG GET latency-monitor-threshold => ["latency-monitor-threshold", "0"]
         LATENCY LATEST => []
