@@ -220,12 +220,14 @@ pub enum Execution {
     /// Where the connection lives: it looks on from now on.
     Monitor,
     /// `check` runs where the connection lives. It answers, and gives false; or it gives true: then every worker does
-    /// the task with its storage, and the answer is OK when all have.
+    /// the task with its storage, after all that the client asked for before. OK of each of them is merged when all have.
     Storage {
         /// Whether it can be done; if not, the reply is written.
         check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
         /// What is done.
         task: TaskKind,
+        /// What the client is answered.
+        merge: Merge,
     },
     /// `check` runs where the connection lives. It answers, and gives false; or it has begun a save
     /// ([`crate::server::Saves`]) and gives true: then the answer is OK when that is complete.
@@ -262,8 +264,8 @@ pub enum Merge {
     AllOk,
     /// Arrays with one element per key: put back into the order of the request's keys.
     Interleave,
-    /// Integers: the least of them, as an array before a 0: copies here, and on replicas.
-    LeastLocal,
+    /// When all are OK, an array of 1 and 0: copies here, and on replicas.
+    OneCopy,
     /// Each reply is an array of a count and a key (or null): one of the keys, with a chance that is its count's
     /// share of the sum; null when all are.
     WeightedPick,

@@ -99,10 +99,10 @@ impl Gather {
                         let mut reply = reply;
                         reply.ok();
                     }
-                    Merge::LeastLocal => {
+                    Merge::OneCopy => {
                         let mut reply = reply;
                         reply.array(2);
-                        reply.integer(parts.iter().map(|part| integer(&part.bytes)).min().unwrap_or(0));
+                        reply.integer(1);
                         reply.integer(0);
                     }
                     Merge::Interleave => interleave(&parts, &self.order, reply),
@@ -238,7 +238,8 @@ mod tests {
     fn parts_become_one_reply() {
         let replies = GatherKind::Replies;
         assert_eq!(merged(replies(Merge::Sum), &[b":2\r\n", b":40\r\n"], vec![]), ":42\r\n");
-        assert_eq!(merged(replies(Merge::LeastLocal), &[b":1\r\n", b":0\r\n"], vec![]), "*2\r\n:0\r\n:0\r\n");
+        assert_eq!(merged(replies(Merge::OneCopy), &[b"+OK\r\n", b"+OK\r\n"], vec![]), "*2\r\n:1\r\n:0\r\n");
+        assert_eq!(merged(replies(Merge::OneCopy), &[b"+OK\r\n", b"-ERR x\r\n"], vec![]), "-ERR x\r\n");
         assert_eq!(merged(replies(Merge::AllOk), &[b"+OK\r\n", b"+OK\r\n"], vec![]), "+OK\r\n");
         assert_eq!(merged(replies(Merge::AllOk), &[b"+OK\r\n", b"-ERR x\r\n"], vec![]), "-ERR x\r\n");
         assert_eq!(merged(replies(Merge::AnyClient), &[b":0\r\n", b":1\r\n"], vec![]), "+OK\r\n");

@@ -176,7 +176,9 @@ impl Core {
                 self.is_watched = true;
                 Flow::Continue
             }
-            Execution::Storage { check, task } => self.storage(worker, client, request, (check, task)),
+            Execution::Storage { check, task, merge } => {
+                self.storage(worker, client, request, (check, task, merge))
+            }
             Execution::AwaitSave(check) => {
                 if self.check(worker, client, request, check) {
                     let slot = client.slots.open_waiting(source(command));

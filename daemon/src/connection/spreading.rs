@@ -125,9 +125,13 @@ impl Core {
         worker: &mut Worker<Service>,
         client: &mut Client,
         request: Request<'_>,
-        (check, kind): (CheckHandler, TaskKind),
+        (check, kind, merge): (CheckHandler, TaskKind, Merge),
     ) -> Flow {
         let Request { me, command, args } = request;
+        if !client.slots.is_empty() {
+            // What was asked before may be put off on its worker, or wait there for records: it comes first.
+            return Flow::Stall;
+        }
         let workers = self.outboxes.len();
         // The check claims what is claimed once: it runs when nothing can be in the way any more.
         if (0..workers).any(|other| other != worker.index && !self.has_room(worker, client, other, 1)) {
@@ -136,8 +140,7 @@ impl Core {
         if !self.check(worker, client, request, check) {
             return Flow::Continue;
         }
-        let all_ok = GatherKind::Replies(Merge::AllOk);
-        let gather = Gather::new(all_ok, client.session.protocol, workers, 0);
+        let gather = Gather::new(GatherKind::Replies(merge), client.session.protocol, workers, 0);
         let slot = client.slots.open_gather(source(command), Box::new(gather));
         client.blocked = true;
         for (part, other) in (0u16..).zip(0..workers) {

@@ -26,6 +26,20 @@ fn unflushed_ms(wire: &mut Wire) -> Vec<u64> {
     fields.map(|ms| ms.parse().unwrap()).collect()
 }
 
+/// Whether every log is durable up to its last batch.
+fn is_all_durable(wire: &mut Wire) -> bool {
+    let Reply::Array(logs) = wire.call(&["OURO.WAL", "STATUS"]) else { panic!("one map for each log") };
+    assert_eq!(logs.len(), 2);
+    logs.iter().all(|log| {
+        let Reply::Array(fields) = log else { panic!("{log:?}") };
+        let value_of = |name: &str| {
+            let at = fields.iter().position(|field| *field == Reply::Bulk(name.into())).expect("the field");
+            &fields[at + 1]
+        };
+        value_of("appended-batch") == value_of("durable-batch")
+    })
+}
+
 fn write_to_every_worker(server: &Server, wire: &mut Wire) {
     for worker in 0..2 {
         assert_eq!(wire.answer(&["SET", &key_of(worker, 0), "v"]), "+OK", "{}", server.log());
@@ -54,6 +68,34 @@ fn every_worker_takes_a_change_of_the_policy_and_info_tells_it() {
     });
     assert_eq!(wire.answer(&["CONFIG", "SET", "appendfsync", "everysec"]), "+OK");
     wait_for("the sync of the second", || unflushed_ms(&mut wire).iter().all(|&ms| ms == 0).then_some(()));
+}
+
+#[test]
+fn waitaof_has_the_logs_made_durable_under_every_policy() {
+    let server = Setup::disk().start();
+    let mut wire = server.connect();
+    for policy in ["no", "everysec", "always"] {
+        assert_eq!(wire.answer(&["CONFIG", "SET", "appendfsync", policy]), "+OK");
+        write_to_every_worker(&server, &mut wire);
+        if policy == "no" {
+            assert!(!is_all_durable(&mut wire), "nothing asks for a sync");
+        }
+        wire.send(&request(&[b"WAITAOF", b"1", b"0", b"0"]));
+        wire.expect(b"*2\r\n:1\r\n:0\r\n");
+        assert!(is_all_durable(&mut wire), "{policy}");
+    }
+    // Behind writes of the same pipeline, which are durable with it.
+    assert_eq!(wire.answer(&["CONFIG", "SET", "appendfsync", "no"]), "+OK");
+    let mut batch = Vec::new();
+    for number in 0..100 {
+        batch.extend(request(&[b"SET", format!("piped:{number}").as_bytes(), b"v"]));
+    }
+    batch.extend(request(&[b"WAITAOF", b"0", b"0", b"0"]));
+    batch.extend(request(&[b"PING"]));
+    wire.send(&batch);
+    wire.expect(&b"+OK\r\n".repeat(100));
+    wire.expect(b"*2\r\n:1\r\n:0\r\n+PONG\r\n");
+    assert!(is_all_durable(&mut wire));
 }
 
 #[test]

@@ -89,7 +89,7 @@ pub(super) const SERVER: [Command; 32] = [
         2,
         F::ADMIN.and(F::NOSCRIPT),
         C::NONE,
-        Storage { check: wal::check_log, task: TaskKind::ClearLog },
+        Storage { check: wal::check_log, task: TaskKind::ClearLog, merge: Merge::AllOk },
         &server_docs::OURO_WAL_CLEAR,
     )
     .tips(ALL_SHARDS_OK),
@@ -99,7 +99,7 @@ pub(super) const SERVER: [Command; 32] = [
         2,
         F::ADMIN.and(F::NOSCRIPT),
         C::NONE,
-        Storage { check: wal::check_log, task: TaskKind::RotateLog },
+        Storage { check: wal::check_log, task: TaskKind::RotateLog, merge: Merge::AllOk },
         &server_docs::OURO_WAL_ROTATE,
     )
     .tips(ALL_SHARDS_OK),
@@ -229,7 +229,7 @@ pub(super) const WHOLE_SERVER: [Command; 8] = [
         4,
         F::NOSCRIPT.and(F::BLOCKING),
         C::CONNECTION,
-        Everywhere { handler: wait::waitaof, merge: Merge::LeastLocal },
+        Storage { check: wait::waitaof, task: TaskKind::FlushLog, merge: Merge::OneCopy },
         &generic::WAITAOF,
     )
     .tips(ALL_SHARDS_MIN),

@@ -163,7 +163,7 @@ impl Executor {
                     ReplyWriter::new(out, self.session.protocol).ok();
                 }
             }
-            Execution::Storage { check, task } => {
+            Execution::Storage { check, task, .. } => {
                 if check(&mut self.connection(out), args) {
                     let mut reply = ReplyWriter::new(out, self.session.protocol);
                     match shard::shard_set::StorageTask::begin(task, &mut self.store) {
@@ -194,10 +194,6 @@ impl Executor {
             ReplyWriter::new(out, self.session.protocol).array(1);
         }
         handler(&mut self.key(out), args);
-        if merge == Merge::LeastLocal && out[0] == b':' {
-            out.splice(..0, b"*2\r\n".iter().copied());
-            out.extend_from_slice(b":0\r\n");
-        }
         if merge == Merge::WeightedPick {
             // Of one worker: what follows the count.
             assert_eq!(out.drain(..4).as_slice(), b"*2\r\n");
