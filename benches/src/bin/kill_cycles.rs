@@ -142,10 +142,12 @@ fn run(line: &CommandLine) -> Result<bool> {
         copy_store: line.copy_store,
         power: None,
     };
+    // Before the cycles: what runs is what is there now.
+    let machine = Machine::this();
     let mut progress = Progress::new();
     let (tally, violations) = Cycles::new(plan)?.run(&mut progress)?;
     progress.clear();
-    report(line, seed, &tally, &violations)?;
+    report(line, machine, seed, &tally, &violations)?;
     print_line(&serde_json::to_string_pretty(&tally)?);
     for violation in violations.iter().take(SHOWN_MAX) {
         print_line(&format!("BROKEN: {violation}"));
@@ -163,10 +165,16 @@ fn run(line: &CommandLine) -> Result<bool> {
     Ok(violations.is_empty())
 }
 
-fn report(line: &CommandLine, seed: u64, tally: &Tally, violations: &[Violation]) -> Result<()> {
+fn report(
+    line: &CommandLine,
+    machine: Machine,
+    seed: u64,
+    tally: &Tally,
+    violations: &[Violation],
+) -> Result<()> {
     let Some(path) = &line.out else { return Ok(()) };
     let report = Report {
-        machine: Machine::this(),
+        machine,
         seed,
         workers: &line.workers,
         writers: line.writers,

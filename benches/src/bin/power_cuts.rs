@@ -104,12 +104,14 @@ fn run(line: &CommandLine) -> Result<bool> {
         copy_store: false,
         power: Some(power),
     };
+    // Before the cycles: what runs is what is there now.
+    let machine = Machine::this();
     let mut progress = Progress::new();
     let (tally, violations) = Cycles::new(plan)?.run(&mut progress)?;
     progress.clear();
     if let Some(path) = &line.out {
         let report = Report {
-            machine: Machine::this(),
+            machine,
             seed,
             workers: &line.workers,
             server_arguments: EXTRA,
