@@ -59,3 +59,21 @@ Examples:
   loadgen load --keys 2M --value-size 64
   loadgen load -s /tmp/redis.sock --keys 100k
 ";
+
+pub(super) const SHOW_EXAMPLES: &str = "\
+Examples:
+  loadgen show run.json           the summary that `run` printed, and the plots
+  loadgen show sweep.json         the curve of a sweep or of a search
+  loadgen show matrix.json        the tables of a matrix
+";
+
+pub(super) const NOISE_EXAMPLES: &str = "\
+Examples:
+  loadgen noise a1.json a2.json a3.json a4.json -o noise.json   runs of one server under one load
+  loadgen noise aa.json --group-size 10                         a matrix made with --twice
+";
+
+pub(super) const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  loadgen schema > schema.json
+";

@@ -5,8 +5,8 @@
 use clap::{Parser, Subcommand};
 
 use examples::{
-    AUDIT_EXAMPLES, LOAD_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, SEARCH_EXAMPLES, SELFTEST_EXAMPLES,
-    SWEEP_EXAMPLES,
+    AUDIT_EXAMPLES, LOAD_EXAMPLES, NOISE_EXAMPLES, REPLAY_EXAMPLES, RUN_EXAMPLES, SCHEMA_EXAMPLES,
+    SEARCH_EXAMPLES, SELFTEST_EXAMPLES, SHOW_EXAMPLES, SWEEP_EXAMPLES,
 };
 
 mod audit;
@@ -68,6 +68,7 @@ pub enum Command {
     #[command(disable_help_flag = true, after_help = AUDIT_EXAMPLES)]
     Audit(Box<AuditArgs>),
     /// Print a report
+    #[command(after_help = SHOW_EXAMPLES)]
     Show(ShowArgs),
     /// Write a report in a form that other tools read
     #[command(after_help = crate::export::args::EXPORT_EXAMPLES)]
@@ -76,6 +77,7 @@ pub enum Command {
     #[command(after_help = crate::comparison::args::COMPARE_EXAMPLES)]
     Compare(Box<crate::comparison::args::CompareArgs>),
     /// Find the noise floor of this machine from runs that are all alike
+    #[command(after_help = NOISE_EXAMPLES)]
     Noise(crate::export::args::NoiseArgs),
     /// Measure several servers in turn under several loads
     #[command(after_help = crate::matrix::args::MATRIX_EXAMPLES)]
@@ -84,6 +86,7 @@ pub enum Command {
     #[command(after_help = crate::agreement::args::AGREEMENT_EXAMPLES)]
     Agreement(crate::agreement::args::AgreementArgs),
     /// Print the JSON Schema of all reports
+    #[command(after_help = SCHEMA_EXAMPLES)]
     Schema,
 }
 
@@ -95,6 +98,49 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The words of a command line as a shell has them: quotes of one kind, nothing else.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        for (number, part) in line.split('\'').enumerate() {
+            if number % 2 == 1 {
+                words.last_mut().unwrap().push_str(part);
+                continue;
+            }
+            for (number, word) in part.split(' ').enumerate() {
+                if number > 0 {
+                    words.push(String::new());
+                }
+                words.last_mut().unwrap().push_str(word);
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn every_command_has_examples_and_they_are_lines_that_it_takes() {
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "help") {
+            let text =
+                command.get_after_help().unwrap_or_else(|| panic!("examples of {}", command.get_name()));
+            let text = text.to_string();
+            let mut count = 0;
+            for line in text.lines().filter_map(|line| line.strip_prefix("  ")) {
+                // An explanation stands after two spaces; a shell has its own pipes and files.
+                let line = line.split("  ").next().unwrap();
+                let line = line.rsplit("; ").next().unwrap().split(" > ").next().unwrap();
+                if !line.starts_with("loadgen ") {
+                    continue;
+                }
+                let words = words(line);
+                assert_eq!(words[1], command.get_name(), "{line}");
+                let taken = Cli::try_parse_from(words);
+                assert!(taken.is_ok(), "{line}: {}", taken.unwrap_err());
+                count += 1;
+            }
+            assert!(count > 0, "{} has no example: {text}", command.get_name());
+        }
     }
 
     #[test]
