@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use resp::Args;
+use resp::number::parse_i64_strict;
 
 use super::context::{ConnectionContext, KeyContext};
 use super::error_text;
@@ -20,7 +21,8 @@ const HELP: &[&str] = &[
     "OBJECT <key>",
     "    Show low level info about `key` and associated value.",
     "SET-ACTIVE-EXPIRE <0|1>",
-    "    Setting it to 1 answers OK: keys whose time has come are always deleted in background.",
+    "    Setting it to 0 disables expiring keys in background when they are not accessed",
+    "    (otherwise the Redis behavior). Setting it to 1 reenables back the default.",
     "SLEEP <seconds>",
     "    Stop the worker of the connection for <seconds>. Decimals allowed.",
     "HELP",
@@ -64,17 +66,10 @@ pub(super) fn sleep(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
 }
 
 /// DEBUG SET-ACTIVE-EXPIRE 0 | 1
-pub(super) fn set_active_expire(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
-    if !is_allowed(ctx, args) {
-        return;
-    }
-    if args.at(2) == b"1" {
-        ctx.reply.ok();
-    } else {
-        ctx.reply.error(
-            "ERR keys whose time has come are always deleted in background: that cannot be turned off",
-        );
-    }
+pub(super) fn set_active_expire(ctx: &mut KeyContext<'_>, args: Args<'_>) {
+    // As in Redis what is no number is 0.
+    ctx.store.set_active_expiry(parse_i64_strict(args.at(2)).is_some_and(|number| number != 0));
+    ctx.reply.ok();
 }
 
 /// DEBUG OBJECT key

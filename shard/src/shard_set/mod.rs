@@ -77,6 +77,8 @@ pub struct ShardSet<P: BlockPool> {
     scratch: Vec<u8>,
     record_scratch: Vec<u8>,
     due: Vec<WheelEntry>,
+    /// Whether a tick deletes keys whose time has come.
+    active_expiry: bool,
     pub(crate) stats: ShardSetStats,
     /// Keys that a step of compaction wants deleted.
     pub(crate) departures: Departures,
@@ -119,6 +121,7 @@ impl<P: BlockPool> ShardSet<P> {
             scratch: Vec::new(),
             record_scratch: Vec::new(),
             due: Vec::new(),
+            active_expiry: true,
             stats: ShardSetStats::default(),
             departures: Departures::default(),
             next_to_compact: 0,

@@ -176,6 +176,25 @@ fn expiry_takes_all_keys_that_end_at_once_and_gives_memory_back() {
 }
 
 #[test]
+fn without_active_expiry_what_ended_stays_but_is_not_found() {
+    let mut set = set(4);
+    for i in 0..100_u64 {
+        let name = i.to_le_bytes();
+        let key = set.key(&name);
+        set.put(Db(0), &key, b"v", Some(UnixMs(NOW.0 + 1_000)));
+    }
+    let later = UnixMs(NOW.0 + 60_000);
+    set.set_active_expiry(false);
+    while set.tick(later, 0, 10) {}
+    assert_eq!(set.key_count(Db(0)), 100);
+    assert_eq!(value_of(&mut set, &7_u64.to_le_bytes(), later), None);
+    set.set_active_expiry(true);
+    while set.tick(later, 0, 10) {}
+    assert_eq!(set.key_count(Db(0)), 0);
+    assert_eq!(set.stats().expired, 100);
+}
+
+#[test]
 fn a_deadline_that_goes_up_and_down_for_ever_does_not_fill_the_wheel() {
     let mut set = set(1);
     let key = set.key(b"k");

@@ -73,6 +73,11 @@ impl<P: BlockPool> ShardSet<P> {
         Ok(())
     }
 
+    /// Says whether ticks delete keys whose time has come. Reads do not find them either way.
+    pub const fn set_active_expiry(&mut self, active: bool) {
+        self.active_expiry = active;
+    }
+
     /// Timed work of the log, and one bounded step of expiry and of background work: at most `budget` due keys.
     /// Returns whether more is waiting, so that an idle worker goes on at once.
     pub fn tick(&mut self, now: UnixMs, now_ns: u64, budget: usize) -> bool {
@@ -86,7 +91,7 @@ impl<P: BlockPool> ShardSet<P> {
         }
         self.storage_tick(now);
         let mut more = false;
-        let may_expire = self.space_for_deletes() == SpaceFor::Ready;
+        let may_expire = self.active_expiry && self.space_for_deletes() == SpaceFor::Ready;
         for position in 0..self.shards.len() {
             if may_expire {
                 more |= self.expire_step(position, now, budget);

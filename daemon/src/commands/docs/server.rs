@@ -207,13 +207,9 @@ pub(in crate::commands) static DEBUG_HELP: Doc =
     Doc::new(G, "1.0.0", "O(1)", "Returns what subcommands there are.");
 pub(in crate::commands) static DEBUG_OBJECT: Doc =
     Doc::new(G, "1.0.0", "O(1)", "Returns what a value is like inside.").with(&[Argument::key("key")]);
-pub(in crate::commands) static DEBUG_SET_ACTIVE_EXPIRE: Doc = Doc::new(
-    G,
-    "1.0.0",
-    "O(1)",
-    "Answers OK to 1: keys whose time has come are always deleted in background.",
-)
-.with(&[Argument::integer("enabled")]);
+pub(in crate::commands) static DEBUG_SET_ACTIVE_EXPIRE: Doc =
+    Doc::new(G, "1.0.0", "O(1)", "Turns the deletion in background of keys whose time has come off and on.")
+        .with(&[Argument::integer("enabled")]);
 pub(in crate::commands) static DEBUG_SLEEP: Doc =
     Doc::new(G, "1.0.0", "O(1)", "Stops the worker of the connection for a time.")
         .with(&[Argument::double("seconds")]);

@@ -4,7 +4,7 @@ use super::super::command::{Command, Execution};
 use super::super::docs::server as docs;
 use super::super::{debug, latency, slowlog};
 use super::words::{ADMIN, ANYTIME, C, F, NO, RO, command};
-use Execution::{Checked, Connection, Container, Monitor};
+use Execution::{Checked, Configure, Connection, Container, Monitor};
 
 const ADMIN_ANYTIME: F = F::ADMIN.and(ANYTIME);
 const EACH_NODE: &[&str] =
@@ -29,7 +29,7 @@ pub(super) const WATCHING: [Command; 19] =
             3,
             ADMIN,
             C::NONE,
-            Connection(debug::set_active_expire),
+            Configure { check: debug::is_allowed, apply: debug::set_active_expire },
             &docs::DEBUG_SET_ACTIVE_EXPIRE,
         ),
         command("debug|sleep", 3, ADMIN, C::NONE, Connection(debug::sleep), &docs::DEBUG_SLEEP),

@@ -195,6 +195,22 @@ fn debug_is_for_those_whom_it_is_allowed() {
     ] {
         assert_eq!(render(&executor.run(&script::request_of(request))), expected, "{request}");
     }
-    let reply = render(&executor.run(&script::request_of("DEBUG SET-ACTIVE-EXPIRE 0")));
-    assert!(reply.starts_with("-ERR keys whose time"), "{reply}");
+}
+
+#[test]
+fn debug_set_active_expire_stops_deletes_in_background_and_begins_them_again() {
+    let options = Options { debug_command: DebugCommand::Local, ..Options::for_tests() };
+    let mut executor = Executor::with_options(options);
+    let ask = |executor: &mut Executor, request| render(&executor.run(&script::request_of(request)));
+    ask(&mut executor, "DEBUG SET-ACTIVE-EXPIRE 0");
+    ask(&mut executor, "MSET a 1 b 2");
+    ask(&mut executor, "PEXPIRE a 10");
+    ask(&mut executor, "PEXPIRE b 10");
+    executor.advance(60_000);
+    executor.tick();
+    assert_eq!(ask(&mut executor, "DBSIZE"), ":2");
+    assert_eq!(ask(&mut executor, "GET a"), "nil");
+    assert_eq!(ask(&mut executor, "DEBUG SET-ACTIVE-EXPIRE 1"), "OK");
+    executor.tick();
+    assert_eq!(ask(&mut executor, "DBSIZE"), ":0");
 }

@@ -70,6 +70,11 @@ impl Executor {
         self.now.0 += ms;
     }
 
+    /// What a worker does between requests.
+    pub(super) fn tick(&mut self) {
+        while self.store.tick(self.now, 0, 64) {}
+    }
+
     pub(super) fn shutdown_request(&self) -> Option<crate::server::ShutdownRequest> {
         self.requests.try_recv().ok()
     }

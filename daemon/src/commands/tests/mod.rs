@@ -14,6 +14,7 @@ mod cases_string;
 mod cases_watching;
 mod executor;
 mod laws;
+mod permissions;
 mod redis;
 mod script;
 
