@@ -221,7 +221,7 @@ impl Files {
     pub fn get(&mut self, id: FileId) -> io::Result<&File> {
         if !self.open.contains_key(&id) {
             let file = Self::options().write(self.scratch.is_none()).open(self.path_of(id))?;
-            Self::lock(&file)?;
+            lock(&file)?;
             self.open.insert(id, file);
         }
         Ok(&self.open[&id])
@@ -235,7 +235,7 @@ impl Files {
         assert!(self.scratch.is_none(), "a directory that is only read is not changed");
         self.open.remove(&id);
         let file = Self::options().create(true).truncate(false).open(self.path_of(id))?;
-        Self::lock(&file)?;
+        lock(&file)?;
         // Cut only under the lock: before it the file may be another process's.
         file.set_len(0)?;
         self.open.insert(id, file);
@@ -262,13 +262,17 @@ impl Files {
         options.read(true).write(true).mode(FILE_MODE).custom_flags(libc::O_DIRECT | libc::O_CLOEXEC);
         options
     }
+}
 
-    fn lock(file: &File) -> io::Result<()> {
-        if lock_within(file, LOCK_WAIT_MS)? {
-            return Ok(());
-        }
-        Err(io::Error::from_raw_os_error(libc::EWOULDBLOCK))
+/// Locks a file of a store, as each is from its first use on.
+///
+/// # Errors
+/// `EWOULDBLOCK` when another process holds it.
+pub(crate) fn lock(file: &File) -> io::Result<()> {
+    if lock_within(file, LOCK_WAIT_MS)? {
+        return Ok(());
     }
+    Err(io::Error::from_raw_os_error(libc::EWOULDBLOCK))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Every bound of the engine, in one place.
 
+use shard::limits::EXTENT_BYTES;
+
 /// Commands that one worker may have under way at another: places reserved in the reply ring, so that a reply can
 /// always be pushed and two full workers cannot wait for each other.
 pub const CREDITS_PER_LINK: usize = 8192;
@@ -57,7 +59,11 @@ pub(crate) const DB_SCAN_RECORDS: usize = 256;
 pub(crate) const DB_SCAN_BYTES: usize = 1 << 20;
 /// Steps of a scan that finds nothing in one turn.
 pub(crate) const DB_SCAN_ROUNDS: usize = 4;
-/// Largest buffer that is kept for its next use; what is larger is rare enough to be mapped anew.
+/// Largest buffer that is kept by its size: those of reads of records.
 pub(crate) const SMALL_BUFFER_BYTES_MAX: usize = 32 << 10;
 /// Bytes of small buffers that are kept: as many as there are reads in flight, of the usual sizes.
 pub(crate) const SMALL_BUFFERS_KEPT_BYTES: usize = 3 << 20;
+/// Largest buffer that is kept for its next use: an extent. What is larger is rare enough to be mapped anew.
+pub(crate) const LARGE_BUFFER_BYTES_MAX: usize = EXTENT_BYTES;
+/// Bytes of buffers above the small ones that are kept: what a worker's shards free and take in turn.
+pub(crate) const LARGE_BUFFERS_KEPT_BYTES: usize = 4 << 20;

@@ -1,6 +1,7 @@
-//! Where the core's buffers come from: a fixed pool for log batches, mappings of their own for all else. Small ones are
+//! Where the core's buffers come from: a fixed pool for log batches, mappings of their own for all else, of which some are
 //! kept for their next use.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ring::{BlockPool as RingPool, Blocks, FrozenBlocks, HugePages};
 use shard::io::BLOCK_BYTES;
 
-use crate::limits::{SMALL_BUFFER_BYTES_MAX, SMALL_BUFFERS_KEPT_BYTES};
+use crate::limits::{
+    LARGE_BUFFER_BYTES_MAX, LARGE_BUFFERS_KEPT_BYTES, SMALL_BUFFER_BYTES_MAX, SMALL_BUFFERS_KEPT_BYTES,
+};
 
 /// A block buffer as the core sees it.
 #[derive(Debug)]
@@ -97,11 +100,42 @@ impl Small {
     }
 }
 
-/// Gives buffers to one worker's log and shards. Copies share the batch buffers and the small ones.
+/// Large buffers that wait for their next use, the one that came first in front. Extents come and go all the time where data
+/// is larger than memory: to map, fault in and unmap them was a sixth of the cost of a SET then, and came in bursts.
+#[derive(Debug)]
+struct Large {
+    buffers: VecDeque<Blocks>,
+    /// Bytes of all of them.
+    bytes: usize,
+}
+
+impl Large {
+    const fn new() -> Self {
+        Self { buffers: VecDeque::new(), bytes: 0 }
+    }
+
+    fn take(&mut self, bytes: usize) -> Option<Blocks> {
+        let at = self.buffers.iter().rposition(|buffer| buffer.len() == bytes)?;
+        self.bytes -= bytes;
+        self.buffers.remove(at)
+    }
+
+    fn put(&mut self, blocks: Blocks) {
+        self.bytes += blocks.len();
+        self.buffers.push_back(blocks);
+        while self.bytes > LARGE_BUFFERS_KEPT_BYTES {
+            let Some(gone) = self.buffers.pop_front() else { return };
+            self.bytes -= gone.len();
+        }
+    }
+}
+
+/// Gives buffers to one worker's log and shards. Copies share the batch buffers and those that are kept.
 #[derive(Clone)]
 pub struct Pool {
     batches: Option<RingPool>,
     small: Arc<Mutex<Small>>,
+    large: Arc<Mutex<Large>>,
     kept: Option<Arc<Kept>>,
 }
 
@@ -112,7 +146,8 @@ impl Pool {
     /// `ENOMEM`.
     pub fn new(batch_bytes: usize, count: u32) -> io::Result<Self> {
         let batches = if count == 0 { None } else { Some(RingPool::new(batch_bytes, count, HugePages::No)?) };
-        Ok(Self { batches, small: Arc::new(Mutex::new(Small::new())), kept: None })
+        let (small, large) = (Mutex::new(Small::new()), Mutex::new(Large::new()));
+        Ok(Self { batches, small: Arc::new(small), large: Arc::new(large), kept: None })
     }
 
     /// A copy that, with its own copies, keeps up to `count_max` buffers of `bytes` for their next use, until
@@ -134,10 +169,15 @@ impl Pool {
         self.small.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As for the small ones.
+    fn large(&self) -> MutexGuard<'_, Large> {
+        self.large.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Bytes of memory that wait for their next use, those for batches not counted.
     #[must_use]
     pub fn kept_bytes(&self) -> usize {
-        self.small().bytes
+        self.small().bytes + self.large().bytes
     }
 
     /// The batch buffers, to register them with a ring.
@@ -159,7 +199,8 @@ impl shard::io::BlockPool for Pool {
                 .kept
                 .as_ref()
                 .filter(|kept| kept.bytes == bytes)
-                .and_then(|kept| kept.with(Vec::pop).flatten()),
+                .and_then(|kept| kept.with(Vec::pop).flatten())
+                .or_else(|| self.large().take(bytes)),
         };
         // Out of address space or over an rlimit: as everywhere in Rust, running out of memory ends the process.
         let blocks = pooled.unwrap_or_else(|| {
@@ -183,15 +224,19 @@ impl shard::io::BlockPool for Pool {
             }
             return;
         }
-        let Some(kept) = &self.kept else { return };
-        if frozen.as_ref().len() == kept.bytes
+        let bytes = frozen.as_ref().len();
+        if let Some(kept) = self.kept.as_ref().filter(|kept| kept.bytes == bytes) {
+            if let Some(blocks) = frozen.0.try_thaw() {
+                kept.with(|buffers| {
+                    if buffers.len() < kept.count_max {
+                        buffers.push(blocks);
+                    }
+                });
+            }
+        } else if bytes <= LARGE_BUFFER_BYTES_MAX
             && let Some(blocks) = frozen.0.try_thaw()
         {
-            kept.with(|buffers| {
-                if buffers.len() < kept.count_max {
-                    buffers.push(blocks);
-                }
-            });
+            self.large().put(blocks);
         }
     }
 }
@@ -203,7 +248,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_buffers_are_used_again_large_ones_and_too_many_are_not_kept() {
+    fn small_buffers_are_used_again_and_too_many_are_not_kept() {
         let mut pool = Pool::new(1 << 20, 0).unwrap();
         let first = pool.take(2 * BLOCK_BYTES);
         let address = first.as_ref().as_ptr();
@@ -222,9 +267,27 @@ mod tests {
         }
         let kept = pool.small().by_size[0].len();
         assert_eq!(kept, SMALL_BUFFERS_KEPT_BYTES / BLOCK_BYTES);
-        let large = pool.take(SMALL_BUFFER_BYTES_MAX + BLOCK_BYTES);
-        pool.put(large);
         assert!(pool.small().by_size.iter().skip(1).all(Vec::is_empty));
+    }
+
+    #[test]
+    fn the_large_buffers_of_last_use_are_used_again() {
+        let mut pool = Pool::new(8 << 20, 0).unwrap();
+        let sizes =
+            [LARGE_BUFFER_BYTES_MAX, SMALL_BUFFER_BYTES_MAX + BLOCK_BYTES, 2 * LARGE_BUFFER_BYTES_MAX];
+        let buffers = sizes.map(|bytes| pool.take(bytes));
+        let addresses: Vec<_> = buffers.iter().map(|buffer| buffer.as_ref().as_ptr()).collect();
+        buffers.into_iter().for_each(|buffer| pool.put(buffer));
+        assert_eq!(pool.kept_bytes(), sizes[0] + sizes[1], "what is above the bound is not kept");
+        for (bytes, address) in sizes.into_iter().zip(addresses).take(2) {
+            assert_eq!(pool.clone().take(bytes).as_ref().as_ptr(), address);
+        }
+        assert_eq!(pool.kept_bytes(), 0);
+        let many: Vec<_> = (0..2 * LARGE_BUFFERS_KEPT_BYTES / LARGE_BUFFER_BYTES_MAX)
+            .map(|_| pool.take(LARGE_BUFFER_BYTES_MAX))
+            .collect();
+        many.into_iter().for_each(|buffer| pool.put(buffer));
+        assert_eq!(pool.kept_bytes(), LARGE_BUFFERS_KEPT_BYTES);
     }
 
     #[test]

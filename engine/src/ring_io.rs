@@ -1,11 +1,13 @@
 //! Performs the core's I/O through the worker's ring.
 //!
-//! Every request of the core becomes one operation with the request's id as its token; creating files, which the ring
-//! gains nothing on, happens at once.
+//! Every request of the core becomes one operation with the request's id as its token. Nothing that may wait for the
+//! file system's journal, or for disk space to be given back, happens on the worker's thread.
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
@@ -13,7 +15,7 @@ use ring::{Completion, Fd, Ring, Token, WriteDurability};
 use shard::io::{FileId, IoBuffer, IoDone, IoOperation, IoRequest, RequestId};
 
 use crate::blocking_io::{allocated, io_error};
-use crate::files::Files;
+use crate::files::{FILE_MODE, Files, lock};
 use crate::pool::{Buffer, Frozen, Pool};
 
 /// Set in the tokens of storage operations; a service's tokens leave it clear.
@@ -24,11 +26,15 @@ pub struct RingIo {
     path: PathBuf,
     directory: Fd,
     open: HashMap<FileId, Fd>,
-    /// Completions of what was performed at once.
+    /// Completions of what could not even be started.
     done: VecDeque<IoDone<Pool>>,
     in_flight: usize,
+    /// Files that are being created.
+    creations: HashMap<Token, FileId>,
+    /// Changes of length under way, for a kernel whose ring cannot do them.
+    cuts: HashMap<Token, (Fd, u64)>,
     /// Files to be removed.
-    removals: VecDeque<(Token, PathBuf)>,
+    removals: VecDeque<(Token, CString)>,
     /// The removal under way.
     removing: Option<Token>,
 }
@@ -45,6 +51,8 @@ impl RingIo {
             open,
             done: VecDeque::new(),
             in_flight: 0,
+            creations: HashMap::new(),
+            cuts: HashMap::new(),
             removals: VecDeque::new(),
             removing: None,
         }
@@ -100,13 +108,16 @@ impl RingIo {
                 None
             }
             IoOperation::CreateFile { file, .. } => {
-                Some((self.with_files(|files| files.create(file).map(|_| 0), file), IoBuffer::None))
+                self.open.remove(&file);
+                self.creations.insert(token, file);
+                ring.create(self.path_of(file), FILE_MODE, token);
+                None
             }
             IoOperation::DeleteFile { file } => {
                 // To give the space of a segment back takes many milliseconds: on a thread of the kernel's, and one file
                 // after the other, because those threads share the worker's processor.
                 self.open.remove(&file);
-                self.removals.push_back((token, self.path.join(file.to_string())));
+                self.removals.push_back((token, self.path_of(file)));
                 self.remove_next(ring);
                 None
             }
@@ -119,8 +130,13 @@ impl RingIo {
             },
             IoOperation::Truncate { file, bytes } => {
                 // By name: the descriptor at hand, and the lock on it, stay with what is in flight.
-                let file = std::fs::OpenOptions::new().write(true).open(self.path.join(file.to_string()));
-                Some((file.and_then(|file| file.set_len(bytes)).map(|()| 0), IoBuffer::None))
+                match File::options().write(true).open(self.path.join(file.to_string())) {
+                    Ok(file) => {
+                        self.cut(Fd::from(file), bytes, token, ring);
+                        None
+                    }
+                    Err(error) => Some((Err(error), IoBuffer::None)),
+                }
             }
         };
         match outcome {
@@ -138,56 +154,95 @@ impl RingIo {
             return;
         }
         let Some((token, path)) = self.removals.pop_front() else { return };
-        let path =
-            CString::new(path.into_os_string().into_vec()).expect("a path that was opened has no zero byte");
         ring.remove(path, token);
         self.removing = Some(token);
     }
 
-    /// The next completion of what was performed at once.
+    /// The next completion of what could not even be started.
     pub fn next_done(&mut self) -> Option<IoDone<Pool>> {
         self.done.pop_front()
     }
 
-    /// The core's completion of a ring's completion that carries [`STORAGE_TOKEN`].
+    /// The core's completion of a ring's completion that carries [`STORAGE_TOKEN`]; nothing when its request goes on.
     ///
     /// # Panics
     /// When the completion is not of an operation that [`Self::start`] starts.
-    pub fn complete(&mut self, completion: Completion) -> IoDone<Pool> {
+    pub fn complete(&mut self, completion: Completion, ring: &mut Ring) -> Option<IoDone<Pool>> {
         let (token, result, buffer) = match completion {
             Completion::Wrote { token, buffer, result } => (token, result, IoBuffer::Frozen(Frozen(buffer))),
             Completion::Read { token, buffer, result } => (token, result, IoBuffer::Owned(Buffer(buffer))),
-            Completion::Synced { token, result } => (token, result.map(|()| 0), IoBuffer::None),
+            Completion::Synced { token, result } => {
+                (token, self.cut_done(token, result).map(|()| 0), IoBuffer::None)
+            }
+            Completion::Created { token, result } => match self.created(token, result, ring) {
+                Ok(Creation::GoesOn) => return None,
+                Ok(Creation::Done) => (token, Ok(0), IoBuffer::None),
+                Err(error) => (token, Err(error), IoBuffer::None),
+            },
             Completion::Allocated { token, result } => (token, allocated(result).map(|()| 0), IoBuffer::None),
             other => panic!("not a storage operation: {other:?}"),
         };
         self.in_flight -= 1;
         self.removing.take_if(|removing| *removing == token);
         let id = RequestId(token & !STORAGE_TOKEN);
-        IoDone { id, result: result.map_err(|error| io_error(&error)), buffer }
+        Some(IoDone { id, result: result.map_err(|error| io_error(&error)), buffer })
+    }
+
+    /// Takes a file over that is there now: locked, and only then emptied, because before it may be another process's.
+    fn created(&mut self, token: Token, opened: io::Result<Fd>, ring: &mut Ring) -> io::Result<Creation> {
+        let id = self.creations.remove(&token).expect("a creation is noted until it ends");
+        let file = opened?;
+        // The lock belongs to what this copy of the descriptor shares with it.
+        let copy = File::from(file.as_fd().try_clone_to_owned()?);
+        lock(&copy)?;
+        let is_empty = copy.metadata()?.len() == 0;
+        self.open.insert(id, file.clone());
+        if is_empty {
+            return Ok(Creation::Done);
+        }
+        self.cut(file, 0, token, ring);
+        Ok(Creation::GoesOn)
+    }
+
+    fn cut(&mut self, file: Fd, bytes: u64, token: Token, ring: &mut Ring) {
+        ring.truncate(&file, bytes, token);
+        self.cuts.insert(token, (file, bytes));
+    }
+
+    /// The result of what ended with this one: of a change of length that the kernel's ring cannot do it is done here.
+    fn cut_done(&mut self, token: Token, result: io::Result<()>) -> io::Result<()> {
+        let Some((file, bytes)) = self.cuts.remove(&token) else { return result };
+        match result {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                File::from(file.as_fd().try_clone_to_owned()?).set_len(bytes)
+            }
+            result => result,
+        }
+    }
+
+    fn path_of(&self, file: FileId) -> CString {
+        let path = self.path.join(file.to_string()).into_os_string();
+        CString::new(path.into_vec()).expect("a path that was opened has no zero byte")
     }
 
     fn file(&mut self, id: FileId) -> io::Result<Fd> {
         if let Some(file) = self.open.get(&id) {
             return Ok(file.clone());
         }
-        self.with_files(|files| files.get(id).map(|_| 0), id)?;
-        Ok(self.open[&id].clone())
-    }
-
-    /// Opens or creates one file as start-up does it, and keeps its descriptor.
-    fn with_files(
-        &mut self,
-        open: impl FnOnce(&mut Files) -> io::Result<usize>,
-        id: FileId,
-    ) -> io::Result<usize> {
-        self.open.remove(&id);
+        // As start-up opens it.
         let mut files = Files::new(&self.path)?;
-        let result = open(&mut files)?;
+        files.get(id)?;
         let (_, _, opened) = files.into_parts();
         self.open.extend(opened.into_iter().map(|(id, file)| (id, Fd::from(file))));
-        Ok(result)
+        Ok(self.open[&id].clone())
     }
+}
+
+/// How far the creation of a file is.
+enum Creation {
+    /// An old file of the name is being emptied.
+    GoesOn,
+    Done,
 }
 
 /// Whether a completion belongs to the storage.
@@ -196,6 +251,7 @@ pub fn is_storage(completion: &Completion) -> bool {
     match completion {
         Completion::Wrote { .. }
         | Completion::Read { .. }
+        | Completion::Created { .. }
         | Completion::Synced { .. }
         | Completion::Allocated { .. } => true,
         Completion::Accepted { .. }

@@ -247,8 +247,9 @@ impl<S: Service> Worker<S> {
             Completion::Timer | Completion::Woken => {}
             completion if is_storage(&completion) => {
                 let io = self.io.as_mut().expect("storage operations belong to a log");
-                let done = io.complete(completion);
-                self.shards.on_io(done).map_err(WorkerError::Storage)?;
+                if let Some(done) = io.complete(completion, &mut self.ring) {
+                    self.shards.on_io(done).map_err(WorkerError::Storage)?;
+                }
             }
             completion => {
                 self.serves = true;
@@ -258,7 +259,7 @@ impl<S: Service> Worker<S> {
         Ok(())
     }
 
-    /// Hands the core what was performed at once, and starts what it asks for in return.
+    /// Hands the core what could not even be started, and starts what it asks for in return.
     fn finish_immediate_io(&mut self) -> Result<(), WorkerError> {
         let Some(io) = &mut self.io else { return Ok(()) };
         while let Some(done) = io.next_done() {

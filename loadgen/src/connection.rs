@@ -52,6 +52,8 @@ pub struct Connection {
     pub queued: bool,
     /// Requests written and not yet sent.
     pub out: Vec<u8>,
+    /// Where the walks of this connection go on that have no step in flight.
+    pub walks: Vec<u64>,
     /// What encrypts the connection, if anything does.
     pub tls: Option<Box<TlsSession>>,
     outstanding: VecDeque<Outstanding>,
@@ -96,6 +98,7 @@ impl Connection {
             dirty: false,
             queued: false,
             out: Vec::new(),
+            walks: Vec::new(),
             tls: None,
             outstanding: VecDeque::with_capacity(pipeline),
             unstamped: 0,

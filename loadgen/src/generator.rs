@@ -121,8 +121,9 @@ impl Generator {
         self.writer.request_bytes_max()
     }
 
-    /// Appends the next request, or gives nothing when all keys are loaded or no new key is left.
-    pub fn write_next(&mut self, out: &mut Vec<u8>) -> Option<Written> {
+    /// Appends the next request, or gives nothing when all keys are loaded or no new key is left. A step of a walk takes
+    /// the cursor of one from `walks`, and begins another one when there is none.
+    pub fn write_next(&mut self, out: &mut Vec<u8>, walks: &mut Vec<u64>) -> Option<Written> {
         if let Some(replay) = &mut self.replay {
             let number = replay.write_next(out)?;
             return Some(Written { operation: self.operations.of(Verb::Command(number)), key: 0 });
@@ -146,19 +147,21 @@ impl Generator {
             }
         };
         let verb = self.operations.get(operation).verb;
-        let key = self.write(out, verb, key, low_u32(word));
+        let cursor = if verb == Verb::Walk { walks.pop().unwrap_or(0) } else { 0 };
+        let key = self.write(out, (verb, key, cursor), low_u32(word));
         Some(Written { operation, key })
     }
 
     /// Appends the write of a read-modify-write whose read was answered.
     pub fn write_second_half(&mut self, out: &mut Vec<u8>, key: u64) {
         let word = low_u32(self.rng.next_u64());
-        self.write(out, Verb::RmwWrite, key, word);
+        self.write(out, (Verb::RmwWrite, key, 0), word);
     }
 
     /// Appends a request and returns its (first) key.
-    fn write(&mut self, out: &mut Vec<u8>, verb: Verb, key: u64, word: u32) -> u64 {
+    fn write(&mut self, out: &mut Vec<u8>, (verb, key, cursor): (Verb, u64, u64), word: u32) -> u64 {
         let scan_keys = match verb {
+            Verb::Walk => self.scan_keys.pick(word) as u64,
             Verb::Scan => (self.scan_keys.pick(word) as u64).min(self.key_count),
             _ => 1,
         };
@@ -166,7 +169,7 @@ impl Generator {
         let last = self.frontier.as_ref().map_or(self.key_count, InsertFrontier::acknowledged);
         let key = if verb == Verb::Scan { key.min(last - scan_keys) } else { key };
         self.version += 1;
-        self.writer.write(out, &Draw { verb, key, scan_keys, version: self.version, word });
+        self.writer.write(out, &Draw { verb, key, scan_keys, cursor, version: self.version, word });
         key
     }
 }
@@ -243,7 +246,7 @@ mod tests {
         (0..draws)
             .map(|_| {
                 out.clear();
-                u32::from(generator.write_next(&mut out).unwrap().operation == set)
+                u32::from(generator.write_next(&mut out, &mut Vec::new()).unwrap().operation == set)
             })
             .sum()
     }
@@ -252,8 +255,9 @@ mod tests {
     fn inserts_name_new_keys_until_none_is_left() {
         let mut generator = generator_of("--keys 990 --key-size 7 --value-size 8 --mix insert=1", 0);
         let mut out = Vec::new();
-        let keys: Vec<u64> =
-            std::iter::from_fn(|| generator.write_next(&mut out)).map(|one| one.key).collect();
+        let keys: Vec<u64> = std::iter::from_fn(|| generator.write_next(&mut out, &mut Vec::new()))
+            .map(|one| one.key)
+            .collect();
         assert_eq!(keys, (990..1000).collect::<Vec<_>>());
     }
 
@@ -262,7 +266,7 @@ mod tests {
         let mut generator = generator_of("--keys 10 --mix scan=1 --scan-keys 1..100", 0);
         for _ in 0..1000 {
             let mut out = Vec::new();
-            generator.write_next(&mut out).unwrap();
+            generator.write_next(&mut out, &mut Vec::new()).unwrap();
             let text = String::from_utf8(out).unwrap();
             assert!(!text.contains("000000000010"), "{text}");
         }
@@ -282,7 +286,7 @@ mod tests {
         let bytes = |worker| {
             let mut generator = generator(1, 1, worker);
             let mut out = Vec::new();
-            (0..100).for_each(|_| assert!(generator.write_next(&mut out).is_some()));
+            (0..100).for_each(|_| assert!(generator.write_next(&mut out, &mut Vec::new()).is_some()));
             out
         };
         assert_eq!(bytes(0), bytes(0));
@@ -296,7 +300,7 @@ mod tests {
             let mut generator = generator(0, 1, 0);
             generator.load(Some(load_share(1000, worker, 3)));
             let mut out = Vec::new();
-            while let Some(written_one) = generator.write_next(&mut out) {
+            while let Some(written_one) = generator.write_next(&mut out, &mut Vec::new()) {
                 assert_eq!(written_one.operation, generator.operations.of(Verb::Set));
                 written.push(String::from_utf8_lossy(&out[18..34]).into_owned());
                 out.clear();

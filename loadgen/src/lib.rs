@@ -87,6 +87,7 @@ pub mod values;
 pub mod verdict;
 pub mod verified_value;
 pub mod verify_share;
+pub mod walk;
 pub mod worker;
 pub mod worker_thread;
 pub mod workloads;

@@ -4,12 +4,14 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Parser as _;
 use loadgen::audit::{AuditPlan, AuditVerdict};
 use loadgen::audit_command;
 use loadgen::cli::{AuditArgs, Cli, Command, SelftestArgs, hints};
+use loadgen::null_server::NullServer;
 use loadgen::plan::Plan;
 use loadgen::report::{Report, write_json};
 use loadgen::search::{Blame, SearchOptions};
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
             .map_err(Failure::Run)
             .and_then(|trace| Plan::for_replay(&arguments, trace).map_err(Failure::Usage))
             .and_then(|plan| make(&plan, argv)),
+        Command::Selftest(SelftestArgs { serve: Some(socket), load, .. }) => {
+            serve_nothing(&socket, load.cpus.map(|list| list.0).unwrap_or_default())
+        }
         Command::Selftest(arguments) => selftest_plan(&arguments)
             .map_err(Failure::Usage)
             .and_then(|plan| run_selftest(&plan, &arguments, argv)),
@@ -160,6 +165,23 @@ fn run_selftest(plan: &Plan, arguments: &SelftestArgs, argv: Vec<String>) -> Res
     }
     Ok(())
 }
+
+/// Lets other generators measure themselves.
+fn serve_nothing(socket: &Path, cpus: Vec<usize>) -> Result<(), Failure> {
+    let interrupt =
+        watch_signals().map_err(|error| Failure::Run(format!("cannot watch signals: {error}")))?;
+    let server = NullServer::start(socket, &cpus)
+        .map_err(|error| Failure::Run(format!("cannot serve at {}: {error}", socket.display())))?;
+    complain(&format!("a server that does nothing answers at {} until Ctrl-C", socket.display()));
+    while !interrupt.load(Ordering::Relaxed) {
+        std::thread::sleep(SIGNAL_POLL);
+    }
+    drop(server);
+    std::fs::remove_file(socket)
+        .map_err(|error| Failure::Run(format!("cannot remove {}: {error}", socket.display())))
+}
+
+const SIGNAL_POLL: Duration = Duration::from_millis(50);
 
 fn search(plan: &Plan, options: &SearchOptions, slo: &[Slo], argv: &[String]) -> Result<(), Failure> {
     let interrupt =

@@ -15,6 +15,8 @@ pub enum Verb {
     Delete,
     /// `MGET` of neighbouring key numbers.
     Scan,
+    /// The next step of a walk through all keys: `SCAN` from the cursor that the step before was answered with.
+    Walk,
     /// `GET`, and when it is answered `SET` of the same key, as one operation.
     ReadModifyWrite,
     /// The first half of a read-modify-write.
@@ -158,6 +160,7 @@ pub const fn name_of(verb: Verb) -> &'static str {
         Verb::Insert => "INSERT",
         Verb::Delete => "DEL",
         Verb::Scan => "SCAN",
+        Verb::Walk => "WALK",
         Verb::ReadModifyWrite => "RMW",
         Verb::RmwRead => "RMW.GET",
         Verb::RmwWrite => "RMW.SET",
@@ -181,7 +184,7 @@ const KINDS_MAX: usize = 64;
 /// A sentence for the user.
 pub fn parse_mix(text: &str) -> Result<Vec<(Verb, String, u32)>, String> {
     let usage = || {
-        "expected kinds with weights like get=80,set=20; kinds are get, set, insert, del, scan, rmw"
+        "expected kinds with weights like get=80,set=20; kinds are get, set, insert, del, scan, walk, rmw"
             .to_owned()
     };
     text.split(',')
@@ -193,6 +196,7 @@ pub fn parse_mix(text: &str) -> Result<Vec<(Verb, String, u32)>, String> {
                 "insert" => Verb::Insert,
                 "del" | "delete" => Verb::Delete,
                 "scan" => Verb::Scan,
+                "walk" => Verb::Walk,
                 "rmw" => Verb::ReadModifyWrite,
                 _ => return Err(usage()),
             };

@@ -15,6 +15,7 @@ use crate::operations::{OperationTable, Verb};
 use crate::phase::{Phase, PhasePace, WorkerUsage};
 use crate::series::Interval;
 use crate::tally::{LATE_NS, Tally, WAITED_NS};
+use crate::walk::next_cursor;
 
 /// The state of the phase under way.
 #[derive(Debug)]
@@ -235,6 +236,7 @@ impl PhaseRun {
             | (Verb::Delete, ReplyKind::Integer)
             | (Verb::Scan, ReplyKind::Array)
             | (Verb::Command(_), _) => {}
+            (Verb::Walk, ReplyKind::Array) if next_cursor(input).is_some() => {}
             (_, kind) => {
                 let text = format!("{name} answered with a reply of type {kind:?}");
                 tally.errors.record(kind::UNEXPECTED_REPLY, text.as_bytes(), 1);

@@ -42,7 +42,7 @@ pub struct Workload {
     pub verify: VerifyShare,
     /// Time to live of written keys in milliseconds.
     pub ttl_ms: Option<Sizes>,
-    /// Keys of one scan.
+    /// Keys of one scan, or of one step of a walk.
     pub scan_keys: Sizes,
     /// What keeps figures from being compared with others of the workload's name.
     pub note: Option<String>,
@@ -78,8 +78,10 @@ impl Workload {
             let number = u8::try_from(place).map_err(|_| "too many --command options".to_owned())?;
             let weight = arguments.command_ratios.get(place).copied().unwrap_or(1);
             let taken = workload.commands.iter().any(|other| other.name() == template.name());
-            let is_own =
-                matches!(template.name().as_str(), "SET" | "GET" | "DEL" | "INSERT" | "SCAN" | "RMW");
+            let is_own = matches!(
+                template.name().as_str(),
+                "SET" | "GET" | "DEL" | "INSERT" | "SCAN" | "WALK" | "RMW"
+            );
             let shown =
                 if taken || is_own { format!("{}#{}", template.name(), place + 1) } else { template.name() };
             mix.push((Verb::Command(number), shown, weight));
@@ -205,7 +207,10 @@ impl Workload {
                 value_sizes: self.values.sizes.clone(),
                 data: self.values.data.to_string(),
                 ttl_ms: self.ttl_ms.clone(),
-                scan_keys: self.operations.draws(Verb::Scan).then(|| self.scan_keys.clone()),
+                scan_keys: [Verb::Scan, Verb::Walk]
+                    .iter()
+                    .any(|&verb| self.operations.draws(verb))
+                    .then(|| self.scan_keys.clone()),
                 commands: self.command_lines.clone(),
                 verify: self.values.sealed,
                 verify_share: self.verify.is_any().then(|| self.verify.share()),

@@ -38,8 +38,10 @@ pub struct Draw {
     pub verb: Verb,
     /// Its key; of a scan the first one.
     pub key: u64,
-    /// How many keys a scan reads.
+    /// How many keys a scan reads, or a step of a walk is to return.
     pub scan_keys: u64,
+    /// Where a walk goes on; 0: it begins.
+    pub cursor: u64,
     /// Version of the value, where values carry one.
     pub version: u64,
     /// Random bits: they choose the value and its time to live.
@@ -124,6 +126,13 @@ impl RequestWriter {
                 write_bulk(out, b"MGET");
                 (draw.key..draw.key + draw.scan_keys).for_each(|key| self.write_key(out, key));
             }
+            Verb::Walk => {
+                write_request_header(out, 4);
+                write_bulk(out, b"SCAN");
+                write_bulk_number(out, draw.cursor);
+                write_bulk(out, b"COUNT");
+                write_bulk_number(out, draw.scan_keys);
+            }
             Verb::Command(number) => {
                 let filling = Filling {
                     keys: &self.keys,
@@ -160,10 +169,7 @@ impl RequestWriter {
         if let Some(ttl_ms) = &self.ttl_ms {
             write_bulk(out, b"PX");
             let ttl_ms = ttl_ms.pick(draw.word.rotate_left(16)) as u64;
-            let mut digits = [0; 20];
-            let field = &mut digits[..decimal_digits(ttl_ms)];
-            write_decimal(field, ttl_ms);
-            write_bulk(out, field);
+            write_bulk_number(out, ttl_ms);
         }
     }
 }
@@ -175,6 +181,13 @@ pub fn write_bulk_head(out: &mut Vec<u8>, length: usize) {
     write_decimal(&mut head[1..=digits], length as u64);
     out.extend_from_slice(&head[..=digits]);
     out.extend_from_slice(CRLF);
+}
+
+fn write_bulk_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let field = &mut digits[..decimal_digits(number)];
+    write_decimal(field, number);
+    write_bulk(out, field);
 }
 
 const CRLF: &[u8] = b"\r\n";
@@ -194,7 +207,7 @@ mod tests {
     }
 
     fn draw(verb: Verb, key: u64, word: u32) -> Draw {
-        Draw { verb, key, scan_keys: 3, version: 9, word }
+        Draw { verb, key, scan_keys: 3, cursor: u64::MAX, version: 9, word }
     }
 
     fn value_of(pool: &ValuePool, key: u64, word: u32) -> Vec<u8> {
@@ -209,9 +222,13 @@ mod tests {
         let pool = values(Sizes::Fixed(3), false);
         let writer = RequestWriter::new(&format, 1_000_000, pool.clone(), None, Vec::new(), 3);
         let mut out = Vec::new();
-        for (verb, key, word) in
-            [(Verb::Get, 42, 0), (Verb::Set, 999_999, 5), (Verb::Delete, 7, 0), (Verb::Scan, 8, 0)]
-        {
+        for (verb, key, word) in [
+            (Verb::Get, 42, 0),
+            (Verb::Set, 999_999, 5),
+            (Verb::Delete, 7, 0),
+            (Verb::Scan, 8, 0),
+            (Verb::Walk, 0, 0),
+        ] {
             writer.write(&mut out, &draw(verb, key, word));
         }
         let mut golden = b"*2\r\n$3\r\nGET\r\n$16\r\nkey:000000000042\r\n".to_vec();
@@ -221,6 +238,9 @@ mod tests {
         golden
             .extend_from_slice(b"*4\r\n$4\r\nMGET\r\n$16\r\nkey:000000000008\r\n$16\r\nkey:000000000009\r\n");
         golden.extend_from_slice(b"$16\r\nkey:000000000010\r\n");
+        golden.extend_from_slice(
+            b"*4\r\n$4\r\nSCAN\r\n$20\r\n18446744073709551615\r\n$5\r\nCOUNT\r\n$1\r\n3\r\n",
+        );
         assert_eq!(out, golden);
     }
 

@@ -93,9 +93,16 @@ pub enum Completion {
         /// Bytes read by this operation; may be fewer than asked for, 0 at the end of the file.
         result: io::Result<usize>,
     },
-    /// A sync has ended.
+    /// A file is there and open, or could not be made.
+    Created {
+        /// Tag given to `create`.
+        token: Token,
+        /// The file.
+        result: io::Result<Fd>,
+    },
+    /// A sync, a removal, a change of length or a giving back of space has ended.
     Synced {
-        /// Tag given to `sync_data` or `sync_all`.
+        /// Tag given to `sync_data`, `sync_all`, `remove`, `truncate` or `free_space`.
         token: Token,
         /// On an error nothing is known about what was written before: do not retry.
         result: io::Result<()>,

@@ -63,6 +63,21 @@ impl Ring {
         self.start(token, Operation::Sync { file: file.clone(), data_only: false })
     }
 
+    /// Opens the file of this path to read and write past the page cache (`O_DIRECT`), and makes an empty one with the
+    /// permissions `mode` where there is none: the kernel does it on a thread of its own, because a change of a directory
+    /// may wait for the file system's journal. Completes as [`crate::Completion::Created`]; nothing is durable then.
+    pub fn create(&mut self, path: CString, mode: u32, token: Token) -> OperationId {
+        self.start(token, Operation::Create { path, mode })
+    }
+
+    /// Sets the file's length (`ftruncate`): the kernel does it on a thread of its own, for as long as the disk space behind
+    /// the new end takes to be given back. Completes as [`crate::Completion::Synced`], though nothing is durable then.
+    /// Error: `EINVAL` before Linux 6.9, whose rings cannot do it.
+    pub fn truncate(&mut self, file: &Fd, bytes: u64, token: Token) -> OperationId {
+        assert!(bytes <= i64::MAX.unsigned_abs(), "lengths of files are positive i64");
+        self.start(token, Operation::Truncate { file: file.clone(), bytes })
+    }
+
     /// Removes a file by its path (`unlink`): the kernel does it on a thread of its own, for as long as its disk space takes
     /// to be given back. Completes as [`crate::Completion::Synced`], though nothing is durable then.
     pub fn remove(&mut self, path: CString, token: Token) -> OperationId {

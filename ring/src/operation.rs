@@ -18,6 +18,7 @@ use crate::limits::TRANSFER_BYTES_MAX;
 use crate::memory::{Blocks, FrozenBlocks};
 use crate::recv_buffers;
 use crate::registered_pools::RegisteredPools;
+use crate::sys;
 
 /// `IORING_RECV_MULTISHOT` of the kernel's interface; the io-uring crate keeps it to itself.
 const RECV_MULTISHOT: u16 = 1 << 1;
@@ -58,8 +59,16 @@ pub(crate) enum Operation {
         file: Fd,
         data_only: bool,
     },
+    Create {
+        path: CString,
+        mode: u32,
+    },
     Remove {
         path: CString,
+    },
+    Truncate {
+        file: Fd,
+        bytes: u64,
     },
     FreeSpace {
         file: Fd,
@@ -134,6 +143,11 @@ impl Operation {
                 let flags = if *data_only { types::FsyncFlags::DATASYNC } else { types::FsyncFlags::empty() };
                 opcode::Fsync::new(target(file)).flags(flags).build()
             }
+            Self::Create { path, mode } => opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr())
+                .flags(libc::O_RDWR | libc::O_CREAT | libc::O_DIRECT | libc::O_CLOEXEC)
+                .mode(*mode)
+                .build(),
+            Self::Truncate { file, bytes } => opcode::Ftruncate::new(target(file), *bytes).build(),
             Self::Remove { path } => opcode::UnlinkAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).build(),
             Self::FreeSpace { file, offset, bytes } => opcode::Fallocate::new(target(file), *bytes)
                 .offset(*offset)
@@ -155,7 +169,9 @@ impl Operation {
             Self::Write { .. }
             | Self::Read { .. }
             | Self::Sync { .. }
+            | Self::Create { .. }
             | Self::Remove { .. }
+            | Self::Truncate { .. }
             | Self::FreeSpace { .. }
             | Self::Allocate { .. } => false,
         }
@@ -171,8 +187,13 @@ impl Operation {
             Self::Connect { .. } => Completion::Connected { token, result: byte_count(result).map(drop) },
             Self::Write { buffer, .. } => Completion::Wrote { token, buffer, result: byte_count(result) },
             Self::Read { buffer, .. } => Completion::Read { token, buffer, result: byte_count(result) },
-            Self::Sync { .. } | Self::Remove { .. } | Self::FreeSpace { .. } => {
+            Self::Sync { .. } | Self::Remove { .. } | Self::Truncate { .. } | Self::FreeSpace { .. } => {
                 Completion::Synced { token, result: byte_count(result).map(drop) }
+            }
+            Self::Create { .. } => {
+                // SAFETY: a result that is not negative is a descriptor the kernel has just opened for us.
+                let adopt = |_| Fd::from_blocking(unsafe { sys::adopt(result) });
+                Completion::Created { token, result: byte_count(result).map(adopt) }
             }
             Self::Allocate { .. } => Completion::Allocated { token, result: byte_count(result).map(drop) },
             Self::Accept { .. } | Self::Recv { .. } => {

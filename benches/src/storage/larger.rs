@@ -9,7 +9,7 @@ use super::fio::FioRead;
 use super::info::Info;
 use super::zipf_trace::ZipfTrace;
 use crate::client::Client;
-use crate::load::{KEY_DIGITS, Request};
+use crate::load::{KEY_DIGITS, Load, Request};
 use crate::progress::Progress;
 use crate::server::ServerKind;
 use resp::Reply;
@@ -24,6 +24,9 @@ const TRACE_REQUESTS: u64 = 6_000_000;
 const THETA: f64 = 0.99;
 /// What ourod reads for a record: the blocks that it lies in, one or two.
 const READ_BYTES: usize = 4096;
+/// Connections and pipelines of the uniform GETs: their product is the number in flight. At pipeline 1 each request costs
+/// the server a receive and a send beside its read; in a pipeline many share them.
+const SHAPES: [(u32, u32); 4] = [(50, 1), (5, 10), (50, 4), (50, 16)];
 /// Length of a window, in seconds.
 const WINDOW_S: u32 = 5;
 
@@ -44,9 +47,11 @@ pub fn run(bench: &Bench, progress: &mut Progress) -> GroupResult {
     let mut bars =
         vec![Bar::at_most(format!("index bytes per key, {keys} keys"), 24.0, Some(index_bytes_per_key))];
     progress.now("larger: uniform GETs and fio");
-    let (depths, reached) = uniform(bench, &mut store, keys)?;
-    bars.extend(depths.iter().zip(reached).map(|(depth, share)| {
-        Bar::at_least(format!("uniform GETs per read of fio, {depth} in flight"), 0.8, Some(share))
+    let shares = uniform(bench, &mut store, keys)?;
+    bars.extend(SHAPES.iter().zip(shares).map(|((connections, pipeline), share)| {
+        let depth = connections * pipeline;
+        let name = format!("uniform GETs per read of fio, {depth} in flight on {connections} connections");
+        Bar::at_least(name, 0.8, Some(share))
     }));
     progress.now("larger: zipfian GETs");
     let (hits, exact) = zipfian(&mut store, keys, bench.scaled(TRACE_REQUESTS), maxmemory)?;
@@ -70,14 +75,13 @@ pub fn run(bench: &Bench, progress: &mut Progress) -> GroupResult {
     Ok((store.finish()?, bars))
 }
 
-/// Uniform GETs at some depths, and fio on the same files at the same depths. Returns depths and shares.
-fn uniform(bench: &Bench, store: &mut TestStore<'_>, keys: u64) -> Result<(Vec<u32>, Vec<f64>)> {
-    let pipelines = [1, 4, 16];
+/// Uniform GETs at some depths, and fio on the same files at the same depths. Returns the share of each shape.
+fn uniform(bench: &Bench, store: &mut TestStore<'_>, keys: u64) -> Result<Vec<f64>> {
     let mut ours = Vec::new();
-    for pipeline in pipelines {
-        let load = bench.window(Request::Get, pipeline, (keys, VALUE_BYTES), WINDOW_S.into());
-        let name = format!("larger_uniform_get_p{pipeline}");
-        ours.push((load.connections * pipeline, store.run(&name, &load)?));
+    for (connections, pipeline) in SHAPES {
+        let window = bench.window(Request::Get, pipeline, (keys, VALUE_BYTES), WINDOW_S.into());
+        let name = format!("larger_uniform_get_c{connections}_p{pipeline}");
+        ours.push((connections * pipeline, store.run(&name, &Load { connections, ..window })?));
         store.info(&format!("{name}_info"))?;
     }
     // The files lie still while fio reads them.
@@ -88,13 +92,13 @@ fn uniform(bench: &Bench, store: &mut TestStore<'_>, keys: u64) -> Result<(Vec<u
         let (files, depth, cpu) = (files.clone(), *depth, bench.server_cpu);
         let read = FioRead { files, block_bytes: READ_BYTES, depth, seconds: WINDOW_S, cpu };
         let fio = read.run(&bench.dir)?;
-        let figures = figures.get("ops_s").copied().context("loadgen gave no rate")?;
-        shares.push(figures / fio.iops);
-        let noted = [("iops", fio.iops), ("p99_us", fio.p99_us), ("gets_per_read", figures / fio.iops)];
+        let gets = figures.get("ops_s").copied().context("loadgen gave no rate")?;
+        shares.push(gets / fio.iops);
+        let noted = [("iops", fio.iops), ("p99_us", fio.p99_us), ("gets_per_read", gets / fio.iops)];
         store.note(&format!("larger_fio_depth_{depth}"), &noted, fio.command);
     }
     store.start_again(Some(keys))?;
-    Ok((ours.iter().map(|(depth, _)| *depth).collect(), shares))
+    Ok(shares)
 }
 
 /// A Zipf trace of GETs. Returns the share of those answered from memory, and that of an exact LRU with room for as

@@ -28,6 +28,7 @@ pub(super) const SELFTEST_EXAMPLES: &str = "\
 Examples:
   loadgen selftest                        the ceiling at pipeline 1 and 16, the floor of latency, the timing error
   loadgen selftest -c 200 -t 2 -P 64 -o self.json
+  loadgen selftest --serve /tmp/null.sock --cpus 0   another generator's ceiling: redis-benchmark -s /tmp/null.sock
 ";
 
 pub(super) const SEARCH_EXAMPLES: &str = "\

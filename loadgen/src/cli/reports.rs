@@ -23,6 +23,10 @@ pub struct SelftestArgs {
     /// Write the figures to this file
     #[arg(short = 'o', long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Measure nothing: let the server that does nothing answer at this Unix socket until Ctrl-C, on the processors of
+    /// --cpus, so that other generators can be measured against it
+    #[arg(long, value_name = "SOCKET", conflicts_with_all = ["out", "pipeline", "duration"])]
+    pub serve: Option<PathBuf>,
 }
 
 /// Options of `show`.

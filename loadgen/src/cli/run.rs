@@ -29,7 +29,7 @@ pub struct RunArgs {
     /// SETs to GETs, by weight [default: 1:10]
     #[arg(help_heading = "Workload", long, value_name = "SET:GET", value_parser = parse_ratio, conflicts_with = "mix")]
     pub ratio: Option<Ratio>,
-    /// Kinds of requests by weight: get, set, insert, del, scan, rmw (get=80,set=15,del=5)
+    /// Kinds of requests by weight: get, set, insert, del, scan, walk, rmw (get=80,set=15,del=5)
     #[arg(help_heading = "Workload", long, value_name = "KIND=N,...", value_parser = parse_mix_option)]
     pub mix: Option<Mix>,
     /// A command of your own, with {key}, {value}, {random}; may be repeated
@@ -53,7 +53,7 @@ pub struct RunArgs {
     /// Middle of --dist gaussian [default: half of --keys]
     #[arg(help_heading = "Workload", long, alias = "key-median", value_name = "KEY")]
     pub median: Option<f64>,
-    /// Keys read by one scan: 10 or 1..100
+    /// Keys read by one scan, and COUNT of a step of a walk: 10 or 1..100
     #[arg(help_heading = "Workload", long, value_name = "N", default_value = "1..100", value_parser = parse_counts)]
     pub scan_keys: Sizes,
     /// Largest share of reads that may miss; above it the run fails with status 3

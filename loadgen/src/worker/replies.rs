@@ -9,6 +9,7 @@ use crate::number::bytes;
 use crate::operations::Verb;
 use crate::phase_run::PhaseRun;
 use crate::verify_share::Sampler;
+use crate::walk::next_cursor;
 
 impl Worker {
     pub(super) fn received(
@@ -52,12 +53,16 @@ impl Worker {
         let before = connection.in_flight();
         let (operations, frontier, second_halves) =
             (&self.operations, &self.frontier, &mut self.second_halves);
-        let sampler = &mut self.sampler;
+        let (sampler, mut walks) = (&mut self.sampler, std::mem::take(&mut connection.walks));
         let outcome = connection.receive(received, |request, head, input| {
             if let Some(frontier) = frontier
                 && operations.get(request.operation).verb == Verb::Insert
             {
                 frontier.acknowledge(request.key);
+            }
+            if operations.get(request.operation).verb == Verb::Walk {
+                // A walk that is over, or was answered with an error, begins again: 0 need not be kept.
+                walks.extend(next_cursor(input).filter(|&cursor| cursor != 0));
             }
             if sampler.as_mut().is_some_and(Sampler::takes) {
                 run.verify(&request, head, input);
@@ -71,6 +76,7 @@ impl Worker {
                 second_halves.push(request);
             }
         });
+        connection.walks = walks;
         self.in_flight -= before - connection.in_flight();
         let speaks = tls.as_ref().is_some_and(|tls| tls.wants_write());
         connection.tls = tls;

@@ -33,7 +33,7 @@ impl Worker {
             if connection.out.capacity() == 0 {
                 connection.out = self.spare_buffers.pop().unwrap_or_default();
             }
-            let Some(written) = self.generator.write_next(&mut connection.out) else {
+            let Some(written) = self.generator.write_next(&mut connection.out, &mut connection.walks) else {
                 run.end(now);
                 break;
             };

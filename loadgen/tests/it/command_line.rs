@@ -157,3 +157,30 @@ fn wait_for(condition: impl Fn() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn the_server_that_does_nothing_answers_other_generators_until_it_is_told_to_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("null.sock");
+    let path = socket.to_str().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .args(["selftest", "--serve", path])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !socket.exists() {
+        assert!(started.elapsed() < Duration::from_secs(20), "no socket");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let run =
+        loadgen(&["run", "-s", path, "-n", "1000", "--warmup", "0s", "--live", "none", "-c", "4", "-t", "1"]);
+    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    // A second one does not take the first one's place.
+    check(&["selftest", "--serve", path], 1, "cannot serve at");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!socket.exists(), "the socket is removed");
+}

@@ -28,6 +28,17 @@ fn every_start_of_the_schedule_is_made() {
 }
 
 #[test]
+fn wakeups_follow_the_work_and_not_the_connections() {
+    for connections in [4, 400] {
+        let server = NullServer::start(Behaviour::default());
+        let report = run(&server.path, &format!("--rate 2000 -d 2s -c {connections} -t 1 --warmup 0s"));
+        let (ops, enters) = (outcome(&report).ops, report.client.per_thread[0].enters);
+        // One for the start, one for the reply, one where a busy machine sends later than it started.
+        assert!((ops / 2..=3 * ops).contains(&enters), "{connections}: {enters} for {ops}");
+    }
+}
+
+#[test]
 fn poisson_starts_have_the_asked_rate() {
     let server = NullServer::start(Behaviour::default());
     let report = run(&server.path, "--rate 2000 --arrival poisson -d 2s -c 8 -t 2 --warmup 0s");

@@ -48,6 +48,57 @@ fn a_read_modify_write_sends_both_halves() {
 }
 
 #[test]
+fn walks_go_on_from_the_cursors_that_they_are_answered_with() {
+    let Some(redis) = Redis::start(None) else { return };
+    let mut control = redis.control(0);
+    for (option, value) in [("slowlog-log-slower-than", "0"), ("slowlog-max-len", "10000")] {
+        control.ask(&[b"CONFIG", b"SET", option.as_bytes(), value.as_bytes()]).unwrap();
+    }
+    for (pipeline, get) in [(1, 0), (4, 3)] {
+        control.ask(&[b"FLUSHALL"]).unwrap();
+        control.ask(&[b"SLOWLOG", b"RESET"]).unwrap();
+        let line = format!(
+            "--mix walk=1,get={get} --scan-keys 10 --prefill --keys 200 -n 2000 --warmup 0s -c 1 -t 1 -P {pipeline}"
+        );
+        let report = run(&redis.path, &line);
+        let result = outcome(&report);
+        assert_eq!((result.ops, result.errors.total), (2000, 0));
+        let steps = result.ops_by_type["WALK"].count;
+        let cursors = scan_cursors(&control.ask(&[b"SLOWLOG", b"GET", b"-1"]).unwrap());
+        assert_eq!(cursors.len() as u64, steps);
+        let mut different = cursors.clone();
+        different.sort();
+        different.dedup();
+        // 200 keys in 256 places, at least ten of them a step: a walk has at most 26 steps, and goes the same way each time.
+        let begun = cursors.iter().filter(|cursor| *cursor == "0").count();
+        assert!((10..=26).contains(&different.len()), "{different:?}");
+        let walks = cursors.len().div_ceil(different.len());
+        assert!((walks..=walks + pipeline).contains(&begun), "{begun} begun, {walks} walks");
+    }
+}
+
+/// The cursors of the calls of SCAN with COUNT 10 in a slow log.
+fn scan_cursors(log: &Reply) -> Vec<String> {
+    let Reply::Array(entries) = log else { panic!("{log:?}") };
+    let words = entries.iter().filter_map(|entry| {
+        let Reply::Array(fields) = entry else { panic!("{entry:?}") };
+        let Reply::Array(words) = &fields[3] else { panic!("{fields:?}") };
+        let words = words.iter().map(|word| match word {
+            Reply::Bulk(word) => String::from_utf8_lossy(word).into_owned(),
+            other => panic!("{other:?}"),
+        });
+        let words: Vec<String> = words.collect();
+        (words[0] == "SCAN").then_some(words)
+    });
+    words
+        .map(|words| {
+            assert_eq!((words.len(), &words[2][..], &words[3][..]), (4, "COUNT", "10"));
+            words[1].clone()
+        })
+        .collect()
+}
+
+#[test]
 fn deletes_sizes_and_times_to_live_reach_the_server() {
     let Some(redis) = Redis::start(None) else { return };
     let line = "--mix set=3,del=1 --keys 500 --key-size 12:1,30:1 --value-size 10:1,200:1 --ttl 100s..200s -n 5000 \

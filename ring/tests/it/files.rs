@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use ring::{BlockPool, Blocks, Completion, Fd, HugePages, Registered, Ring, RingConfig, WriteDurability};
 
@@ -195,5 +195,41 @@ fn a_file_is_removed_by_its_path_and_one_that_is_not_there_is_an_error() {
             }
             other => panic!("{other:?}"),
         }
+    });
+}
+
+#[test]
+fn a_file_is_made_or_opened_as_it_is_and_gets_the_length_it_is_told() {
+    in_each_mode(|config| {
+        let mut ring = Ring::new(&config).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let name = || std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+        let length = || std::fs::metadata(&path).unwrap().len();
+        let create = |ring: &mut Ring, token| {
+            ring.create(name(), 0o600, token);
+            match turn_once(ring) {
+                Completion::Created { token: of, result } if of == token => result,
+                other => panic!("{other:?}"),
+            }
+        };
+        let file = create(&mut ring, 1).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for bytes in [1 << 20, 4096] {
+            ring.truncate(&file, bytes, 2);
+            match turn_once(&mut ring) {
+                Completion::Synced { token: 2, result: Ok(()) } => assert_eq!(length(), bytes),
+                Completion::Synced { token: 2, result: Err(error) } => {
+                    assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "a kernel before 6.9");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        std::fs::write(&path, [7; 100]).unwrap();
+        create(&mut ring, 3).unwrap();
+        assert_eq!(length(), 100, "what is there stays");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(create(&mut ring, 4).unwrap_err().raw_os_error(), Some(libc::EISDIR));
     });
 }

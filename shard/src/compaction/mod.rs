@@ -29,6 +29,7 @@ use crate::types::{ShardId, UnixMs};
 pub(crate) use expiry_pace::ExpiryPace;
 pub(crate) use pacing::Pacing;
 use read::Reading;
+pub(crate) use turn::StepPart;
 pub(crate) use victim::Choice;
 use walk::Walk;
 pub(crate) use walk::{Departures, EvictRule};

@@ -53,7 +53,9 @@ impl<P: BlockPool> Shard<P> {
             return None;
         };
         let whole = read_bytes(used_bytes, reading.rule).next_multiple_of(BLOCK_BYTES);
-        reading.all.get_or_insert_with(|| pool.take(whole));
+        // As large as an extent, so that it is one that was used before.
+        let room = whole.max(self.extents.usual_bytes());
+        reading.all.get_or_insert_with(|| pool.take(room));
         let len = (whole - reading.done).min(COMPACTION_READ_BYTES_MAX);
         let offset = self.extents.file_offset(reading.number) + reading.done as u64;
         self.compaction.step = Step::Reading(reading);
@@ -74,7 +76,7 @@ impl<P: BlockPool> Shard<P> {
         };
         let needed = read_bytes(used_bytes, reading.rule);
         let all = reading.all.as_mut().expect("made for the first piece");
-        let asked = (all.as_ref().len() - reading.done).min(COMPACTION_READ_BYTES_MAX);
+        let asked = (needed.next_multiple_of(BLOCK_BYTES) - reading.done).min(COMPACTION_READ_BYTES_MAX);
         let came = done.result.as_ref().map_or(0, |&bytes| bytes.min(asked));
         all.as_mut()[reading.done..reading.done + came].copy_from_slice(&piece.as_ref()[..came]);
         pool.put(piece);

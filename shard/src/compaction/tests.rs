@@ -240,7 +240,7 @@ fn ended_keys_are_deleted_on_the_way_and_that_is_counted_as_a_change() {
     let before = set.shards()[0].lsn();
     set.compact_all();
     while set.shards[0].compaction.wants_full() {
-        set.compact_step(0, UnixMs(NOW.0 + 70_000), usize::MAX);
+        set.compact_step(0, UnixMs(NOW.0 + 70_000), StepPart::WHOLE);
     }
     let gone = set.stats().expired;
     assert!(gone > 450, "{gone}");

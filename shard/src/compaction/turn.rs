@@ -13,12 +13,29 @@ use crate::types::UnixMs;
 
 /// Less work than this is put off until more is owed.
 const GRAIN_BYTES: u64 = 16 << 10;
+/// Of the work that is owed a step does this part, within its bounds: what has piled up while a victim was read is done
+/// over many turns, and those who come meanwhile do not wait for all of it.
+const OWED_PART: u64 = 16;
 /// How long a shard rests when it has dead bytes but no extent that is worth emptying, in milliseconds.
 const REST_MS: u64 = 100;
 /// Dead bytes of a shard below which nothing is done on a full disk.
 const PRESSED_DEAD_BYTES: u64 = 64 << 10;
 /// Bits of a request id that hold the shard's position.
 const POSITION_BITS: u32 = 16;
+
+/// The most that one step does, beside what is configured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepPart {
+    /// Records.
+    pub(crate) records_max: usize,
+    /// Bytes walked over, but for the record it ends in.
+    pub(crate) bytes_max: u64,
+}
+
+impl StepPart {
+    /// As much as is configured.
+    pub(crate) const WHOLE: Self = Self { records_max: usize::MAX, bytes_max: u64::MAX };
+}
 
 /// What a shard has to do.
 struct Debt {
@@ -122,9 +139,15 @@ impl<P: BlockPool> ShardSet<P> {
                 steps -= 1;
                 // Each key that has ended is a record of the log too: of those a step takes no more than a turn may.
                 let compaction = &self.shards[position].compaction;
-                let is_gentle = compaction.empties_ended() && !compaction.pressed && !full;
+                let in_haste = compaction.pressed || full;
+                let is_gentle = compaction.empties_ended() && !in_haste;
                 let records_max = if is_gentle { keys_max } else { usize::MAX };
-                if !matches!(self.compact_step(position, now, records_max), Worked::Bytes(_)) {
+                let bytes_max = match in_haste {
+                    true => u64::MAX,
+                    false => (compaction.pacing.owed() / OWED_PART).max(GRAIN_BYTES),
+                };
+                let part = StepPart { records_max, bytes_max };
+                if !matches!(self.compact_step(position, now, part), Worked::Bytes(_)) || !in_haste {
                     break;
                 }
             }
@@ -133,7 +156,8 @@ impl<P: BlockPool> ShardSet<P> {
             // Nobody writes: what is left is done bit by bit.
             if !is_written && steps == COMPACTION_STEPS_PER_TURN {
                 let records_max = keys_max.saturating_mul(COMPACTION_RECORDS_PER_KEY);
-                more = matches!(self.compact_step(position, now, records_max), Worked::Bytes(_));
+                let part = StepPart { records_max, bytes_max: u64::MAX };
+                more = matches!(self.compact_step(position, now, part), Worked::Bytes(_));
             }
             self.next_to_compact = (position + 1) % count;
         }
@@ -160,7 +184,8 @@ impl<P: BlockPool> ShardSet<P> {
             }
             let share = records.div_ceil(2);
             records -= share;
-            if let Worked::Bytes(bytes) = self.compact_step(position, now, share) {
+            let part = StepPart { records_max: share, bytes_max: u64::MAX };
+            if let Worked::Bytes(bytes) = self.compact_step(position, now, part) {
                 self.expiry_pace.pay(bytes);
             }
             victims += usize::from(!is_at_it);
@@ -168,11 +193,13 @@ impl<P: BlockPool> ShardSet<P> {
         more
     }
 
-    /// One step of one shard, of so many records at most, and the deletes it leads to.
-    pub(crate) fn compact_step(&mut self, position: usize, now: UnixMs, records_max: usize) -> Worked {
+    /// One step of one shard, and the deletes it leads to.
+    pub(crate) fn compact_step(&mut self, position: usize, now: UnixMs, part: StepPart) -> Worked {
         let mut departures = std::mem::take(&mut self.departures);
         let config = &self.shards[position].compaction.config;
-        let (bytes_max, records_max) = (config.step_bytes, config.step_records.min(records_max));
+        let records_max = config.step_records.min(part.records_max);
+        let bytes_max =
+            usize::try_from(part.bytes_max).map_or(config.step_bytes, |max| max.min(config.step_bytes));
         let how = How { hasher: &self.hasher, now, bytes_max, records_max };
         let worked = self.shards[position].compaction_step(how, &mut self.pool, &mut departures);
         let barrier = self.barrier;

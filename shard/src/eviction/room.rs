@@ -1,7 +1,7 @@
 //! Makes room: how much is evicted, when, and from which shard.
 
 use super::{EvictionPolicy, MemoryLimit};
-use crate::compaction::{EvictRule, Worked};
+use crate::compaction::{EvictRule, StepPart, Worked};
 use crate::index::{ExtentNumber, USES_MAX};
 use crate::io::BlockPool;
 use crate::key::Key;
@@ -144,7 +144,7 @@ impl<P: BlockPool> ShardSet<P> {
     fn reclaim_step(&mut self, now: UnixMs) -> Option<u64> {
         let at = self.room.position;
         if self.shards[at].compaction.has_victim()
-            && let Worked::Bytes(bytes) = self.compact_step(at, now, usize::MAX)
+            && let Worked::Bytes(bytes) = self.compact_step(at, now, StepPart::WHOLE)
         {
             return Some(bytes.max(1));
         }
@@ -171,7 +171,7 @@ impl<P: BlockPool> ShardSet<P> {
         let dead = shard.extents.dead_sealed_bytes();
         let worthwhile = dead * DEAD_PART > shard.extents.fill().held_bytes && !shard.compaction.rests();
         if (shard.compaction.has_victim() || worthwhile)
-            && let Worked::Bytes(bytes) = self.compact_step(position, now, usize::MAX)
+            && let Worked::Bytes(bytes) = self.compact_step(position, now, StepPart::WHOLE)
         {
             return Some(bytes.max(1));
         }
@@ -210,7 +210,7 @@ impl<P: BlockPool> ShardSet<P> {
             return Some(1);
         }
         shard.begin_victim(number, rule);
-        match self.compact_step(position, now, usize::MAX) {
+        match self.compact_step(position, now, StepPart::WHOLE) {
             Worked::Bytes(bytes) => Some(bytes.max(1)),
             Worked::Waits | Worked::Nothing => None,
         }

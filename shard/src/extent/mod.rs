@@ -322,6 +322,11 @@ impl<P: BlockPool> Extents<P> {
         &mut buffer.as_mut()[start..start + len]
     }
 
+    /// Bytes of the buffer of an extent, but of a run.
+    pub(crate) fn usual_bytes(&self) -> usize {
+        self.fill_bytes.next_multiple_of(BLOCK_BYTES)
+    }
+
     /// Makes room for a record of `len` bytes, counts it as live, and returns where it goes.
     #[inline]
     pub fn allocate(&mut self, stream: Stream, len: usize, pool: &mut P) -> (Location, &mut [u8]) {
@@ -337,8 +342,9 @@ impl<P: BlockPool> Extents<P> {
                 _ => {
                     self.seal_open(stream);
                     // As large as what will be in it: an extent, but in tests of small stores.
-                    let bytes = self.fill_bytes.max(self.head_bytes() + len);
-                    let number = self.add(pool.take(bytes.next_multiple_of(BLOCK_BYTES)));
+                    let bytes =
+                        self.usual_bytes().max((self.head_bytes() + len).next_multiple_of(BLOCK_BYTES));
+                    let number = self.add(pool.take(bytes));
                     self.open[stream as usize] = Some(number);
                     number
                 }

@@ -91,9 +91,11 @@ impl<P: BlockPool> SegmentReader<P> {
         while self.chunks.front().is_some_and(|chunk| chunk.filled.is_some()) {
             let filled = self.chunks.pop_front().and_then(|chunk| chunk.filled);
             let Some((buffer, len)) = filled else { unreachable!("looked at") };
-            self.window.copy_within(self.start.., 0);
-            self.window.truncate(self.window.len() - self.start);
-            self.start = 0;
+            // What is left is less than a batch, but what has just been moved is not: it stays where it is.
+            if self.start > 0 {
+                self.window.drain(..self.start);
+                self.start = 0;
+            }
             self.window.extend_from_slice(&buffer.as_ref()[..len]);
             pool.put(buffer);
             moved = true;
