@@ -70,10 +70,14 @@ impl Gather {
         self.missing == 0
     }
 
-    /// The reply, and the batch of this worker's log that it waits for.
+    /// The reply, and the batch of this worker's log that it waits for. An error of a part, which then has nothing else, is
+    /// the reply: among elements it would be one more than their head says. Text begins with no `-`.
     pub(crate) fn merge(&mut self) -> (Vec<u8>, BatchNumber) {
         assert!(self.missing == 0, "all parts are there");
         let parts: Vec<Part> = self.parts.drain(..).map(Option::unwrap_or_default).collect();
+        if let Some(error) = parts.iter().find(|part| part.bytes.first() == Some(&b'-')) {
+            return (error.bytes.clone(), self.barrier);
+        }
         let mut out = Vec::new();
         let reply = ReplyWriter::new(&mut out, self.protocol);
         match self.kind {
@@ -81,35 +85,30 @@ impl Gather {
             GatherKind::Text => text(&parts, reply),
             GatherKind::Distinct => distinct(&parts, reply),
             GatherKind::Counts => counts(&parts, reply),
-            GatherKind::Replies(merge) => {
-                if let Some(error) = parts.iter().find(|part| part.bytes.first() == Some(&b'-')) {
-                    return (error.bytes.clone(), self.barrier);
-                }
-                match merge {
-                    Merge::Sum => sum(&parts, reply),
-                    Merge::AnyClient => {
-                        let mut reply = reply;
-                        if parts.iter().any(|part| integer(&part.bytes) > 0) {
-                            reply.ok();
-                        } else {
-                            reply.error(error_text::NO_SUCH_CLIENT);
-                        }
-                    }
-                    Merge::AllOk => {
-                        let mut reply = reply;
+            GatherKind::Replies(merge) => match merge {
+                Merge::Sum => sum(&parts, reply),
+                Merge::AnyClient => {
+                    let mut reply = reply;
+                    if parts.iter().any(|part| integer(&part.bytes) > 0) {
                         reply.ok();
+                    } else {
+                        reply.error(error_text::NO_SUCH_CLIENT);
                     }
-                    Merge::OneCopy => {
-                        let mut reply = reply;
-                        reply.array(2);
-                        reply.integer(1);
-                        reply.integer(0);
-                    }
-                    Merge::Interleave => interleave(&parts, &self.order, reply),
-                    Merge::Concatenate => concatenate(&parts, reply),
-                    Merge::WeightedPick => weighted_pick(&parts, self.random, reply),
                 }
-            }
+                Merge::AllOk => {
+                    let mut reply = reply;
+                    reply.ok();
+                }
+                Merge::OneCopy => {
+                    let mut reply = reply;
+                    reply.array(2);
+                    reply.integer(1);
+                    reply.integer(0);
+                }
+                Merge::Interleave => interleave(&parts, &self.order, reply),
+                Merge::Concatenate => concatenate(&parts, reply),
+                Merge::WeightedPick => weighted_pick(&parts, self.random, reply),
+            },
         }
         (out, self.barrier)
     }
@@ -261,5 +260,22 @@ mod tests {
             "*2\r\n*1\r\n:1\r\n:2\r\n"
         );
         assert_eq!(merged(GatherKind::Text, &[b"a\n", b"b\n"], vec![]), "$4\r\na\nb\n\r\n");
+    }
+
+    #[test]
+    fn an_error_of_a_part_is_the_whole_reply() {
+        let error = "-ERR storage error: gone\r\n";
+        for (kind, part) in [
+            (GatherKind::Elements, &b"$1\r\na\r\n"[..]),
+            (GatherKind::Distinct, b"$1\r\na\r\n"),
+            (GatherKind::Counts, b"$1\r\na\r\n:1\r\n"),
+            (GatherKind::Text, b"id=1\n"),
+            (GatherKind::Replies(Merge::Sum), b":1\r\n"),
+            (GatherKind::Replies(Merge::WeightedPick), b"*2\r\n:1\r\n$1\r\na\r\n"),
+        ] {
+            for parts in [[part, error.as_bytes()], [error.as_bytes(), part]] {
+                assert_eq!(merged(kind, &parts, vec![]), error, "{kind:?}");
+            }
+        }
     }
 }

@@ -90,6 +90,11 @@ fn a_record_that_cannot_be_read_is_an_error_and_never_nil_and_a_start_refuses() 
         }
     }
     assert!(right > 0 && errors > 0, "{right} right, {errors} errors");
+    // What goes over all keys comes by those too: one error, and replies stay in step.
+    for words in [&["KEYS", "*"][..], &["KEYS", "k1*"]] {
+        assert!(matches!(wire.call(words), Reply::Error(_)), "{words:?}");
+        assert_eq!(wire.answer(&["PING"]), "+PONG");
+    }
     let (code, log) = server.kill().refusal();
     assert_eq!(code, STORAGE, "{log}");
 }
