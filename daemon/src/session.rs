@@ -35,6 +35,8 @@ pub struct Session {
     pub fd: i32,
     /// When it was accepted.
     pub created: UnixMs,
+    /// Since when it has had time to log in, where it has to: when it was accepted, or set back.
+    pub unknown_since: UnixMs,
     /// When it last sent something.
     pub last_interaction: UnixMs,
     /// What it last ran.
@@ -115,6 +117,7 @@ impl Session {
             is_unix,
             fd,
             created: now,
+            unknown_since: now,
             last_interaction: now,
             last_command: None,
             replies: Replies::On,
@@ -143,8 +146,12 @@ impl Session {
         self.subscriptions != [0; 3]
     }
 
-    /// Back to how it was when it was accepted, as far as RESET goes: the library stays known.
-    pub fn reset(&mut self, identity: Identity) {
+    /// Back to how it was when it was accepted, as far as RESET goes: the library stays known. Who was logged in and has to
+    /// do so again has as long for it as a new connection; who was not gains no time.
+    pub fn reset(&mut self, identity: Identity, now: UnixMs) {
+        if self.identity.is_logged_in() {
+            self.unknown_since = now;
+        }
         self.identity = identity;
         self.name.clear();
         self.protocol = Protocol::Resp2;
@@ -179,8 +186,22 @@ mod tests {
         session.library_name = b"lib".to_vec();
         session.protocol = Protocol::Resp3;
         session.db = Db(3);
-        session.reset(identity());
+        session.reset(identity(), UnixMs(9));
+        assert_eq!((session.created, session.unknown_since), (UnixMs(1), UnixMs(9)));
         assert!(session.name.is_empty() && session.protocol == Protocol::Resp2 && session.db == Db(0));
         assert_eq!(session.library_name, b"lib");
+    }
+
+    #[test]
+    fn who_is_not_logged_in_gains_no_time_by_reset() {
+        let acl = crate::acl::Acl::default();
+        acl.require_password("p");
+        let identity = || Identity::new(acl.default_user());
+        let mut session = Session::new(1, identity(), "a:1".into(), "b:2".into(), false, 5, UnixMs(1));
+        session.reset(identity(), UnixMs(9));
+        assert_eq!(session.unknown_since, UnixMs(1));
+        session.identity.log_in(acl.authenticate(b"default", b"p").unwrap());
+        session.reset(identity(), UnixMs(20));
+        assert!(!session.identity.is_logged_in() && session.unknown_since == UnixMs(20));
     }
 }

@@ -36,9 +36,10 @@ impl Service {
             let stuck = connection.parser.is_mid_request() && idle_ms > request_timeout_ms;
             let session = &connection.client.session;
             let age_ms = worker.clock.now.0.saturating_sub(session.created.0);
-            // Who is subscribed waits for messages, as long as it takes.
-            let may_time_out = timeout_ms > 0 && !session.is_subscribed();
-            let unknown = !session.identity.is_logged_in() && age_ms > LOGIN_MS_MAX;
+            // Who is subscribed waits for messages, and who looks on for requests of others, as long as it takes.
+            let may_time_out = timeout_ms > 0 && !session.is_subscribed() && !session.is_monitor;
+            let unknown_ms = worker.clock.now.0.saturating_sub(session.unknown_since.0);
+            let unknown = !session.identity.is_logged_in() && unknown_ms > LOGIN_MS_MAX;
             if session.identity.is_deleted() || !Core::keeps_subscriptions(&mut connection.client) {
                 connection.client.life = Life::Dead;
             }

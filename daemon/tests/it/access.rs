@@ -2,11 +2,13 @@
 //! installed.
 
 use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use resp::Reply;
 
 use crate::redis::Redis;
-use crate::server::Setup;
+use crate::server::{PATIENCE, Setup};
 use crate::wire::{Wire, request, show};
 
 fn ask(wire: &mut Wire, words: &[&str]) -> String {
@@ -74,6 +76,21 @@ fn a_client_that_has_to_log_in_sends_little_and_may_then_send_much() {
         assert!(legible(&wire.reply()).contains(error));
         assert!(wire.until_closed().is_empty());
     }
+    // What is just within the limits waits for its end, and is then refused as anything else.
+    let most = vec![b'x'; 16_384];
+    let words: [&[u8]; 10] = [b"SET", b"k", b"v", b"NX", b"GET", b"a", b"b", b"c", b"d", b"e"];
+    for bytes in [request(&words), request(&[b"ECHO", &most])] {
+        let mut wire = server.connect();
+        let (first, rest) = bytes.split_at(bytes.len() - 3);
+        wire.send(first);
+        assert_eq!(server.connect().answer(&["RESET"]), "+RESET");
+        wire.send(rest);
+        assert_eq!(show(&wire.reply()), "-NOAUTH Authentication required.");
+        assert_eq!(wire.answer(&["AUTH", "p"]), "+OK");
+    }
+    let mut leaving = server.connect();
+    leaving.send(b"QUIT\r\nPING\r\n");
+    assert_eq!(leaving.until_closed(), b"+OK\r\n");
     let mut wire = server.connect();
     let large = vec![b'x'; 100_000];
     wire.send(
@@ -82,6 +99,41 @@ fn a_client_that_has_to_log_in_sends_little_and_may_then_send_much() {
     assert!(legible(&wire.reply()).contains("OK"));
     assert!(legible(&wire.reply()).contains("OK"));
     assert!(legible(&wire.reply()).contains("100000"));
+}
+
+#[test]
+fn who_has_to_log_in_again_has_time_for_it_and_a_stranger_gains_none() {
+    let server = Setup::memory().and(&["--requirepass", "p"]).start();
+    let (mut known, mut stranger) = (server.connect(), server.connect());
+    assert_eq!(known.answer(&["AUTH", "p"]), "+OK");
+    let began = Instant::now();
+    let end = thread::spawn(move || {
+        // It sets itself back again and again, until it is closed.
+        while stranger.try_answer(&["RESET"]).is_some() {
+            thread::sleep(Duration::from_millis(50));
+        }
+        began.elapsed()
+    });
+    let lived = end.join().unwrap();
+    assert!(lived > Duration::from_secs(9) && lived < PATIENCE, "{lived:?}");
+    // Older than the time that a stranger has.
+    assert_eq!(known.answer(&["RESET"]), "+RESET");
+    thread::sleep(Duration::from_millis(2500));
+    assert_eq!(known.answer(&["AUTH", "p"]), "+OK", "it was not closed meanwhile");
+}
+
+#[test]
+fn logins_that_fail_without_end_are_noted_within_bounds() {
+    let server = Setup::memory().and(&["--requirepass", "p"]).start();
+    for number in 0..600 {
+        let name = format!("{number:016000}");
+        assert!(server.connect().answer(&["AUTH", &name, "x"]).starts_with("-WRONGPASS"));
+    }
+    let mut admin = server.connect();
+    assert_eq!(admin.answer(&["AUTH", "p"]), "+OK");
+    let Reply::Array(entries) = admin.call(&["ACL", "LOG", "10000"]) else { panic!("an array") };
+    assert_eq!(entries.len(), 128);
+    assert!(server.peak_mib() < 100, "{} MiB", server.peak_mib());
 }
 
 #[test]

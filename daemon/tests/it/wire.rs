@@ -189,6 +189,13 @@ impl Wire {
         self.reply()
     }
 
+    /// One request and its reply, if it comes before the server closes.
+    pub(crate) fn try_answer(&mut self, words: &[&str]) -> Option<String> {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        self.send_if_open(&request(&words));
+        self.try_reply().map(|reply| show(&reply))
+    }
+
     /// One request and its reply, as a line.
     pub(crate) fn answer(&mut self, words: &[&str]) -> String {
         show(&self.call(words))
