@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ourod_global_optspecs
-    string join \n config= dir= unixsocket= unixsocketperm= port= bind= maxclients= databases= timeout= request-timeout= tcp-keepalive= tcp-backlog= proto-max-bulk-len= client-output-buffer-limit= tracking-table-max-keys= notify-keyspace-events= requirepass= aclfile= acl-pubsub-default= tls-port= tls-cert-file= tls-key-file= tls-ca-cert-file= tls-auth-clients= appendfsync= storage= wal= wal-segment-bytes= checkpoint-log-bytes= wal-sync= maxmemory= maxmemory-policy= shards= workers= cpus= admin= loglevel= enable-debug-command= slowlog-log-slower-than= slowlog-max-len= latency-monitor-threshold= shutdown-timeout= h/help V/version
+    string join \n config= dir= unixsocket= unixsocketperm= port= bind= maxclients= databases= timeout= request-timeout= tcp-keepalive= tcp-backlog= proto-max-bulk-len= client-query-buffer-limit= client-output-buffer-limit= tracking-table-max-keys= notify-keyspace-events= requirepass= aclfile= acl-pubsub-default= tls-port= tls-cert-file= tls-key-file= tls-ca-cert-file= tls-auth-clients= appendfsync= storage= wal= wal-segment-bytes= checkpoint-log-bytes= wal-sync= maxmemory= maxmemory-policy= shards= workers= cpus= admin= loglevel= enable-debug-command= slowlog-log-slower-than= slowlog-max-len= latency-monitor-threshold= shutdown-timeout= h/help V/version
 end
 
 function __fish_ourod_needs_command
@@ -37,6 +37,7 @@ complete -c ourod -n "__fish_ourod_needs_command" -l request-timeout -d 'Seconds
 complete -c ourod -n "__fish_ourod_needs_command" -l tcp-keepalive -d 'Seconds between TCP keep-alive probes of a silent client; 0 for none' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l tcp-backlog -d 'Connections that may wait to be accepted' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l proto-max-bulk-len -d 'Longest argument and longest value, in bytes' -r
+complete -c ourod -n "__fish_ourod_needs_command" -l client-query-buffer-limit -d 'Bytes of one client\'s request under way at most; a client that sends more is disconnected' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l client-output-buffer-limit -d 'Output of one client that may wait, as "CLASS HARD SOFT SECONDS": bytes it never exceeds, bytes it does not exceed for long, and how many seconds that is; beyond it the client is disconnected, 0 for no limit. Classes: normal, replica, pubsub; several may be given, others keep "normal 1gb 256mb 60", "pubsub 32mb 8mb 60"' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l tracking-table-max-keys -d 'Keys that are remembered for clients that cache what they read, over all workers; 0 for no limit' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l notify-keyspace-events -d 'Events of keys that are published, by Redis\'s letters: K and E for the channel, then g$xenm or A; "" for none' -r

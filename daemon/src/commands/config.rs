@@ -119,6 +119,18 @@ const PARAMETERS: &[Parameter] = &[
             }))
         }),
     ),
+    parameter(
+        "client-query-buffer-limit",
+        |s| s.settings.query_bytes_max().to_string(),
+        Change::Free(|text| {
+            let bytes = parse_size(text).map_err(|_| "argument must be a memory value".to_owned())?;
+            let (low, high) = (1 << 20, i64::MAX.unsigned_abs());
+            if !(low..=high).contains(&bytes) {
+                return Err(format!("argument must be between {low} and {high} inclusive"));
+            }
+            Ok(Box::new(move |server| server.settings.set_query_bytes_max(bytes)))
+        }),
+    ),
     parameter("cluster-enabled", |_| "no".into(), Change::Never),
     parameter("cpus", cpus_text, Change::Never),
     parameter("daemonize", |_| "no".into(), Change::Never),

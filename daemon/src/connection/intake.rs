@@ -5,7 +5,7 @@ use resp::{Args, RequestParser};
 use ring::Received;
 
 use super::connection::{Connection, Life};
-use super::limits::COMMANDS_PER_TURN;
+use super::limits::{BACKLOG_BYTES_MAX, COMMANDS_PER_TURN};
 use super::plan::{Plan, PlanEnd, Planned};
 use super::routes::Flow;
 use super::service::Service;
@@ -37,6 +37,9 @@ impl Service {
                     (Life::Open, true) => self.take_sealed(worker, &mut connection, me, &buffer),
                     (Life::Closing | Life::Dead, _) => {}
                 }
+                if connection.backlog() > BACKLOG_BYTES_MAX {
+                    self.check_backlog(&mut connection);
+                }
             }
             Ok(Received::NoBuffers) => {}
             Ok(Received::Closed) => connection.peer_closed = true,
@@ -46,6 +49,23 @@ impl Service {
         }
         self.mark_dirty(&mut connection, me);
         self.connections.put(me.0, connection);
+    }
+
+    /// Ends a connection whose request under way is larger than any may be.
+    #[cold]
+    fn check_backlog(&mut self, connection: &mut Connection) {
+        let (bytes, most) = (connection.backlog() as u64, self.core.server.settings.query_bytes_max());
+        // Whole requests that wait for others are bounded where they are received.
+        if bytes > most && connection.parser.is_mid_request() && connection.client.life == Life::Open {
+            tracing::warn!(
+                client = connection.client.session.id,
+                peer = connection.client.session.peer,
+                bytes,
+                "client closed: its request exceeds client-query-buffer-limit"
+            );
+            self.core.counters.add(Counter::QueryLimitClosed, 1);
+            connection.client.life = Life::Dead;
+        }
     }
 
     /// Parses received bytes where they are when nothing stands before them; keeps what is left.

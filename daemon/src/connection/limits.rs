@@ -3,7 +3,7 @@
 /// Commands that one connection runs in one turn at most: a burst of one client may not starve the others.
 pub(crate) const COMMANDS_PER_TURN: usize = 512;
 /// Unparsed bytes of one connection above which no more are received from it until some are parsed, unless they
-/// are one large request under way.
+/// are one large request under way: that is bounded by `client-query-buffer-limit`.
 pub(crate) const BACKLOG_BYTES_MAX: usize = 64 << 10;
 /// Unsent bytes of one connection above which its commands wait until some are sent.
 pub(crate) const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
@@ -90,5 +90,8 @@ pub(crate) const LOGIN_MS_MAX: u64 = 10_000;
 /// TLS handshakes of one worker that are under way at one time at most: further TLS connections are closed at once. With
 /// it strangers hold no more than so many times what rustls keeps of a handshake, 64 KiB and a record.
 pub(crate) const HANDSHAKES_MAX: usize = 512;
+/// TLS connections of one worker whose handshake goes on in one turn, of those that have waited for it at most, and as many
+/// that have not: a step of it takes up to some milliseconds of the processor, and others are to be served in between.
+pub(crate) const HANDSHAKES_PER_TURN: usize = 8;
 /// How long a TLS handshake may take, in milliseconds.
 pub(crate) const HANDSHAKE_MS_MAX: u64 = 10_000;

@@ -102,6 +102,7 @@ const fn help(counter: Counter) -> &'static str {
         Counter::TlsHandshakes => "TLS handshakes done.",
         Counter::TlsErrors => "TLS connections closed because of what their client sent or showed.",
         Counter::OutputLimitClosed => "Connections closed because of too much unsent output.",
+        Counter::QueryLimitClosed => "Connections closed because of a request that was too large.",
         Counter::Connections => "Connections now open.",
         Counter::BytesIn => "Bytes received from clients.",
         Counter::BytesOut => "Bytes sent to clients.",

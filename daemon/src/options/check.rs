@@ -12,6 +12,8 @@ pub(super) const SHARDS_DEFAULT: u16 = 16;
 const WAL_SEGMENT_BYTES: std::ops::RangeInclusive<u64> = (1 << 20)..=(4 << 30);
 /// Smallest and largest bound of an argument. The lower one is Redis's.
 const BULK_BYTES_MAX: std::ops::RangeInclusive<u64> = (1 << 20)..=(512 << 20);
+/// Smallest bound of a request. Redis's.
+const QUERY_BYTES_MAX_LEAST: u64 = 1 << 20;
 /// What a Unix socket's address has room for, with its final 0.
 const UNIX_PATH_BYTES_MAX: usize = 107;
 /// A log batch and its alignment.
@@ -29,6 +31,12 @@ pub(super) fn check(options: &Options) -> Result<(), OptionsError> {
         return refuse(format!(
             "--proto-max-bulk-len {}: it must lie between 1mb and 512mb, the longest value a store holds",
             options.bulk_bytes_max
+        ));
+    }
+    if options.query_bytes_max < QUERY_BYTES_MAX_LEAST {
+        return refuse(format!(
+            "--client-query-buffer-limit {}: it must be 1mb or more",
+            options.query_bytes_max
         ));
     }
     if usize::from(options.shards) < options.workers {

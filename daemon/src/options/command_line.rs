@@ -94,6 +94,9 @@ pub(super) struct CommandLine {
     /// Longest argument and longest value, in bytes
     #[arg(long, value_name = "SIZE", default_value = "512mb", value_parser = parse_size, help_heading = "Clients")]
     proto_max_bulk_len: u64,
+    /// Bytes of one client's request under way at most; a client that sends more is disconnected
+    #[arg(long, value_name = "SIZE", default_value = "1gb", value_parser = parse_size, help_heading = "Clients")]
+    client_query_buffer_limit: u64,
     /// Output of one client that may wait, as "CLASS HARD SOFT SECONDS": bytes it never exceeds, bytes it does not exceed
     /// for long, and how many seconds that is; beyond it the client is disconnected, 0 for no limit. Classes: normal,
     /// replica, pubsub; several may be given, others keep "normal 1gb 256mb 60", "pubsub 32mb 8mb 60"
@@ -354,6 +357,7 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         max_memory: line.maxmemory,
         max_memory_policy: line.maxmemory_policy,
         bulk_bytes_max: line.proto_max_bulk_len,
+        query_bytes_max: line.client_query_buffer_limit,
         output_limits,
         notified_events: line.notify_keyspace_events,
         new_users_have_all_channels: line.acl_pubsub_default.eq_ignore_ascii_case("allchannels"),

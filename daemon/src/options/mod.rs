@@ -97,6 +97,8 @@ pub struct Options {
     pub max_memory_policy: EvictionPolicy,
     /// Longest argument and longest value in bytes.
     pub bulk_bytes_max: u64,
+    /// Bytes of one client's request under way at most.
+    pub query_bytes_max: u64,
     /// How much output of one client may wait, by class.
     pub output_limits: OutputLimits,
     /// Which events of keys are told.

@@ -48,7 +48,7 @@ fn defaults() {
     assert_eq!((options.wal_segment_bytes, options.bulk_bytes_max), (64 << 20, 512 << 20));
     assert_eq!((options.wal_sync, options.log_level), (WalSync::Auto, LogLevel::Notice));
     assert_eq!((options.tcp_keepalive_seconds, options.tcp_backlog, options.timeout_seconds), (300, 511, 0));
-    assert_eq!(options.request_timeout_seconds, 60);
+    assert_eq!((options.request_timeout_seconds, options.query_bytes_max), (60, 1 << 30));
     assert_eq!((options.shutdown_timeout_seconds, options.admin.is_none()), (10, true));
     assert_eq!(options.tcp_addresses().count(), 0);
 }
@@ -158,6 +158,7 @@ fn what_cannot_be_served_is_refused_with_what_to_do() {
     refused(&["--wal-segment-bytes", "100kb"], &["between 1mb and 4gb"]);
     refused(&["--wal-segment-bytes", "1048577"], &["multiple of 4096"]);
     refused(&["--proto-max-bulk-len", "1gb"], &["512mb"]);
+    refused(&["--client-query-buffer-limit", "1000kb"], &["1mb"]);
     refused(&["--unixsocketperm", "rw"], &["octal"]);
     refused(&["--unixsocketperm", "1777"], &["octal"]);
     refused(&["--maxclients", "0"], &["1.."]);

@@ -53,6 +53,8 @@ counters! {
     TlsErrors => "tls_errors" total,
     /// Connections closed because of too much unsent output.
     OutputLimitClosed => "output_limit_closed" total,
+    /// Connections closed because of a request that was too large.
+    QueryLimitClosed => "query_limit_closed" total,
     /// Connections now open.
     Connections => "connections" gauge,
     /// Bytes received from clients.

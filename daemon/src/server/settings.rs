@@ -26,6 +26,7 @@ pub struct Settings {
     tcp_keepalive_seconds: AtomicU32,
     shutdown_timeout_seconds: AtomicU32,
     bulk_bytes_max: AtomicU64,
+    query_bytes_max: AtomicU64,
     max_memory: AtomicU64,
     max_memory_policy: AtomicU8,
     output_limits: [SharedOutputLimit; 3],
@@ -68,6 +69,7 @@ impl Settings {
             tcp_keepalive_seconds: AtomicU32::new(options.tcp_keepalive_seconds),
             shutdown_timeout_seconds: AtomicU32::new(options.shutdown_timeout_seconds),
             bulk_bytes_max: AtomicU64::new(options.bulk_bytes_max),
+            query_bytes_max: AtomicU64::new(options.query_bytes_max),
             max_memory: AtomicU64::new(options.max_memory),
             max_memory_policy: AtomicU8::new(policy_number(options.max_memory_policy)),
             output_limits: options.output_limits.0.map(SharedOutputLimit::new),
@@ -106,6 +108,10 @@ impl Settings {
     setting!(
         /// Longest argument and longest value, in bytes.
         bulk_bytes_max, set_bulk_bytes_max, u64
+    );
+    setting!(
+        /// Bytes of one client's request under way at most.
+        query_bytes_max, set_query_bytes_max, u64
     );
 
     setting!(

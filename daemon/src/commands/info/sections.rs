@@ -190,6 +190,8 @@ pub(super) fn stats(facts: &Facts<'_>, text: &mut String) {
     line(text, "total_error_replies", get(Counter::Errors));
     line(text, "total_reads_processed", get(Counter::Receives));
     line(text, "total_writes_processed", get(Counter::Sends));
+    line(text, "client_query_buffer_limit_disconnections", get(Counter::QueryLimitClosed));
+    line(text, "client_output_buffer_limit_disconnections", get(Counter::OutputLimitClosed));
 }
 
 pub(super) fn replication(facts: &Facts<'_>, text: &mut String) {

@@ -36,6 +36,10 @@ fn config() {
         CONFIG GET proto-max-bulk-len => ["proto-max-bulk-len", "1048576"]
         SETRANGE k 1048576 x => -ERR string exceeds maximum allowed size (proto-max-bulk-len)
         CONFIG SET proto-max-bulk-len 512mb => OK
+        CONFIG SET client-query-buffer-limit 2mb => OK
+        CONFIG GET client-query-buffer-limit => ["client-query-buffer-limit", "2097152"]
+        CONFIG SET client-query-buffer-limit 1gb => OK
+        CONFIG SET client-query-buffer-limit 1000kb => -ERR CONFIG SET failed (possibly related to argument 'client-query-buffer-limit') - argument must be between 1048576 and 9223372036854775807 inclusive
         CONFIG SET save "" => OK
         CONFIG SET appendonly no => OK
         CONFIG SET appendfsync no => OK
