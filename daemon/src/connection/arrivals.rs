@@ -132,8 +132,8 @@ impl Service {
         me: (u32, u32),
         mut connection: Box<Connection>,
     ) {
-        self.end_tls(worker, &mut connection);
-        if connection.receiving.is_some() || connection.sending {
+        let says_farewell = self.end_tls(worker, &mut connection);
+        if says_farewell || connection.receiving.is_some() || connection.sending {
             worker.ring.cancel_all_of(&connection.socket);
         }
         let owners: BTreeSet<usize> = connection.client.deferred.iter().map(|&(_, owner)| owner).collect();

@@ -65,6 +65,7 @@ impl Service {
     fn flush_one(&mut self, worker: &mut Worker<Service>, me: (u32, u32)) {
         let Some(mut connection) = self.connections.take(me.0, me.1) else { return };
         connection.is_dirty = false;
+        let mut is_part = false;
         if connection.client.life != Life::Dead && !connection.sending {
             let count = connection.client.output.releasable(worker.shards.released());
             let sealed = connection.tls.as_ref().is_some_and(|tls| tls.wants_send());
@@ -72,6 +73,7 @@ impl Service {
                 let spare = self.core.spare_buffer();
                 let bytes = connection.client.output.take(count, spare);
                 connection.client.in_flight = bytes.len();
+                is_part = bytes.len() < count;
                 if let Some(bytes) = self.seal(&mut connection, bytes) {
                     worker.ring.send(&connection.socket, bytes, token(TokenKind::Send, me.0, me.1));
                     connection.sending = true;
@@ -88,10 +90,8 @@ impl Service {
             return;
         }
         let ends = life != Life::Open || connection.peer_closed;
-        let more_after = ends
-            || connection.client.is_full()
-            || connection.client.output.leaves_in_parts()
-            || !connection.client.deferred.is_empty();
+        let more_after =
+            ends || connection.client.is_full() || is_part || !connection.client.deferred.is_empty();
         self.awaits_sends |= connection.sending && more_after;
         if !connection.client.deferred.is_empty() {
             self.core.ask_for_deferred(worker, &mut connection.client, me);
@@ -104,7 +104,8 @@ impl Service {
     fn steer_receive(&mut self, worker: &mut Worker<Service>, connection: &mut Connection, me: (u32, u32)) {
         let open = connection.client.life == Life::Open && !connection.peer_closed;
         let waits = connection.is_ready || connection.client.blocked;
-        let full = waits && connection.backlog() > BACKLOG_BYTES_MAX;
+        let full = (waits && connection.backlog() > BACKLOG_BYTES_MAX)
+            || connection.tls.as_ref().is_some_and(|tls| tls.is_waiting());
         match connection.receiving {
             None if open && !full => {
                 let value = token(TokenKind::Receive, me.0, me.1);

@@ -62,11 +62,6 @@ impl Output {
         self.len() == 0
     }
 
-    /// Whether the next send takes only a part of what there is, so that its end is something to go on with.
-    pub(crate) fn leaves_in_parts(&self) -> bool {
-        self.front_len > 0
-    }
-
     pub(crate) fn capacity(&self) -> usize {
         self.front_len + self.bytes.capacity()
     }
@@ -112,8 +107,8 @@ impl Output {
         self.marks.iter().map(|&(_, batch)| batch)
     }
 
-    /// Takes the first `count` bytes, or a part of them where messages shared with others are among them; `spare` (empty) is
-    /// the buffer for that or for what follows.
+    /// Takes the first `count` bytes, or the first [`SEND_BYTES_MAX`] of them where messages shared with others are among
+    /// them; `spare` (empty) is the buffer for that or for what follows.
     pub(crate) fn take(&mut self, count: usize, mut spare: Vec<u8>) -> Vec<u8> {
         assert!(count <= self.len() && spare.is_empty(), "no more is taken than there is");
         if self.front_len > 0 {
@@ -140,6 +135,8 @@ impl Output {
             }
         }
         self.front_len -= taken.len();
+        // What stands behind the last of them leaves with it: nobody is woken for a rest.
+        taken.extend(self.bytes.drain(..count - taken.len()));
         self.pass_marks(taken.len());
         taken
     }
@@ -203,7 +200,38 @@ mod tests {
             let missing = if durable == BatchNumber(2) { 2 } else { 0 };
             assert_eq!(got[..], expected[..expected.len() - missing]);
         }
-        assert!(output.is_empty() && !output.leaves_in_parts() && parts == 4, "{parts}");
+        assert!(output.is_empty() && parts == 3, "{parts}");
         assert_eq!(Arc::strong_count(&body), 1);
+    }
+
+    #[test]
+    fn what_follows_a_shared_message_leaves_with_it_up_to_the_size_of_a_send() {
+        let body: Arc<[u8]> = vec![b'm'; 1000].into();
+        for follows in [&b""[..], b"+OK\r\n", &[b'x'; SEND_BYTES_MAX]] {
+            let mut output = Output::default();
+            output.push_message(b"head", &body);
+            output.bytes_mut().extend_from_slice(follows);
+            let whole = [&b"head"[..], &body, follows].concat();
+            let count = output.releasable(BatchNumber::ZERO);
+            assert_eq!(count, whole.len());
+            let taken = output.take(count, Vec::new());
+            assert_eq!(taken, whole[..count.min(SEND_BYTES_MAX)], "all that one send takes");
+            assert_eq!(output.take(output.len(), Vec::new()), whole[taken.len()..]);
+            assert!(output.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_waits_behind_a_shared_message_does_not_leave_with_it() {
+        let mut output = Output::default();
+        output.push_message(b"head", &vec![b'm'; 1000].into());
+        output.bytes_mut().extend_from_slice(b"now");
+        output.bytes_mut().extend_from_slice(b"later");
+        assert!(output.wait_from(3, BatchNumber(4)));
+        let count = output.releasable(BatchNumber(3));
+        assert!(output.take(count, Vec::new()).ends_with(b"mnow"));
+        assert_eq!(output.releasable(BatchNumber(3)), 0);
+        let count = output.releasable(BatchNumber(4));
+        assert_eq!(output.take(count, Vec::new()), b"later");
     }
 }

@@ -75,6 +75,9 @@ pub struct Service {
     pub(super) awaits_sends: bool,
     /// TLS connections whose handshake is not done.
     pub(super) handshakes: usize,
+    /// Of those, how many went on in this turn with what came, and which wait to go on with what has come.
+    pub(super) handshakes_gone_on: usize,
+    pub(super) waiting_handshakes: VecDeque<(u32, u32)>,
     /// What the bytes of a TLS connection say; empty between them.
     pub(super) plain: Vec<u8>,
     /// The log takes no more for now: what other workers ask waits until a write completes.
@@ -114,6 +117,8 @@ impl Service {
             inboxes: (0..count).map(|_| Inbox::default()).collect(),
             awaits_sends: false,
             handshakes: 0,
+            handshakes_gone_on: 0,
+            waiting_handshakes: VecDeque::new(),
             plain: Vec::new(),
             log_is_full: false,
         }
@@ -167,6 +172,7 @@ impl EngineService for Service {
         self.pay_owed(worker);
         self.run_called(worker);
         self.core.let_leave(worker);
+        self.run_handshakes(worker);
         self.run_ready(worker);
         self.serve_mail(worker);
         self.run_jobs(worker);
@@ -196,6 +202,7 @@ impl EngineService for Service {
             || self.ready.iter().any(runnable)
             || !self.core.jobs.is_empty()
             || !self.core.leaving.is_empty()
+            || !self.waiting_handshakes.is_empty()
             || !self.dirty.is_empty()
     }
 

@@ -1,6 +1,6 @@
 //! The TLS of one connection, between what the ring receives and the parser, and between replies and what the ring
 //! sends. No I/O: bytes in, bytes out. What it holds is one record each way and, until the handshake is done, the
-//! handshake's messages, which rustls bounds.
+//! handshake's messages, which rustls bounds, and what was received and waits for its turn.
 
 use std::io::{BufRead as _, Write as _};
 
@@ -24,17 +24,34 @@ pub(crate) enum TlsStreamError {
 #[derive(Debug)]
 pub(crate) struct TlsStream {
     session: ServerConnection,
+    /// Received and not opened yet.
+    waiting: Vec<u8>,
 }
 
 impl TlsStream {
     /// Before the handshake.
     pub(crate) fn new(session: ServerConnection) -> Self {
-        Self { session }
+        Self { session, waiting: Vec::new() }
     }
 
     /// Whether the handshake is not done yet.
     pub(crate) fn is_handshaking(&self) -> bool {
         self.session.is_handshaking()
+    }
+
+    /// Keeps what was received until [`Self::take_waiting`].
+    pub(crate) fn wait(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
+    }
+
+    /// Whether something was received that is to be opened before what comes.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// What waits, to be opened now.
+    pub(crate) fn take_waiting(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// Takes what was received, all of it, and appends what it says to `plain`. True: the peer has said that nothing

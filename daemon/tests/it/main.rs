@@ -33,6 +33,7 @@ mod small_disk;
 mod stopping;
 mod sync_policy;
 mod tls;
+mod tls_limits;
 mod tools;
 mod tracking;
 mod walks;

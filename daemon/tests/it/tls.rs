@@ -5,27 +5,31 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    version,
+};
 
 use crate::connections::free_port;
 use crate::server::{PATIENCE, Server, Setup, wait_for};
 use crate::wire::request;
 
 /// A file of the tests' certificates.
-fn file(name: &str) -> PathBuf {
+pub(crate) fn file(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/certificates")).join(name)
 }
 
-fn text(name: &str) -> String {
+pub(crate) fn text(name: &str) -> String {
     file(name).display().to_string()
 }
 
 /// A server with a TLS port that asks for client certificates as `auth` says.
-fn serve(auth: &str) -> (Server, u16) {
+pub(crate) fn serve(auth: &str) -> (Server, u16) {
     let port = free_port();
     let (cert, key, ca) = (text("server.pem"), text("server.key"), text("ca.pem"));
     let tls = ["--tls-port", &port.to_string(), "--tls-cert-file", &cert, "--tls-key-file", &key];
@@ -34,27 +38,31 @@ fn serve(auth: &str) -> (Server, u16) {
 }
 
 /// How a client is set up.
-struct Client {
+pub(crate) struct Client {
     /// Whom it trusts.
-    ca: &'static str,
+    pub(crate) ca: &'static str,
     /// Its certificate.
-    identity: Option<&'static str>,
-    versions: &'static [&'static SupportedProtocolVersion],
+    pub(crate) identity: Option<&'static str>,
+    pub(crate) versions: &'static [&'static SupportedProtocolVersion],
 }
 
-const OLD: &[&SupportedProtocolVersion] = &[&version::TLS12];
-const NEW: &[&SupportedProtocolVersion] = &[&version::TLS13];
-const ANY: Client = Client { ca: "ca.pem", identity: None, versions: rustls::ALL_VERSIONS };
+pub(crate) const OLD: &[&SupportedProtocolVersion] = &[&version::TLS12];
+pub(crate) const NEW: &[&SupportedProtocolVersion] = &[&version::TLS13];
+pub(crate) const ANY: Client = Client { ca: "ca.pem", identity: None, versions: rustls::ALL_VERSIONS };
 
-type Stream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 impl Client {
-    fn with(identity: &'static str) -> Self {
+    pub(crate) fn with(identity: &'static str) -> Self {
         Self { identity: Some(identity), ..ANY }
     }
 
     /// Connects and asks for a PONG: with TLS 1.3 a server's refusal comes only then.
-    fn connect(&self, port: u16) -> std::io::Result<Stream> {
+    pub(crate) fn connect(&self, port: u16) -> std::io::Result<Stream> {
+        converse(self.config(), port)
+    }
+
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(file(self.ca)).unwrap()).unwrap();
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -69,20 +77,28 @@ impl Client {
                 builder.with_client_auth_cert(chain, key).unwrap()
             }
         };
-        let name = ServerName::try_from("localhost").unwrap();
-        let session = ClientConnection::new(Arc::new(config), name).unwrap();
-        let mut stream = StreamOwned::new(session, plain(port));
-        stream.write_all(&request(&[b"PING"]))?;
-        stream.flush()?;
-        let mut pong = [0; 7];
-        stream.read_exact(&mut pong)?;
-        assert_eq!(&pong, b"+PONG\r\n");
-        Ok(stream)
+        Arc::new(config)
     }
 }
 
+/// Before the handshake.
+pub(crate) fn session(config: Arc<ClientConfig>) -> ClientConnection {
+    ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap()
+}
+
+/// Connects and asks for a PONG.
+pub(crate) fn converse(config: Arc<ClientConfig>, port: u16) -> std::io::Result<Stream> {
+    let mut stream = StreamOwned::new(session(config), plain(port));
+    stream.write_all(&request(&[b"PING"]))?;
+    stream.flush()?;
+    let mut pong = [0; 7];
+    stream.read_exact(&mut pong)?;
+    assert_eq!(&pong, b"+PONG\r\n");
+    Ok(stream)
+}
+
 /// A connection that speaks no TLS.
-fn plain(port: u16) -> TcpStream {
+pub(crate) fn plain(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -90,7 +106,7 @@ fn plain(port: u16) -> TcpStream {
 }
 
 /// Sends and expects.
-fn ask(stream: &mut Stream, sent: &[u8], expected: &[u8]) {
+pub(crate) fn ask(stream: &mut Stream, sent: &[u8], expected: &[u8]) {
     stream.write_all(sent).unwrap();
     stream.flush().unwrap();
     let mut got = vec![0; expected.len()];
@@ -98,7 +114,7 @@ fn ask(stream: &mut Stream, sent: &[u8], expected: &[u8]) {
     assert!(got == expected, "{}", String::from_utf8_lossy(&got[..got.len().min(200)]));
 }
 
-fn ping(stream: &mut Stream) {
+pub(crate) fn ping(stream: &mut Stream) {
     ask(stream, &request(&[b"PING"]), b"+PONG\r\n");
 }
 
@@ -138,11 +154,15 @@ fn only_clients_that_the_authority_vouches_for_come_in() {
     let (_server, port) = serve("yes");
     ping(&mut Client::with("client").connect(port).unwrap());
     assert!(ANY.connect(port).is_err(), "no certificate");
-    assert!(Client::with("other-client").connect(port).is_err(), "a stranger's certificate");
+    for wrong in ["other-client", "expired-client", "future-client"] {
+        assert!(Client::with(wrong).connect(port).is_err(), "{wrong}");
+    }
     let (_server, port) = serve("optional");
     ping(&mut Client::with("client").connect(port).unwrap());
     ping(&mut ANY.connect(port).unwrap());
-    assert!(Client::with("other-client").connect(port).is_err(), "a stranger's certificate");
+    for wrong in ["other-client", "expired-client", "future-client"] {
+        assert!(Client::with(wrong).connect(port).is_err(), "{wrong}: what is shown is looked at");
+    }
 }
 
 #[test]
@@ -167,6 +187,84 @@ fn files_that_are_set_are_for_new_connections_and_bad_ones_change_nothing() {
     assert_eq!(wire.answer(&["CONFIG", "SET", "tls-auth-clients", "yes"]), "+OK");
     assert!(Client { ca: "other-ca.pem", ..ANY }.connect(port).is_err());
     ping(&mut old);
+}
+
+#[test]
+fn a_session_is_resumed_but_not_past_a_change_of_who_may_connect() {
+    for versions in [OLD, NEW] {
+        let (server, port) = serve("yes");
+        let config = Client { versions, ..Client::with("client") }.config();
+        let mut first = converse(Arc::clone(&config), port).unwrap();
+        assert_eq!(first.conn.handshake_kind(), Some(HandshakeKind::Full));
+        let again = converse(Arc::clone(&config), port).unwrap();
+        assert_eq!(again.conn.handshake_kind(), Some(HandshakeKind::Resumed));
+        let set = ["CONFIG", "SET", "tls-ca-cert-file", &text("other-ca.pem")];
+        assert_eq!(server.connect().answer(&set), "+OK");
+        assert!(converse(config, port).is_err(), "what it showed to the old authority counts no longer");
+        // Who was connected stays.
+        ping(&mut first);
+    }
+}
+
+#[test]
+fn connections_live_through_changes_of_files_in_the_middle_of_everything() {
+    const CHANGES: usize = 40;
+    let temp = tempfile::tempdir().unwrap();
+    let (cert, key) = (temp.path().join("cert"), temp.path().join("key"));
+    let put = |name: &str| {
+        std::fs::copy(file(&format!("{name}.pem")), &cert).unwrap();
+        std::fs::copy(file(&format!("{name}.key")), &key).unwrap();
+    };
+    put("server");
+    let port = free_port();
+    let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
+    let files = ["--tls-cert-file", cert.to_str().unwrap(), "--tls-key-file", key.to_str().unwrap()];
+    let server = Setup::disk().and(&tls).and(&files).start();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let busy: Vec<_> = [OLD, NEW, NEW]
+            .into_iter()
+            .enumerate()
+            .map(|(number, versions)| {
+                let mut stream = Client { versions, ..ANY }.connect(port).unwrap();
+                let done = &done;
+                scope.spawn(move || {
+                    let mut rounds = 0;
+                    while rounds == 0 || !done.load(Ordering::Relaxed) {
+                        let (mut sent, mut expected) = (Vec::new(), Vec::new());
+                        for at in 0..50 {
+                            let key = format!("{number}:{at}");
+                            sent.extend(request(&[b"SET", key.as_bytes(), key.as_bytes()]));
+                            sent.extend(request(&[b"GET", key.as_bytes()]));
+                            expected.extend(format!("+OK\r\n${}\r\n{key}\r\n", key.len()).into_bytes());
+                        }
+                        ask(&mut stream, &sent, &expected);
+                        rounds += 1;
+                    }
+                    rounds
+                })
+            })
+            .collect();
+        for change in 0..CHANGES {
+            // A handshake that has begun ends with what it began with.
+            let (now, next) = if change % 2 == 0 { ("ca", "other-server") } else { ("other-ca", "server") };
+            let ca = if now == "ca" { "ca.pem" } else { "other-ca.pem" };
+            let mut begun = StreamOwned::new(session(Client { ca, ..ANY }.config()), plain(port));
+            begun.conn.write_tls(&mut begun.sock).unwrap();
+            begun.conn.read_tls(&mut begun.sock).unwrap();
+            put(next);
+            server.signal("HUP");
+            let next_ca = if ca == "ca.pem" { "other-ca.pem" } else { "ca.pem" };
+            wait_for("the new certificate", || Client { ca: next_ca, ..ANY }.connect(port).ok());
+            begun.conn.process_new_packets().unwrap();
+            ping(&mut begun);
+        }
+        done.store(true, Ordering::Relaxed);
+        for busy in busy {
+            assert!(busy.join().unwrap() > 0);
+        }
+    });
+    server.terminate();
 }
 
 #[test]
@@ -242,7 +340,7 @@ fn who_speaks_no_tls_is_closed_and_others_go_on() {
 }
 
 /// The server closes; what it says before is at most an alert.
-fn closes(stream: &mut TcpStream, why: &[u8]) {
+pub(crate) fn closes(stream: &mut TcpStream, why: &[u8]) {
     let mut said = Vec::new();
     if let Err(error) = stream.read_to_end(&mut said) {
         // Unread bytes make the kernel reset instead.
