@@ -97,10 +97,11 @@ fn compare(line: &CommandLine) -> Result<bool> {
         }
     })?;
     say(&format!(
-        "{} sessions, {} commands, {} keys compared in {:.1} s",
+        "{} sessions, {} commands, {} keys compared, {} told, in {:.1} s",
         tally.sessions,
         tally.commands,
         tally.keys,
+        tally.told,
         begun.elapsed().as_secs_f64()
     ));
     if let Some(difference) = &difference {

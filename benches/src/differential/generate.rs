@@ -161,7 +161,7 @@ const PATTERNS: &[(&str, &[Part])] = &[
     ("ECHO", &[Value]),
     ("CLIENT", &[Word("SETNAME"), Pattern]),
     ("CLIENT", &[Word("GETNAME")]),
-    // Never on: of what is told then the order differs with the number of workers.
+    // On in sessions of `tracking` only.
     ("CLIENT", &[Word("TRACKING"), Word("OFF")]),
     ("CLIENT", &[Word("TRACKINGINFO")]),
     ("CLIENT", &[Word("GETREDIR")]),
@@ -177,7 +177,7 @@ const PATTERNS: &[(&str, &[Part])] = &[
     ("NOSUCHCOMMAND", &[Value, Key]),
 ];
 
-const KEYS: &[&[u8]] =
+pub(super) const KEYS: &[&[u8]] =
     &[b"a", b"b", b"c", b"d", b"e", b"{t}a", b"{t}b", b"{t}c", b"", b"two words", b"\x00\xff\r\n", b"12345"];
 const TAGGED: &[&[u8]] = &[b"{t}a", b"{t}b", b"{t}c"];
 const INTEGERS: &[&str] = &[

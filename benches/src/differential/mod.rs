@@ -1,13 +1,15 @@
 //! Random requests to two servers at once: replies and what is left in the end must be the same, byte for byte.
 //!
 //! A session is a fresh connection to two emptied servers, in RESP2 or RESP3, and a sequence of requests, sent in
-//! pipelines that are cut into pieces anywhere; one in three is that of a user who may not do everything. [`generate`]
-//! draws requests, `user` rules of users, [`compare`] knows what need not be the same and why, `wire` sends and reads, and
-//! a session that shows a difference is made small by `shrink`.
+//! pipelines that are cut into pieces anywhere; one in three is that of a user who may not do everything, one in four of
+//! the others that of clients that cache what they read. [`generate`] draws requests, `user` rules of users, [`tracking`]
+//! what caching clients ask for, [`compare`] knows what need not be the same and why, `wire` sends and reads, and a session
+//! that shows a difference is made small by `shrink`.
 
 pub mod compare;
 pub mod generate;
 mod shrink;
+pub mod tracking;
 mod user;
 mod wire;
 
@@ -17,6 +19,7 @@ use anyhow::Result;
 
 use self::compare::same;
 use self::generate::Generator;
+use self::tracking::{Caches, Tracking};
 use self::wire::Wire;
 use crate::rng::Rng;
 
@@ -29,6 +32,8 @@ const SESSION_REQUESTS: u64 = 200;
 const PIPELINE_REQUESTS_MAX: usize = 40;
 /// One session in so many is that of a user with drawn rules.
 const USER_ONE_IN: u64 = 3;
+/// One session in so many of those without such a user is that of clients that cache.
+const TRACKING_ONE_IN: u64 = 4;
 /// Bytes of a word that a difference shows.
 const SHOWN_BYTES_MAX: usize = 100;
 /// Databases that sessions use.
@@ -56,6 +61,8 @@ pub struct Tally {
     pub commands: u64,
     /// Keys whose value and end were compared after a session.
     pub keys: u64,
+    /// Keys that clients were told of.
+    pub told: u64,
 }
 
 /// A session that the two answered differently.
@@ -65,6 +72,8 @@ pub struct Session {
     pub protocol: u8,
     /// The request that makes the user whose session it is, where it is not that of the default user.
     pub set_user: Option<Words>,
+    /// What its clients that cache ask for, where they do.
+    pub tracking: Option<Tracking>,
     /// The requests.
     pub requests: Vec<Words>,
 }
@@ -95,6 +104,10 @@ impl std::fmt::Display for Difference {
             words.collect::<Vec<_>>().join(" ")
         };
         writeln!(f, "session {} (RESP{}), at its smallest:", self.session, self.smallest.protocol)?;
+        if let Some(tracking) = &self.smallest.tracking {
+            writeln!(f, "  reader: {}", line(&tracking.reader))?;
+            writeln!(f, "  {}", line(&tracking.main))?;
+        }
         for request in self.smallest.set_user.iter().chain(&self.smallest.requests) {
             writeln!(f, "  {}", line(request))?;
         }
@@ -115,10 +128,19 @@ pub fn run(comparison: &Comparison, mut progress: impl FnMut(&Tally)) -> Result<
     let mut tally = Tally::default();
     while tally.commands < comparison.commands {
         let mut rng = Rng::new(comparison.seed, tally.sessions);
-        let protocol = if rng.one_in(2) { 2 } else { 3 };
+        let mut protocol = if rng.one_in(2) { 2 } else { 3 };
         let set_user = rng.one_in(USER_ONE_IN).then(|| user::set_user(&mut rng));
-        let requests = (0..SESSION_REQUESTS).map(|_| Generator.request(&mut rng)).collect();
-        let session = Session { protocol, set_user, requests };
+        let tracking = (set_user.is_none() && rng.one_in(TRACKING_ONE_IN)).then(|| Tracking::draw(&mut rng));
+        if tracking.is_some() {
+            // The old protocol has no way to tell a client on the connection that reads.
+            protocol = 3;
+        }
+        let draw = |_| match &tracking {
+            Some(tracking) => tracking.request(&mut rng),
+            None => Generator.request(&mut rng),
+        };
+        let requests = (0..SESSION_REQUESTS).map(draw).collect();
+        let session = Session { protocol, set_user, tracking, requests };
         if let Some(first) = play(comparison, &session, Some(&mut rng), &mut tally)? {
             let found = shrink::shrink(session, first, |session| {
                 play(comparison, session, None, &mut Tally::default())
@@ -153,6 +175,15 @@ fn play(
         wire.ask(&words(&["FLUSHALL"]))?;
         wire.ask(&words(&["HELLO", &session.protocol.to_string()]))?;
     }
+    if let Some(tracking) = &session.tracking {
+        let mut caches = Caches::begin(comparison, tracking)?;
+        let mismatch = caches.set_up(&mut ours, &mut theirs)?;
+        if mismatch.is_some() {
+            return Ok(mismatch);
+        }
+        let mismatch = requests(&mut ours, &mut theirs, session, rng, Some(&mut caches), tally)?;
+        return if mismatch.is_some() { Ok(mismatch) } else { what_is_left(&mut ours, &mut theirs, tally) };
+    }
     if let Some(set_user) = &session.set_user {
         // Who asks what is left in the end goes on as the default user.
         let mut admins = (ours, theirs);
@@ -164,30 +195,35 @@ fn play(
         for wire in [&mut ours, &mut theirs] {
             wire.ask(&user::login(session.protocol))?;
         }
-        let mismatch = requests(&mut ours, &mut theirs, session, rng, tally)?;
+        let mismatch = requests(&mut ours, &mut theirs, session, rng, None, tally)?;
         return if mismatch.is_some() {
             Ok(mismatch)
         } else {
             what_is_left(&mut admins.0, &mut admins.1, tally)
         };
     }
-    let mismatch = requests(&mut ours, &mut theirs, session, rng, tally)?;
+    let mismatch = requests(&mut ours, &mut theirs, session, rng, None, tally)?;
     if mismatch.is_some() { Ok(mismatch) } else { what_is_left(&mut ours, &mut theirs, tally) }
 }
 
-/// Plays the requests of a session.
+/// Plays the requests of a session; where clients cache, compares what they are told after each pipeline.
 fn requests(
     ours: &mut Wire,
     theirs: &mut Wire,
     session: &Session,
     mut rng: Option<&mut Rng>,
+    mut caches: Option<&mut Caches>,
     tally: &mut Tally,
 ) -> Result<Option<Mismatch>> {
     let mut rest = &session.requests[..];
     while !rest.is_empty() {
         let most = rest.len().min(PIPELINE_REQUESTS_MAX) as u64;
-        let len = rng.as_deref_mut().map_or(1, |rng| rng.between(1, most));
-        let (pipeline, after) = rest.split_at(usize::try_from(len)?);
+        let mut len = usize::try_from(rng.as_deref_mut().map_or(1, |rng| rng.between(1, most)))?;
+        if let Some(caches) = caches.as_deref_mut() {
+            len = tracking::stretch(rest, len);
+            caches.read_all()?;
+        }
+        let (pipeline, after) = rest.split_at(len);
         rest = after;
         ours.send(pipeline, rng.as_deref_mut())?;
         theirs.send(pipeline, rng.as_deref_mut())?;
@@ -196,6 +232,12 @@ fn requests(
             let (our, their) = (ours.reply()?, theirs.reply()?);
             if !same(request, &our, &their) {
                 return Ok(Some(Mismatch { question: request.clone(), ours: our, theirs: their }));
+            }
+        }
+        if let Some(caches) = caches.as_deref_mut() {
+            let mismatch = caches.compare_told(pipeline, ours, theirs, tally)?;
+            if mismatch.is_some() {
+                return Ok(mismatch);
             }
         }
     }

@@ -42,7 +42,8 @@ mod tests {
     #[test]
     fn only_the_requests_that_matter_are_left() {
         let word = |number: usize| vec![number.to_string().into_bytes()];
-        let session = Session { protocol: 2, set_user: None, requests: (0..200).map(word).collect() };
+        let session =
+            Session { protocol: 2, set_user: None, tracking: None, requests: (0..200).map(word).collect() };
         let shown = || Mismatch { question: Vec::new(), ours: Vec::new(), theirs: Vec::new() };
         let (smallest, _) = shrink(session, shown(), |session| {
             let has = |number: usize| session.requests.contains(&word(number));

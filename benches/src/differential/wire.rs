@@ -14,10 +14,15 @@ use crate::rng::Rng;
 /// Bytes of one piece of a pipeline at most, where it is cut.
 const PIECE_BYTES_MAX: u64 = 300;
 
+/// How what a client that caches is told begins: other pushes confirm what was asked for.
+const INVALIDATION: &[u8] = b">2\r\n$10\r\ninvalidate\r\n";
+
 pub(super) struct Wire {
     stream: UnixStream,
     input: Vec<u8>,
     taken: usize,
+    /// What was told to a client that caches, as it came.
+    pushed: Vec<Vec<u8>>,
 }
 
 impl Wire {
@@ -25,7 +30,7 @@ impl Wire {
         let stream = UnixStream::connect(socket).with_context(|| socket.display().to_string())?;
         stream.set_read_timeout(Some(REPLY_TIME_MAX))?;
         stream.set_write_timeout(Some(REPLY_TIME_MAX))?;
-        Ok(Self { stream, input: Vec::new(), taken: 0 })
+        Ok(Self { stream, input: Vec::new(), taken: 0, pushed: Vec::new() })
     }
 
     /// Sends requests one behind the other, in pieces where there are numbers to cut by.
@@ -48,13 +53,17 @@ impl Wire {
         Ok(())
     }
 
-    /// The bytes of the next reply.
+    /// The bytes of the next reply; what a client that caches is told before it is set aside.
     pub(super) fn reply(&mut self) -> Result<Vec<u8>> {
         loop {
             let parsed = parse_reply(&self.input[self.taken..]);
             if let Some((_, consumed)) = parsed.context("a server answered what is no reply")? {
                 let reply = self.input[self.taken..self.taken + consumed].to_vec();
                 self.taken += consumed;
+                if reply.starts_with(INVALIDATION) {
+                    self.pushed.push(reply);
+                    continue;
+                }
                 return Ok(reply);
             }
             self.input.drain(..self.taken);
@@ -66,6 +75,11 @@ impl Wire {
             }
             self.input.extend_from_slice(&piece[..len]);
         }
+    }
+
+    /// What was set aside since this was last asked.
+    pub(super) fn take_pushed(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.pushed)
     }
 
     pub(super) fn ask(&mut self, request: &Words) -> Result<Vec<u8>> {

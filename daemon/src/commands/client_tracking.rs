@@ -76,19 +76,45 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Two prefixes of which one begins with the other; whether the second was there before.
+    /// Two prefixes of which one begins with the other; whether the second was there before. The first such pair in the
+    /// order of the request, as in Redis; `old` is sorted, and none of it begins with another but with the empty one.
     fn collision<'b>(&'b self, old: &'b [Box<[u8]>]) -> Option<(&'b [u8], &'b [u8], bool)> {
         let overlap = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
+        let colliding = colliding(&self.prefixes);
+        let empty = old.first().filter(|first| first.is_empty());
         for (at, prefix) in self.prefixes.iter().enumerate() {
-            if let Some(other) = old.iter().find(|other| overlap(prefix, other)) {
+            // What begins with it stands at its place among the old ones, what it begins with just before.
+            let place = old.partition_point(|other| **other < **prefix);
+            let neighbours = &old[place.saturating_sub(1)..old.len().min(place + 1)];
+            if let Some(other) = empty.or_else(|| neighbours.iter().find(|other| overlap(prefix, other))) {
                 return Some((prefix, other, true));
             }
-            if let Some(other) = self.prefixes[at + 1..].iter().find(|other| overlap(prefix, other)) {
+            if colliding[at]
+                && let Some(other) = self.prefixes[at + 1..].iter().find(|other| overlap(prefix, other))
+            {
                 return Some((prefix, other, false));
             }
         }
         None
     }
+}
+
+/// Which of these begin with another one, or are what another one begins with. Sorted they stand behind what they begin
+/// with, so that one pass tells: a request may have hundreds of thousands.
+fn colliding(prefixes: &[&[u8]]) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..prefixes.len()).collect();
+    order.sort_unstable_by_key(|at| prefixes[*at]);
+    let mut colliding = vec![false; prefixes.len()];
+    let mut shortest = None;
+    for at in order {
+        match shortest {
+            Some(first) if prefixes[at].starts_with(prefixes[first]) => {
+                (colliding[first], colliding[at]) = (true, true);
+            }
+            _ => shortest = Some(at),
+        }
+    }
+    colliding
 }
 
 /// The client that is told in the place of this one: it has to be there.
@@ -228,5 +254,52 @@ pub(super) fn trackinginfo(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
     ctx.reply.array(prefixes.len());
     for prefix in prefixes {
         ctx.reply.bulk(prefix);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every pair is looked at, as Redis does.
+    fn first_of_all_pairs<'a>(new: &[&'a [u8]], old: &'a [Box<[u8]>]) -> Option<(&'a [u8], &'a [u8], bool)> {
+        let overlap = |one: &[u8], other: &[u8]| one.starts_with(other) || other.starts_with(one);
+        new.iter().enumerate().find_map(|(at, prefix)| {
+            let was_there = old.iter().find(|other| overlap(prefix, other)).map(|other| (&**other, true));
+            let is_new =
+                || new[at + 1..].iter().find(|other| overlap(prefix, other)).map(|other| (*other, false));
+            was_there.or_else(is_new).map(|(other, was_there)| (*prefix, other, was_there))
+        })
+    }
+
+    #[test]
+    fn the_pair_that_collides_is_that_of_looking_at_all() {
+        let words: [&[u8]; 9] = [b"", b"a", b"ab", b"abc", b"b", b"ba", b"bab", b"c", b"\xff"];
+        let mut state = 1u64;
+        let mut draw = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from(state >> 40).unwrap() % bound
+        };
+        let mut found = 0;
+        for _ in 0..20_000 {
+            let mut old: Vec<Box<[u8]>> = Vec::new();
+            for _ in 0..draw(3) {
+                let word = words[draw(words.len())];
+                if !old.iter().any(|other| word.starts_with(other) || other.starts_with(word)) {
+                    old.push(word.into());
+                }
+            }
+            if draw(4) == 0 && !old.iter().any(|other| other.is_empty()) {
+                // BCAST without a prefix adds it to those that are there.
+                old.push(Box::default());
+            }
+            old.sort_unstable();
+            let prefixes: Vec<&[u8]> = (0..draw(5)).map(|_| words[draw(words.len())]).collect();
+            let expected = first_of_all_pairs(&prefixes, &old);
+            found += usize::from(expected.is_some());
+            let asked = Asked { prefixes: prefixes.clone(), ..Asked::default() };
+            assert_eq!(asked.collision(&old), expected, "{prefixes:?} {old:?}");
+        }
+        assert!((1000..19_000).contains(&found), "{found}");
     }
 }

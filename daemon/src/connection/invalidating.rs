@@ -15,7 +15,7 @@ use super::publishing::Told;
 use super::reply_slots::SlotBytes;
 use super::service::Service;
 use crate::pubsub::{Event, EventKind};
-use crate::tracking::{ClientPlace, Invalidation, Reach};
+use crate::tracking::{ClientPlace, Invalidation, Reach, TrackingMode, begins_with_one_of};
 
 impl Core {
     /// Has clients told of keys that a command has changed, when `barrier` is released.
@@ -106,16 +106,14 @@ impl Service {
             ours.for_each(|me| self.tell_in_place(me, key));
             return;
         }
-        for me in ours {
+        for me in ours.filter(|me| !self.is_told_by_prefix(*me)).collect::<Vec<_>>() {
             self.tell_tracker(worker, me, key, one.writer);
         }
         match key {
             Some(key) if one.reach == Reach::Written => {
-                let concerned =
-                    |prefixes: &Vec<Box<[u8]>>| prefixes.iter().any(|prefix| key.starts_with(prefix));
                 let broadcasts = self.core.tracking.broadcasts.iter();
-                let told: Vec<(u32, u32)> =
-                    broadcasts.filter(|(_, prefixes)| concerned(prefixes)).map(|(me, _)| *me).collect();
+                let concerned = broadcasts.filter(|(_, prefixes)| begins_with_one_of(prefixes, key));
+                let told: Vec<(u32, u32)> = concerned.map(|(me, _)| *me).collect();
                 for me in told {
                     self.tell_tracker(worker, me, Some(key), one.writer);
                 }
@@ -123,6 +121,13 @@ impl Service {
             Some(_) => {}
             None => self.tell_flushes(worker),
         }
+    }
+
+    /// Whether one of our connections wants to be told by prefix: what it has read before it did means nothing then.
+    fn is_told_by_prefix(&mut self, me: (u32, u32)) -> bool {
+        let connection = self.connections.get_mut(me.0, me.1);
+        let tracking = connection.and_then(|connection| connection.client.session.tracking.as_deref());
+        tracking.is_some_and(|tracking| tracking.mode == TrackingMode::Broadcast)
     }
 
     /// Tells all our connections that track of flushes that are over on all workers: before, one that is told might read

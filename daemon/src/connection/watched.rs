@@ -11,7 +11,7 @@ use super::plan::Planned;
 use super::routes::Flow;
 use super::service::Service;
 use super::tracking::remembers;
-use crate::commands::{Command, CommandId, Execution};
+use crate::commands::{Command, CommandId, Execution, Refusal};
 use crate::server::PauseKind;
 use crate::session::Replies;
 use crate::tracking::ClientPlace;
@@ -75,8 +75,12 @@ impl Core {
         {
             self.remember_reads(worker, ClientPlace::new(worker.index, me), command, args);
         }
+        let named = match planned.command {
+            Ok(command) | Err(Refusal::WrongArity(command)) => Some(command),
+            Err(_) => None,
+        };
         if let Some(tracking) = client.session.tracking.as_deref_mut()
-            && !command.is_some_and(|command| command.name.starts_with(CLIENT))
+            && !named.is_some_and(|command| command.name.starts_with(CLIENT))
         {
             tracking.is_caching_given = false;
         }

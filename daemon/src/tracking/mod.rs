@@ -12,7 +12,7 @@ mod invalidation;
 mod onlookers;
 mod table;
 
-pub use client_tracking::{ClientTracking, TrackingMode};
+pub use client_tracking::{ClientTracking, TrackingMode, begins_with_one_of};
 pub use invalidation::{Invalidation, Reach};
 pub use onlookers::Onlookers;
 pub use table::TrackingTable;

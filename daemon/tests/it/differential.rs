@@ -34,7 +34,7 @@ fn check(setup: Setup, workers: usize) {
     if let Some(difference) = difference {
         panic!("seed {seed}: {difference}");
     }
-    assert!(tally.commands >= COMMANDS && tally.keys > 0, "{tally:?}");
+    assert!(tally.commands >= COMMANDS && tally.keys > 0 && tally.told > 0, "{tally:?}");
 }
 
 #[test]

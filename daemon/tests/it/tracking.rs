@@ -282,6 +282,45 @@ fn what_is_remembered_is_bounded_and_what_is_forgotten_is_told() {
 }
 
 #[test]
+fn an_exception_is_for_the_next_request_that_is_none_about_the_connection() {
+    let server = Setup::memory().start();
+    let (mut writer, mut reader) = (server.connect(), tracker(server.connect(), &["OPTIN"]));
+    // As in Redis a wrong count of arguments is a request all the same, and an unknown name none of the connection.
+    for (between, is_told) in [
+        (&["CLIENT", "GETNAME"][..], true),
+        (&["CLIENT", "GETNAME", "more"], true),
+        (&["CLIENT", "NOSUCH"], false),
+        (&["GET"], false),
+        (&["PING"], false),
+    ] {
+        assert_eq!(reader.answer(&["CLIENT", "CACHING", "YES"]), "+OK");
+        reader.call(between);
+        reader.call(&["GET", "k"]);
+        writer.call(&["SET", "k", "1"]);
+        if is_told {
+            assert_eq!(next_told(&mut reader), "k", "{between:?}");
+        }
+        is_quiet(&mut reader);
+    }
+}
+
+#[test]
+fn what_was_read_before_means_nothing_to_who_is_told_by_prefix() {
+    on_both(|server| {
+        let (mut writer, mut reader) = (server.connect(), tracker(server.connect(), &[]));
+        let keys = [key_of(0, 0), key_of(1, 0)];
+        keys.iter().for_each(|key| drop(reader.call(&["GET", key])));
+        assert_eq!(reader.answer(&["CLIENT", "TRACKING", "OFF"]), "+OK");
+        let by_prefix = ["CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "other:"];
+        assert_eq!(reader.answer(&by_prefix), "+OK");
+        keys.iter().for_each(|key| drop(writer.call(&["SET", key, "1"])));
+        is_quiet(&mut reader);
+        writer.call(&["SET", "other:1", "1"]);
+        assert_eq!(next_told(&mut reader), "other:1");
+    });
+}
+
+#[test]
 fn a_reset_ends_it() {
     let server = Setup::memory().start();
     let (mut writer, mut reader) = (server.connect(), tracker(server.connect(), &[]));
