@@ -242,6 +242,13 @@ fn unknown_commands_and_wrong_counts_are_answered() {
     assert_eq!(wire.answer(&[""]), "-ERR unknown command '', with args beginning with: ");
     assert_eq!(wire.answer(&["GET"]), "-ERR wrong number of arguments for 'get' command");
     assert_eq!(wire.answer(&["GET", "a", "b"]), "-ERR wrong number of arguments for 'get' command");
+    // There are no transactions: nothing is queued, whatever is sent.
+    for name in ["MULTI", "EXEC", "DISCARD", "UNWATCH"] {
+        let said = format!("-ERR unknown command '{name}', with args beginning with: ");
+        assert_eq!(wire.answer(&[name]), said);
+    }
+    let said = "-ERR unknown command 'WATCH', with args beginning with: 'k' ";
+    assert_eq!(wire.answer(&["WATCH", "k"]), said);
 }
 
 /// Both workers' keys: the answer of a hop is the same.
@@ -300,6 +307,9 @@ fn numbers_and_offsets_have_bounds() {
             &["SETRANGE", "K", "536870912", "x"],
             "-ERR string exceeds maximum allowed size (proto-max-bulk-len)",
         ),
+        (&["SETBIT", "K", "4294967296", "1"], "-ERR bit offset is not an integer or out of range"),
+        (&["SETBIT", "K", "-1", "1"], "-ERR bit offset is not an integer or out of range"),
+        (&["SETBIT", "K", "0", "2"], "-ERR bit is not an integer or out of range"),
         (&["GETRANGE", "K", min, max], max),
         (&["GETRANGE", "K", "5", "1"], ""),
         (&["DEL", "K"], ":1"),
@@ -317,6 +327,9 @@ fn numbers_and_offsets_have_bounds() {
             "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?",
         ),
         (&["AUTH", "a", "b", "c"], "-ERR syntax error"),
+        (&["SCAN", "abc"], "-ERR invalid cursor"),
+        (&["SCAN", "18446744073709551616"], "-ERR invalid cursor"),
+        (&["SCAN", "0", "COUNT", "0"], "-ERR syntax error"),
         (&["HELLO", "4"], "-NOPROTO unsupported protocol version"),
         (&["HELLO", "abc"], "-ERR Protocol version is not an integer or out of range"),
     ]);

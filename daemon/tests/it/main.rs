@@ -2,11 +2,13 @@
 //! damaged and started again. One noun a file; `server` and `wire` are what the tests stand on.
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test that cannot go on says where and why")]
 
+mod abuse;
 mod access;
 mod bad_input;
 mod big_values;
 mod chaos;
 mod clients;
+mod confinement;
 mod connections;
 mod damage;
 mod differential;

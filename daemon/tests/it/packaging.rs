@@ -137,6 +137,31 @@ fn the_example_starts_a_daemon_as_it_is_and_with_every_default_spelled_out() {
     }
 }
 
+/// Where systemd is installed: it knows every line of the unit, and finds little that the unit leaves open.
+#[test]
+fn the_unit_is_one_that_systemd_takes() {
+    let temp = tempfile::tempdir().unwrap();
+    let unit = fs::read_to_string(folder().join("ouro.service")).unwrap();
+    assert!(unit.contains("ExecStart=/usr/bin/ourod "), "{unit}");
+    let path = temp.path().join("ouro.service");
+    fs::write(&path, unit.replace("/usr/bin/ourod", env!("CARGO_BIN_EXE_ourod"))).unwrap();
+    let path = path.to_str().unwrap();
+    let verify: &[&str] = &["verify", "--man=no", path];
+    // Of 100 that a unit may leave open.
+    let security: &[&str] = &["security", "--offline=true", "--threshold=20", path];
+    for arguments in [verify, security] {
+        let output = match std::process::Command::new("systemd-analyze").args(arguments).output() {
+            Ok(output) => output,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return eprintln!("systemd is not installed: the unit is not looked at");
+            }
+            Err(error) => panic!("systemd-analyze: {error}"),
+        };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.is_empty(), "{arguments:?}: {said}");
+    }
+}
+
 /// The seccomp profile is JSON of the form that container engines read, and allows what the daemon cannot do without.
 #[test]
 fn the_seccomp_profile_allows_io_uring() {

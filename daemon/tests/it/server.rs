@@ -40,7 +40,12 @@ pub(crate) struct Setup {
     pub(crate) environment: Vec<(&'static str, String)>,
     /// Most open files, if not as this process.
     pub(crate) open_files_max: Option<u64>,
+    /// What starts it, given its program and arguments, if it is not started as it is.
+    pub(crate) starter: Option<Starter>,
 }
+
+/// Makes the command that becomes another one.
+pub(crate) type Starter = Box<dyn Fn(&[String]) -> Command + Send + Sync>;
 
 impl Setup {
     /// Memory only.
@@ -55,7 +60,7 @@ impl Setup {
 
     pub(crate) fn with(options: &[&str]) -> Self {
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        Self { options, workers: workers(2), environment: Vec::new(), open_files_max: None }
+        Self { options, workers: workers(2), environment: Vec::new(), open_files_max: None, starter: None }
     }
 
     pub(crate) fn and(mut self, options: &[&str]) -> Self {
@@ -69,16 +74,22 @@ impl Setup {
     }
 
     fn spawn(&self, dir: &Path) -> Child {
-        let binary = env!("CARGO_BIN_EXE_ourod");
-        let mut command = match self.open_files_max {
-            None => Command::new(binary),
-            Some(most) => {
+        let mut words: Vec<String> = [env!("CARGO_BIN_EXE_ourod"), "--dir"].map(str::to_owned).into();
+        words.extend([dir.display().to_string(), "--workers".to_owned(), self.workers.to_string()]);
+        words.extend_from_slice(&self.options);
+        let mut command = match (&self.starter, self.open_files_max) {
+            (Some(starter), _) => starter(&words),
+            (None, Some(most)) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\""), binary]);
+                shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).args(&words);
                 shell
             }
+            (None, None) => {
+                let mut command = Command::new(&words[0]);
+                command.args(&words[1..]);
+                command
+            }
         };
-        command.arg("--dir").arg(dir).arg("--workers").arg(self.workers.to_string()).args(&self.options);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.spawn().unwrap()
