@@ -135,9 +135,8 @@ pub fn run(comparison: &Comparison, mut progress: impl FnMut(&Tally)) -> Result<
             // The old protocol has no way to tell a client on the connection that reads.
             protocol = 3;
         }
-        let draw = |_| match &tracking {
-            Some(tracking) => tracking.request(&mut rng),
-            None => Generator.request(&mut rng),
+        let draw = |_| {
+            if tracking.is_some() { Tracking::request(&mut rng) } else { Generator.request(&mut rng) }
         };
         let requests = (0..SESSION_REQUESTS).map(draw).collect();
         let session = Session { protocol, set_user, tracking, requests };

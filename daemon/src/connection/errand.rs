@@ -273,6 +273,9 @@ impl Core {
         // Its owner tells what happens to a key, in the order in which things happen to it.
         let of_place = errand.events.iter().filter(|(place, _)| *place == change.place());
         let mut head = vec![place.db.0, u8::from(is_last)];
+        // Who asked for it may not want to be told of it.
+        head.extend_from_slice(&errand.job.address.connection.to_le_bytes());
+        head.extend_from_slice(&errand.job.address.generation.to_le_bytes());
         head.extend(of_place.map(|(_, kind)| kind.byte()));
         let mut words = vec![head, key];
         if let Change::Put { value, deadline, .. } = change {

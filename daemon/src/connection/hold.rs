@@ -47,8 +47,13 @@ fn held_places(args: Args<'_>) -> impl Iterator<Item = KeyPlace> {
     })
 }
 
-/// The connection that is to be told when a place is not what it was, of a step that holds.
-fn reader_of(job: &Job, word: &[u8]) -> Option<ClientPlace> {
+/// Bytes in the first word of a step that changes a key before the events: database, whether it is the last step of the
+/// worker, and the connection that asked.
+const SETTLE_HEAD_BYTES: usize = 10;
+
+/// The connection that asked, of a step that changes a key; and the one that is to be told when a place is not what it was,
+/// of a step that holds.
+fn client_of(job: &Job, word: &[u8]) -> Option<ClientPlace> {
     let number = |at: usize| word.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     Some(ClientPlace::new(job.origin, (number(2)?, number(6)?)))
 }
@@ -140,7 +145,7 @@ impl Service {
         for place in held_places(args) {
             let seen = look(&mut worker.shards, &place, args.at(place.at), now);
             put_seen(seen.as_ref(), &mut out);
-            if let Some(reader) = reader_of(job, args.at(place.at - 1)) {
+            if let Some(reader) = client_of(job, args.at(place.at - 1)) {
                 self.core.remember_read(worker, reader, args.at(place.at));
             }
             if seen.is_none() && place.is_read {
@@ -177,11 +182,11 @@ impl Service {
         let place = KeyPlace { db: Db(args.at(0)[0]), at: 1, wants_value: false, is_read: false };
         apply(&mut worker.shards, &place, args.at(1), &change, now);
         let barrier = worker.shards.take_barrier();
-        for kind in args.at(0)[2..].iter().copied().filter_map(EventKind::from_byte) {
+        for kind in args.at(0)[SETTLE_HEAD_BYTES..].iter().copied().filter_map(EventKind::from_byte) {
             self.core.events.push(kind, place.db, args.at(1));
         }
         if self.core.has_events(worker) {
-            self.core.publish_events(worker, barrier, None);
+            self.core.publish_events(worker, barrier, client_of(job, args.at(0)));
         }
         let owed =
             Job::of_parts(job.origin, job.address, job.command, (job.db, job.protocol), Args::new(&[], &[]));

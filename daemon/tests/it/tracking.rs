@@ -282,6 +282,40 @@ fn what_is_remembered_is_bounded_and_what_is_forgotten_is_told() {
 }
 
 #[test]
+fn with_noloop_nobody_is_told_of_what_it_does_itself_to_keys_of_two_workers() {
+    on_both(|server| {
+        let (a, b) = (key_of(0, 0), key_of(1, 0));
+        let set = ["MSET", &a, "1", &b, "2"];
+        for (words, changed) in [
+            (vec!["RENAME", &a, &b], vec![&a, &b]),
+            (vec!["RENAME", &b, &a], vec![&a, &b]),
+            (vec!["COPY", &b, &a, "REPLACE"], vec![&a]),
+            (vec!["BITOP", "OR", &b, &a, &b], vec![&b]),
+        ] {
+            let mut third = server.connect();
+            third.call(&set);
+            let mut writer = tracker(server.connect(), &["NOLOOP"]);
+            let mut other = tracker(server.connect(), &[]);
+            for reader in [&mut writer, &mut other] {
+                reader.call(&["MGET", &a, &b]);
+            }
+            writer.call(&words);
+            let told: BTreeSet<String> = changed.iter().map(|_| next_told(&mut other)).collect();
+            assert_eq!(told, changed.into_iter().cloned().collect(), "{words:?}");
+            is_quiet(&mut other);
+            is_quiet(&mut writer);
+            // Of what others do in the same way it is told.
+            third.call(&set);
+            let mut reader = tracker(server.connect(), &["NOLOOP"]);
+            reader.call(&["MGET", &a, &b]);
+            third.call(&["COPY", &a, &b, "REPLACE"]);
+            assert_eq!(next_told(&mut reader), b);
+            is_quiet(&mut reader);
+        }
+    });
+}
+
+#[test]
 fn an_exception_is_for_the_next_request_that_is_none_about_the_connection() {
     let server = Setup::memory().start();
     let (mut writer, mut reader) = (server.connect(), tracker(server.connect(), &["OPTIN"]));
