@@ -51,7 +51,10 @@ fn serve(server: &Arc<Server>, stops: &Receiver<ShutdownRequest>) -> Result<(), 
         .map_err(|error| (start_error_code(&error), error.to_string()))?;
     load_users(server)?;
     load_certificates(server)?;
-    let store = open_store(server)?;
+    let mut store = open_store(server)?;
+    if let Some(keeper) = store.open.keeper.take() {
+        server.swaps.keep_in(keeper);
+    }
     crate::file_limit::fit_clients_to_file_limit(server);
     let listeners =
         Listeners::bind(&server.options).map_err(|error| failure(ExitCode::Unavailable)(&error))?;

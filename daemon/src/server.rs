@@ -11,6 +11,7 @@ mod saves;
 mod settings;
 mod shutdown;
 mod slow_log;
+mod swaps;
 mod worker_stats;
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -29,6 +30,7 @@ pub use self::saves::{SaveStatus, Saves};
 pub use self::settings::Settings;
 pub use self::shutdown::{ShutdownRequest, ShutdownSwitch};
 pub use self::slow_log::{SlowEntry, SlowLogs};
+pub use self::swaps::{Swap, SwapStep, Swaps};
 pub use self::worker_stats::{CommandSnapshot, WorkerSnapshot, WorkerStats};
 use crate::acl::Acl;
 use crate::options::{Options, Storage};
@@ -66,6 +68,8 @@ pub struct Server {
     pub workers: Box<[WorkerStats]>,
     /// Saves of the whole store.
     pub saves: Saves,
+    /// Databases that change their numbers.
+    pub swaps: Swaps,
     /// Who may do what.
     pub acl: Acl,
     /// What workers know of each other's subscriptions.
@@ -102,6 +106,7 @@ impl Server {
             settings: Settings::new(&options),
             workers,
             saves: Saves::new(options.workers),
+            swaps: Swaps::new(options.workers),
             acl: Acl::new(options.new_users_have_all_channels),
             pubsub: PubSubTotals::new(options.workers),
             tls: TlsSettings::new(options.tls.clone()),

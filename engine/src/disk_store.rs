@@ -26,6 +26,7 @@ use crate::blocking_io::perform;
 use crate::clock::{Clock, unix_ms};
 use crate::files::{Files, RESTORE_MARK, StoreDirectory, StoreLock};
 use crate::limits::{BATCH_BUFFER_COUNT, LOG_SEGMENT_BYTES_READ_ONLY};
+use crate::manifest_keeper::ManifestKeeper;
 use crate::open_error::OpenError;
 use crate::open_shards::create_manifests;
 use crate::pool::Pool;
@@ -112,6 +113,10 @@ pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<Disk
     if config.wal && logs.len() != usize::from(config.workers) {
         logs = opener.begin_era(&mut manifest, logs)?;
     }
+    let keeper = ManifestKeeper::new(&config.directory, manifest.clone());
+    if manifest.without_log {
+        manifest.share_out(config.workers);
+    }
     let hasher = KeyHasher::new(manifest.seed);
     let seeds = logs
         .into_iter()
@@ -131,11 +136,13 @@ pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<Disk
             let shard_files = shard_files.collect();
             let mut shards = ShardSet::new(shards, hasher, pool.clone(), log);
             shards.keep_files(shard_files, config.storage);
+            shards.show_databases(manifest.databases);
             WorkerSeed { shards, files: Some(files), pool, cpu: config.cpus.get(index).copied() }
         })
         .collect();
     let recovery_memory_bytes_max = opener.directory.memory().map(|bound| bound.peak());
-    let (open, recovery) = (OpenStore { manifest, seeds }, began.elapsed());
+    let open = OpenStore { manifest, keeper: Some(keeper), seeds };
+    let recovery = began.elapsed();
     Ok(DiskStore { open, created, reports, recovery, recovery_memory_bytes_max })
 }
 

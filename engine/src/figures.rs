@@ -6,7 +6,7 @@ use shard::checkpoint::CheckpointFigures;
 use shard::compaction::CompactionFigures;
 use shard::histogram::Histogram;
 use shard::log::{LogStats, SyncMethod, SyncPolicy};
-use shard::types::{BatchNumber, Db, Lsn};
+use shard::types::{BatchNumber, Db, Lsn, StoredDb};
 
 use crate::Shards;
 
@@ -127,8 +127,11 @@ impl WorkerFigures {
     #[must_use]
     pub fn collect(set: &Shards, turns: TurnFigures) -> Self {
         let shards = set.shards().iter().enumerate();
-        let shards =
-            shards.map(|(position, shard)| shard_figures(shard, set.files().get(position))).collect();
+        let shards = shards
+            .map(|(position, shard)| {
+                shard_figures(shard, set.databases().stored(Db(0)), set.files().get(position))
+            })
+            .collect();
         let log = set.log().map(|log| LogFigures {
             log: log.identity().log.0,
             file_bytes: log.bytes_in_use(),
@@ -164,12 +167,12 @@ impl WorkerFigures {
     }
 }
 
-fn shard_figures(shard: &crate::Shard, files: Option<&crate::ShardFiles>) -> ShardFigures {
+fn shard_figures(shard: &crate::Shard, first: StoredDb, files: Option<&crate::ShardFiles>) -> ShardFigures {
     let extents = shard.extents();
     let fill = extents.fill();
     ShardFigures {
         shard: shard.id().0,
-        keys: shard.key_count(Db(0)),
+        keys: shard.key_count(first),
         extents: extents.count() as u64,
         live_bytes: extents.live_bytes(),
         dead_bytes: fill.dead_bytes(),

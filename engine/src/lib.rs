@@ -13,6 +13,7 @@ pub mod figures;
 pub mod files;
 pub mod limits;
 pub mod mailbox;
+pub mod manifest_keeper;
 pub mod offline;
 pub mod open_error;
 mod open_shards;

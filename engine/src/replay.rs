@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use shard::record::{Effect, Record};
     use shard::shard::ApplyError;
-    use shard::types::{Db, KeyspaceId, Lsn, Term, UnixMs};
+    use shard::types::{KeyspaceId, Lsn, StoredDb, Term, UnixMs};
 
     const HASHER_SEED: [u8; 16] = [7; 16];
     const SLOTS_EACH: u16 = 4096;
@@ -238,7 +238,7 @@ mod tests {
                     shards.iter().map(|shard| shard.id().0).collect::<Vec<_>>(),
                     (0..SHARDS).collect::<Vec<_>>()
                 );
-                let found: u64 = shards.iter().map(|shard| shard.key_count(Db(0))).sum();
+                let found: u64 = shards.iter().map(|shard| shard.key_count(StoredDb(0))).sum();
                 assert_eq!(found, u64::from(keys), "{threads} threads");
             }
         }

@@ -10,13 +10,16 @@ use shard::types::{SLOT_COUNT, ShardId, Slot, Term};
 
 use crate::Shard;
 use crate::clock::unix_ms;
+use crate::manifest_keeper::ManifestKeeper;
 use crate::pool::Pool;
 use crate::start::WorkerSeed;
 
 /// Shards of a store, shared among workers.
 pub struct OpenStore {
-    /// What the store consists of.
+    /// What the store consists of, and how its shards are shared among the workers.
     pub manifest: StoreManifest,
+    /// Changes the manifest while the store serves; none in memory.
+    pub keeper: Option<ManifestKeeper>,
     /// What each worker starts from.
     pub seeds: Vec<WorkerSeed>,
 }
@@ -66,7 +69,7 @@ pub fn open_in_memory(shard_count: u16, workers: u16, cpus: &[usize]) -> io::Res
             Ok(WorkerSeed { shards, files: None, pool, cpu: cpus.get(index).copied() })
         })
         .collect::<io::Result<Vec<_>>>()?;
-    Ok(OpenStore { manifest, seeds })
+    Ok(OpenStore { manifest, keeper: None, seeds })
 }
 
 /// Random bytes of the operating system.

@@ -13,6 +13,7 @@ pub mod check;
 pub mod checkpoint;
 pub mod cold;
 pub mod compaction;
+pub mod databases;
 pub mod dump;
 pub mod eviction;
 pub mod extent;

@@ -20,7 +20,7 @@
 //! | key, value | | |
 
 use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::types::{Db, KeyspaceId, Lsn, ShardId, Term, UnixMs};
+use crate::types::{KeyspaceId, Lsn, ShardId, StoredDb, Term, UnixMs};
 
 /// Longest head (all before the key) that the encoder can produce.
 pub const HEAD_BYTES_MAX: usize = 4 + 1 + 5 + 5 + 3 + 5 + 10 + 10 + 5 + 10 + 10;
@@ -108,17 +108,17 @@ impl<'a> KeyspaceChanges<'a> {
     }
 
     /// Appends one pair to `out`.
-    pub fn encode(out: &mut Vec<u8>, db: Db, keyspace: KeyspaceId) {
+    pub fn encode(out: &mut Vec<u8>, db: StoredDb, keyspace: KeyspaceId) {
         out.push(db.0);
         out.extend_from_slice(&keyspace.0.to_le_bytes());
     }
 
     /// The pairs in order.
-    pub fn iter(self) -> impl Iterator<Item = (Db, KeyspaceId)> + 'a {
+    pub fn iter(self) -> impl Iterator<Item = (StoredDb, KeyspaceId)> + 'a {
         self.0.chunks_exact(Self::PAIR_BYTES).map(|pair| {
             let mut id = [0; 4];
             id.copy_from_slice(&pair[1..]);
-            (Db(pair[0]), KeyspaceId(u32::from_le_bytes(id)))
+            (StoredDb(pair[0]), KeyspaceId(u32::from_le_bytes(id)))
         })
     }
 }
@@ -538,7 +538,7 @@ mod tests {
         let patch = Effect::Patch { offset: 3, total_len: 130, bytes: b"ab" };
         check(record(b"k", patch), &[4, 1, 2, 3, 1, 0xac, 0x02, 3, 0x82, 0x01, b'k', b'a', b'b']);
         let mut pairs = Vec::new();
-        KeyspaceChanges::encode(&mut pairs, Db(7), KeyspaceId(0x0403_0201));
+        KeyspaceChanges::encode(&mut pairs, StoredDb(7), KeyspaceId(0x0403_0201));
         let changes = KeyspaceChanges::new(&pairs).expect("whole pairs");
         check(record(b"", Effect::Keyspaces(changes)), &[5, 0, 5, 3, 1, 0xac, 0x02, 7, 1, 2, 3, 4]);
         for (part, kind) in [(FragmentPart::First, 6), (FragmentPart::Middle, 7), (FragmentPart::Last, 8)] {
@@ -580,7 +580,7 @@ mod tests {
         ) {
             let deadline = deadline.map(UnixMs);
             let mut pairs = Vec::new();
-            KeyspaceChanges::encode(&mut pairs, Db(7), KeyspaceId(keyspace));
+            KeyspaceChanges::encode(&mut pairs, StoredDb(7), KeyspaceId(keyspace));
             let effect = match kind {
                 0 => Effect::Put { value: &value, deadline },
                 1 => Effect::Delete,

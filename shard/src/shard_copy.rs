@@ -8,7 +8,7 @@ use crate::index::{Entry, ExtentNumber, Location, Table};
 use crate::io::BlockPool;
 use crate::limits::EXTENT_BYTES;
 use crate::shard::{FloorKind, Shard, ShardFloor};
-use crate::types::{Db, KeyspaceId, Slot};
+use crate::types::{KeyspaceId, Slot, StoredDb};
 
 /// How far the copy of an index has come: the first hash of a slot of a database that is not copied yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,10 +55,10 @@ impl<P: BlockPool> Shard<P> {
             return CopyStep::Done;
         };
         let next_db = CopyPlace { db: place.db + 1, slot: 0, hash: 0 };
-        if self.keyspace(Db(place.db)) != *keyspace {
+        if self.keyspace(StoredDb(place.db)) != *keyspace {
             return CopyStep::Empty(next_db);
         }
-        let Some(slots) = self.slot_indexes(Db(place.db)) else { return CopyStep::Empty(next_db) };
+        let Some(slots) = self.slot_indexes(StoredDb(place.db)) else { return CopyStep::Empty(next_db) };
         // Empty slots are cheap: many of them are one step.
         while let Some(index) = slots.get(usize::from(place.slot)) {
             let Some((table, end)) = index.table_at(place.hash) else {
@@ -77,7 +77,7 @@ impl<P: BlockPool> Shard<P> {
 
     /// Where a checkpoint that begins now starts from: this LSN, term and these keyspaces.
     pub(crate) fn copy_start(&self) -> ShardFloor {
-        let databases = (0..crate::limits::DATABASE_COUNT).map(Db);
+        let databases = (0..crate::limits::DATABASE_COUNT).map(StoredDb);
         ShardFloor {
             kind: FloorKind::Snapshot,
             shard: self.id(),

@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `OUROSHRD` |
 //! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
-//! | 12 | 4 | format version | 2 (1: no parent) |
+//! | 12 | 4 | format version | 3 (2: no swaps; 1: and no parent) |
 //! | 16 | 16 | store | uuid |
 //! | 32 | 4 | shard | |
 //! | 36 | 4 | byte length | with padding |
@@ -25,10 +25,13 @@
 //! | 100 | 4 | log | id of the log that held the end LSN; 0: there was none, the snapshot's tail holds it |
 //! | 104 | 8 | end batch | batch of that log that held it: the log reaches it |
 //! | 112 | 4 | parent | checksum of the version before; 0 in the first. Not in format 1, where what follows stands here |
-//! | 116 | 4 each | keyspaces | by database number, as of the start LSN |
+//! | 116 | 8 | swaps | of databases, as of this version; not before format 3, where what follows stands here |
+//! | 124 | 4 | swap checksum | what they came to, as in the store manifest |
+//! | 128 | 4 each | keyspaces | by database number, as of the start LSN |
 //!
 //! A version is read and written again in its own format; the next one is of the newest.
 
+use crate::databases::SwapMark;
 use crate::io::{BLOCK_BYTES, FileId, ManifestCopy};
 use crate::limits::{DATABASE_COUNT, SHARD_MANIFEST_BYTES_MAX};
 use crate::log::fields::{FieldReader, FieldWriter};
@@ -40,9 +43,11 @@ use crate::types::{BatchNumber, KeyspaceId, LogId, Lsn, ShardId, Term};
 /// First bytes of a shard manifest.
 pub const SHARD_MANIFEST_MAGIC: [u8; 8] = *b"OUROSHRD";
 /// Version of the layout that this program writes, and the newest it reads.
-pub const SHARD_MANIFEST_FORMAT: u32 = 2;
+pub const SHARD_MANIFEST_FORMAT: u32 = 3;
 /// The first layout with a parent.
 const FORMAT_TIED: u32 = 2;
+/// The first layout that tells of swaps.
+const FORMAT_SWAPS: u32 = 3;
 /// Bytes of the fields of a snapshot in front of the parent.
 const SNAPSHOT_BYTES: usize = 56;
 
@@ -93,6 +98,8 @@ pub struct ShardManifest {
     pub sequence: u64,
     /// Checksum of the version before; 0 in the first, and where the format has none.
     pub parent: u32,
+    /// Swaps of databases that the store manifest is known to hold: it is no older.
+    pub swaps: SwapMark,
     /// Extent numbers below this may have been used by any run so far.
     pub extent_limit: u32,
     /// The snapshot in force, once there is one.
@@ -104,7 +111,8 @@ impl ShardManifest {
     #[must_use]
     pub const fn create(uuid: [u8; 16], shard: ShardId) -> Self {
         let format = SHARD_MANIFEST_FORMAT;
-        Self { uuid, shard, format, sequence: 1, parent: 0, extent_limit: 0, snapshot: None }
+        let swaps = SwapMark { count: 0, checksum: 0 };
+        Self { uuid, shard, format, sequence: 1, parent: 0, swaps, extent_limit: 0, snapshot: None }
     }
 
     /// The next version, the same but for its number: to be changed, then written.
@@ -165,6 +173,9 @@ impl ShardManifest {
         if self.format >= FORMAT_TIED {
             fields.u32(self.parent);
         }
+        if self.format >= FORMAT_SWAPS {
+            fields.bytes(&self.swaps.encode());
+        }
         let keyspaces = self.snapshot.iter().flat_map(|snapshot| &snapshot.start.keyspaces);
         for keyspace in keyspaces {
             fields.u32(keyspace.0);
@@ -187,7 +198,7 @@ impl ShardManifest {
         let shard = ShardId(u16::try_from(fields.u32()?).ok()?);
         fields.u32()?;
         let (sequence, extent_limit, number) = (fields.u64()?, fields.u32()?, fields.u32()?);
-        let (mut snapshot, mut parent) = (None, 0);
+        let (mut snapshot, mut parent, mut swaps) = (None, 0, SwapMark::default());
         if number > 0 {
             let (bytes, crc, place_count) = (fields.u64()?, fields.u32()?, fields.u32()?);
             let (lsn, end) = (Lsn(fields.u64()?), Lsn(fields.u64()?));
@@ -196,6 +207,9 @@ impl ShardManifest {
             let (log, end_batch) = (LogId(fields.u32()?), BatchNumber(fields.u64()?));
             if format >= FORMAT_TIED {
                 parent = fields.u32()?;
+            }
+            if format >= FORMAT_SWAPS {
+                swaps = SwapMark::decode(fields.array()?)?;
             }
             let mut keyspaces = Vec::new();
             for _ in 0..count {
@@ -210,6 +224,9 @@ impl ShardManifest {
                 return None;
             }
             parent = fields.u32()?;
+            if format >= FORMAT_SWAPS {
+                swaps = SwapMark::decode(fields.array()?)?;
+            }
         }
         fields.rest_is_zero().then_some(Self {
             uuid,
@@ -217,6 +234,7 @@ impl ShardManifest {
             format,
             sequence,
             parent,
+            swaps,
             extent_limit,
             snapshot,
         })
@@ -236,7 +254,8 @@ impl ShardManifest {
                 && start.keyspaces.iter().all(|keyspace| keyspace.0 < start.next_keyspace)
         };
         let tied = self.format >= FORMAT_TIED || self.parent == 0;
-        tied && self.sequence > 0 && self.snapshot.as_ref().is_none_or(sound)
+        let marked = self.format >= FORMAT_SWAPS || self.swaps == SwapMark::default();
+        tied && marked && self.sequence > 0 && self.snapshot.as_ref().is_none_or(sound)
     }
 }
 
@@ -253,6 +272,7 @@ mod tests {
             format: SHARD_MANIFEST_FORMAT,
             sequence: 4,
             parent: 0x0403_0201,
+            swaps: SwapMark { count: 0x0105, checksum: 0x0807_0605 },
             extent_limit: 0x1002,
             snapshot: Some(PublishedSnapshot {
                 number: 3,
@@ -278,7 +298,7 @@ mod tests {
     fn golden_bytes_of_a_shard_manifest() {
         let mut expected = b"OUROSHRD".to_vec();
         expected.extend([0; 4]);
-        expected.extend([2, 0, 0, 0]);
+        expected.extend([3, 0, 0, 0]);
         expected.extend(b"0123456789abcdef");
         expected.extend([9, 0, 0, 0, 0, 0x10, 0, 0]); // shard, byte length 4096
         expected.extend([4, 0, 0, 0, 0, 0, 0, 0]); // sequence
@@ -289,6 +309,7 @@ mod tests {
         expected.extend([2, 0, 0, 0, 16, 0, 0, 0, 16, 0, 0, 0]); // term, next keyspace, databases
         expected.extend([6, 0, 0, 0, 3, 2, 0, 0, 0, 0, 0, 0]); // log, end batch
         expected.extend([1, 2, 3, 4]); // parent
+        expected.extend([5, 1, 0, 0, 0, 0, 0, 0, 5, 6, 7, 8]); // swaps and their checksum
         for keyspace in 0..16u8 {
             expected.extend([keyspace, 0, 0, 0]);
         }
@@ -316,19 +337,23 @@ mod tests {
     }
 
     #[test]
-    fn format_1_is_read_and_its_successor_is_of_the_newest() {
+    fn older_formats_are_read_and_their_successor_is_of_the_newest() {
         let without = ShardManifest { snapshot: None, ..manifest() };
-        for of in [manifest(), without] {
-            let old = ShardManifest { format: 1, parent: 0, ..of };
-            let bytes = old.encode();
-            if old.snapshot.is_some() {
-                assert_eq!(bytes[116..120], [1, 0, 0, 0], "the keyspaces stand behind the end batch");
+        for (format, keyspaces_at) in [(1, 112), (2, 116)] {
+            for of in [manifest(), without.clone()] {
+                let parent = if format < FORMAT_TIED { 0 } else { of.parent };
+                let old = ShardManifest { format, parent, swaps: SwapMark::default(), ..of };
+                let bytes = old.encode();
+                if old.snapshot.is_some() {
+                    let first = &bytes[keyspaces_at..keyspaces_at + 8];
+                    assert_eq!(first, [0, 0, 0, 0, 1, 0, 0, 0], "the keyspaces of format {format}");
+                }
+                assert_eq!(ShardManifest::decode(&bytes), ManifestRead::Valid(old.clone()));
+                let next = old.successor();
+                assert_eq!((next.format, next.sequence), (SHARD_MANIFEST_FORMAT, 5));
+                assert_eq!(next.parent.to_le_bytes(), bytes[8..12]);
+                assert_eq!(ShardManifest::decode(&next.encode()), ManifestRead::Valid(next));
             }
-            assert_eq!(ShardManifest::decode(&bytes), ManifestRead::Valid(old.clone()));
-            let next = old.successor();
-            assert_eq!((next.format, next.sequence), (SHARD_MANIFEST_FORMAT, 5));
-            assert_eq!(next.parent.to_le_bytes(), bytes[8..12]);
-            assert_eq!(ShardManifest::decode(&next.encode()), ManifestRead::Valid(next));
         }
     }
 

@@ -63,6 +63,15 @@ pub enum StoreManifestError {
         /// The shard.
         shard: ShardId,
     },
+    /// A shard knows of a swap of databases that the manifest does not hold.
+    #[error(
+        "{} is older than the manifest of shard {shard}, or from a copy of the store that went its own way: databases have changed their numbers otherwise (SWAPDB); nothing was changed; restore it from a copy of the directory",
+        FILES[0]
+    )]
+    SwappedOtherwise {
+        /// The shard.
+        shard: ShardId,
+    },
     /// I/O failed.
     #[error(transparent)]
     Io(#[from] Fatal),
@@ -92,7 +101,8 @@ impl StoreManifest {
     /// up when every shard has a snapshot that was made in a later one.
     ///
     /// # Errors
-    /// [`StoreManifestError::ShardOfOtherLogs`], [`StoreManifestError::OlderThanShard`].
+    /// [`StoreManifestError::ShardOfOtherLogs`], [`StoreManifestError::OlderThanShard`],
+    /// [`StoreManifestError::SwappedOtherwise`].
     pub fn check_shards<'a>(
         &self,
         shards: impl IntoIterator<Item = Option<&'a ShardManifest>>,
@@ -102,6 +112,9 @@ impl StoreManifest {
             let shard = ShardId(number);
             if !self.shard_manifests && of.is_some_and(|of| of.sequence > 1) {
                 return Err(StoreManifestError::OlderThanShard { shard });
+            }
+            if of.is_some_and(|of| !of.swaps.leads_to(&self.databases.mark())) {
+                return Err(StoreManifestError::SwappedOtherwise { shard });
             }
             let made_in = of.and_then(|of| of.snapshot.as_ref()).map_or(LogId(0), |snapshot| snapshot.log);
             let needs_older = first > LogId(1) && made_in < first;

@@ -1,4 +1,5 @@
-//! The store manifest: what a whole store consists of. Read first at start, changed hardly ever.
+//! The store manifest: what a whole store consists of, and which database each number shows. Read first at start,
+//! changed hardly ever.
 //!
 //! Two copies, A then B, each durable before the next step; a change counts when both are. It fixes for the life of
 //! the store its uuid, the number of shards, the slot ranges and the seed of the key hash. The number of workers
@@ -9,10 +10,11 @@ mod format;
 
 pub use format::{STORE_MANIFEST_FORMAT, STORE_MANIFEST_MAGIC};
 
+use crate::databases::DatabaseMap;
 use crate::extent::ExtentSeal;
 use crate::log::LogIdentity;
 use crate::log::manifest::checksum_of;
-use crate::types::{BatchNumber, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
+use crate::types::{BatchNumber, Db, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
 
 /// How far an era has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,8 @@ pub struct StoreManifest {
     /// Whether there is no log: the snapshots of the shards are all there is. Its one era tells only which worker has
     /// which shards, and that is decided anew at each start.
     pub without_log: bool,
+    /// Which stored database each number shows.
+    pub databases: DatabaseMap,
     /// First slot of each shard.
     pub first_slots: Vec<Slot>,
     /// Eras, oldest first; those that nothing needs any more are gone.
@@ -91,6 +95,7 @@ impl std::fmt::Debug for StoreManifest {
             .field("uuid", &self.uuid)
             .field("sequence", &self.sequence)
             .field("created", &self.created)
+            .field("databases", &self.databases)
             .field("first_slots", &self.first_slots)
             .field("eras", &self.eras)
             .finish_non_exhaustive()
@@ -123,6 +128,7 @@ impl StoreManifest {
             seed,
             shard_manifests,
             without_log: false,
+            databases: DatabaseMap::default(),
             first_slots,
             eras: Vec::new(),
         };
@@ -137,7 +143,8 @@ impl StoreManifest {
         Self { without_log: true, ..self }
     }
 
-    /// Without a log: shares the shards out among so many workers. Nothing on disk depends on it.
+    /// Without a log: shares the shards out among so many workers. Nothing on disk depends on it, and what this gives is
+    /// never written: the next version is made of the one that was read.
     ///
     /// # Panics
     /// When there is a log, or not a shard for each worker.
@@ -196,6 +203,15 @@ impl StoreManifest {
     pub fn note_shard_manifests(&mut self) {
         self.begin_version();
         self.shard_manifests = true;
+    }
+
+    /// Has two databases change their numbers. The caller writes both copies before anything is shown under the new ones.
+    ///
+    /// # Panics
+    /// When there are no such databases.
+    pub fn swap_databases(&mut self, first: Db, second: Db) {
+        self.begin_version();
+        self.databases = self.databases.swapped(first, second);
     }
 
     /// What extents of a shard are recognised by.

@@ -78,6 +78,11 @@ pub struct KeyspaceId(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Db(pub u8);
 
+/// A database number as shards and their files know it: the same for good, whatever clients see it as
+/// ([`crate::databases::DatabaseMap`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoredDb(pub u8);
+
 /// Milliseconds since the Unix epoch, UTC. Deadlines and the time a command runs at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMs(pub u64);

@@ -1,8 +1,8 @@
 //! Requests drawn at random: each of a pattern that makes sense, now and then with a word changed, left out or added.
 //!
 //! Times are either over, or so far ahead that no key ends between the two servers; commands whose replies cannot be
-//! compared (INFO, CLIENT LIST, ...) and those that are refused on purpose (DIFFERENCES.md: SWAPDB of two databases,
-//! MSETNX over several shards) are not drawn. Of publish and subscribe only what gets one reply, whoever else is connected:
+//! compared (INFO, CLIENT LIST, ...) and those that are refused on purpose (DIFFERENCES.md: MSETNX over several shards) are
+//! not drawn. Of publish and subscribe only what gets one reply, whoever else is connected:
 //! nobody listens.
 
 use super::{DATABASES, Words};
@@ -157,6 +157,7 @@ const PATTERNS: &[(&str, &[Part])] = &[
     ("SCAN", &[Word("0")]),
     ("SELECT", &[Database]),
     ("SELECT", &[Database]),
+    ("SWAPDB", &[Database, Database]),
     ("PING", &[Maybe(&["hello"])]),
     ("ECHO", &[Value]),
     ("CLIENT", &[Word("SETNAME"), Pattern]),

@@ -181,7 +181,7 @@ pub(super) fn no_touch(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     }
 }
 
-/// CLIENT UNBLOCK id [TIMEOUT | ERROR]: no command waits for a time of its client's choosing, so none is there to end.
+/// CLIENT UNBLOCK id [TIMEOUT | ERROR]: only a WAITAOF waits for a time of its client's choosing, and none is ended by it.
 pub(super) fn unblock(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     if args.len() > 4 {
         return error_text::wrong_subcommand(&mut ctx.reply, args);

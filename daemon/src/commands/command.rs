@@ -2,7 +2,7 @@
 
 use resp::Args;
 use shard::shard_set::TaskKind;
-use shard::types::UnixMs;
+use shard::types::{Db, UnixMs};
 
 use super::context::{ConnectionContext, KeyContext};
 use super::doc::Doc;
@@ -144,6 +144,9 @@ pub type KeyHandler = fn(&mut KeyContext<'_>, Args<'_>);
 /// Handler of a command that touches no key, run where its connection lives.
 pub type ConnectionHandler = fn(&mut ConnectionContext<'_>, Args<'_>);
 
+/// Handler that tells two databases of a request, or has answered.
+pub type PairHandler = fn(&mut ConnectionContext<'_>, Args<'_>) -> Option<(Db, Db)>;
+
 /// Where and how a command runs.
 #[derive(Clone, Copy, Debug)]
 pub enum Execution {
@@ -228,10 +231,15 @@ pub enum Execution {
         task: TaskKind,
         /// What the client is answered.
         merge: Merge,
+        /// How many milliseconds the client waits for it, where it says so: then a worker that is not done by that time
+        /// answers 0 in place of OK. Its task goes on.
+        patience: fn(Args<'_>) -> Option<u64>,
     },
     /// `check` runs where the connection lives. It answers, and gives false; or it has begun a save
     /// ([`crate::server::Saves`]) and gives true: then the answer is OK when that is complete.
     AwaitSave(fn(&mut ConnectionContext<'_>, Args<'_>) -> bool),
+    /// Where the connection lives: two databases change their numbers. The handler answers, or tells which.
+    SwapDatabases(PairHandler),
     /// Where the connection lives: its subscriptions begin or end.
     Subscribe(SubscriptionChange),
     /// Where the connection lives: a message is published. The answer is how many got it, over all workers.
@@ -264,7 +272,7 @@ pub enum Merge {
     AllOk,
     /// Arrays with one element per key: put back into the order of the request's keys.
     Interleave,
-    /// When all are OK, an array of 1 and 0: copies here, and on replicas.
+    /// An array of copies here, 1 when all are OK and 0 when the time of one was over, and copies on replicas: 0.
     OneCopy,
     /// Each reply is an array of a count and a key (or null): one of the keys, with a chance that is its count's
     /// share of the sum; null when all are.

@@ -63,7 +63,7 @@ mod wal;
 mod walk;
 
 pub use self::command::{
-    ChannelSpec, Command, CommandId, ConnectionHandler, Execution, KeyHandler, KeySpec, Merge,
+    ChannelSpec, Command, CommandId, ConnectionHandler, Execution, KeyHandler, KeySpec, Merge, PairHandler,
 };
 pub(crate) use self::connection::note_refusal;
 pub(crate) use self::context::watch_departures;

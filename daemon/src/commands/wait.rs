@@ -25,6 +25,12 @@ pub(super) fn wait(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
     }
 }
 
+/// How many milliseconds the client of a WAITAOF waits: `None` as long as it takes.
+pub(super) fn patience_ms(args: Args<'_>) -> Option<u64> {
+    let ms = args.get(3).and_then(parse_i64_strict)?;
+    u64::try_from(ms).ok().filter(|ms| *ms > 0)
+}
+
 /// WAITAOF numlocal numreplicas timeout: whether there is a log to make durable; if not, the reply is written
 pub(super) fn waitaof(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool {
     let Some(local) = integer(args.at(1), &mut ctx.reply) else { return false };

@@ -20,6 +20,11 @@ pub(super) fn check_log(ctx: &mut ConnectionContext<'_>, _: Args<'_>) -> bool {
     has_log
 }
 
+/// Whoever asks for something to be done to the log waits for as long as it takes.
+pub(super) const fn patience_ms(_: Args<'_>) -> Option<u64> {
+    None
+}
+
 fn figures(ctx: &KeyContext<'_>) -> WorkerFigures {
     WorkerFigures::collect(ctx.store, Default::default())
 }

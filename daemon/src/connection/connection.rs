@@ -57,6 +57,19 @@ impl Client {
             || self.slots.len() >= REPLY_SLOTS_MAX
     }
 
+    /// Whether the client has read so much that replies which were put off may be made.
+    pub(crate) fn has_room(&self) -> bool {
+        self.unsent_bytes() <= OUTPUT_PAUSE_BYTES
+    }
+
+    /// Whether replies that were put off can be asked for: the client has read what it had, or can read nothing before the
+    /// first of them comes.
+    pub(crate) fn can_ask(&self) -> bool {
+        let Some(&(slot, _)) = self.deferred.first() else { return false };
+        let is_stuck = || self.output.is_empty() && self.in_flight == 0 && self.slots.is_first(slot);
+        self.asked == 0 && (self.has_room() || is_stuck())
+    }
+
     /// The class by which its output is limited.
     pub(crate) fn class(&self) -> ClientClass {
         if self.subscriptions.is_some() { ClientClass::PubSub } else { ClientClass::Normal }

@@ -21,6 +21,7 @@ use super::parked::Parked;
 use super::publishing::Publishing;
 use super::service::Service;
 use super::slow::Clocking;
+use super::swapping::Swapping;
 use super::tasks::Tasks;
 use super::tracking::Tracking;
 use super::waiting::Waiting;
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     pub(super) spare_requests_bytes: usize,
     /// Bytes of requests that other workers have yet to answer, by worker.
     pub(crate) remote_bytes: Vec<usize>,
+    /// Of those of all workers, what a swap of databases does not wait for.
+    pub(super) apart_bytes: usize,
     /// Connections that had something to ask another worker for and no place for it.
     pub(crate) askers: Vec<(u32, u32)>,
     /// Connections that are gone and had commands put off by another worker.
@@ -62,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) jobs: VecDeque<Job>,
     /// Work of the storage that clients wait for.
     pub(crate) tasks: Tasks,
+    /// This worker's part of databases changing their numbers.
+    pub(super) swapping: Swapping,
     /// Commands that wait for records on disk.
     pub(crate) parked: Parked,
     /// Commands of our connections whose keys lie on several workers.
@@ -117,11 +122,13 @@ impl Core {
             spare_requests: Vec::new(),
             spare_requests_bytes: 0,
             remote_bytes: vec![0; workers],
+            apart_bytes: 0,
             askers: Vec::new(),
             forgotten: Vec::new(),
             held: HeldReplies::default(),
             jobs: VecDeque::new(),
             tasks: Tasks::default(),
+            swapping: Swapping::default(),
             parked: Parked::default(),
             errands: Errands::default(),
             holds: Holds::default(),
@@ -194,6 +201,18 @@ impl Core {
             address.map_or_else(|_| "?:0".to_owned(), |address| address.to_string())
         };
         Session::new(id, identity, text(socket.peer_address()), text(socket.local_address()), false, fd, now)
+    }
+
+    /// Whether requests have to be looked at one by one.
+    #[inline]
+    pub(super) fn watches(&self) -> bool {
+        self.server.is_watched() || self.swapping.holds()
+    }
+
+    /// Publishes this worker's figures as they are now.
+    pub(super) fn publish_anew(&mut self, worker: &Worker<Service>, connections: usize) {
+        self.next_figures_ns = 0;
+        self.publish(worker, connections);
     }
 
     /// Publishes this worker's figures.

@@ -158,6 +158,7 @@ impl Core {
             slot: number,
             part: 0,
             request_bytes: 0,
+            is_apart: false,
             asked: false,
             tracks: false,
         };

@@ -23,8 +23,7 @@ impl Figures {
         let shards = &worker.shards;
         let sum = |of: fn(&engine::Shard) -> u64| shards.shards().iter().map(of).sum();
         for (db, figures) in (0..).map(Db).zip(&mut counters.databases) {
-            figures.keys = shards.shards().iter().map(|shard| shard.key_count(db)).sum();
-            figures.deadlines = shards.shards().iter().map(|shard| shard.deadline_count(db)).sum();
+            (figures.keys, figures.deadlines) = shards.database_figures(db);
         }
         counters.set(Counter::Keys, counters.databases.iter().map(|figures| figures.keys).sum());
         let deadlines = counters.databases.iter().map(|figures| figures.deadlines).sum();

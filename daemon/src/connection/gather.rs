@@ -102,7 +102,7 @@ impl Gather {
                 Merge::OneCopy => {
                     let mut reply = reply;
                     reply.array(2);
-                    reply.integer(1);
+                    reply.integer(i64::from(parts.iter().all(|part| part.bytes.first() == Some(&b'+'))));
                     reply.integer(0);
                 }
                 Merge::Interleave => interleave(&parts, &self.order, reply),
@@ -238,6 +238,7 @@ mod tests {
         let replies = GatherKind::Replies;
         assert_eq!(merged(replies(Merge::Sum), &[b":2\r\n", b":40\r\n"], vec![]), ":42\r\n");
         assert_eq!(merged(replies(Merge::OneCopy), &[b"+OK\r\n", b"+OK\r\n"], vec![]), "*2\r\n:1\r\n:0\r\n");
+        assert_eq!(merged(replies(Merge::OneCopy), &[b"+OK\r\n", b":0\r\n"], vec![]), "*2\r\n:0\r\n:0\r\n");
         assert_eq!(merged(replies(Merge::OneCopy), &[b"+OK\r\n", b"-ERR x\r\n"], vec![]), "-ERR x\r\n");
         assert_eq!(merged(replies(Merge::AllOk), &[b"+OK\r\n", b"+OK\r\n"], vec![]), "+OK\r\n");
         assert_eq!(merged(replies(Merge::AllOk), &[b"+OK\r\n", b"-ERR x\r\n"], vec![]), "-ERR x\r\n");

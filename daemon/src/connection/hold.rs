@@ -93,7 +93,7 @@ impl Core {
         let args = job.args();
         let needs: Vec<Need> = held_places(args)
             .map(|place| (place.db, worker.shards.key(args.at(place.at))))
-            .map(|(db, key)| Need::Key { db, slot: key.slot, hash: key.hash })
+            .map(|(db, key)| worker.shards.need(db, key.slot, key.hash))
             .collect();
         worker.shards.hold(self.parked.next_token(), needs);
         self.parked.put(job);

@@ -112,7 +112,7 @@ impl Service {
         let mut limits = self.limits;
         limits.authenticated = connection.client.session.identity.is_logged_in();
         let (mut taken, mut budget) = (0, COMMANDS_PER_TURN);
-        self.core.is_watched = self.core.server.is_watched();
+        self.core.is_watched = self.core.watches();
         let began_ns = self.timing.start();
         self.core.clocking.set(self.core.server.settings.slow_ns(), began_ns);
         loop {

@@ -78,6 +78,9 @@ impl Service {
     fn take_replies(&mut self, worker: &mut Worker<Service>, other: usize, replies: Box<Replies>) {
         for reply in &replies.replies {
             self.core.remote_bytes[other] -= reply.address.request_bytes;
+            if reply.address.is_apart {
+                self.core.apart_bytes -= reply.address.request_bytes;
+            }
             match reply.outcome {
                 Outcome::Reply => {
                     let bytes = replies.bytes_of(reply);
@@ -278,6 +281,7 @@ impl Service {
             | Execution::Monitor
             | Execution::Publish { .. }
             | Execution::AwaitSave(_)
+            | Execution::SwapDatabases(_)
             | Execution::Container => {
                 unreachable!("runs where its connection lives")
             }

@@ -17,6 +17,8 @@ pub(crate) struct Address {
     pub(crate) part: u16,
     /// Bytes of the request: they count as under way until it is answered, or deferred.
     pub(crate) request_bytes: usize,
+    /// A swap of databases does not wait for it: it looks at none, or goes on over the one that it began with.
+    pub(crate) is_apart: bool,
     /// It was deferred, and asked for afterwards.
     pub(crate) asked: bool,
     /// The connection is to be told when what it reads is not what it was.

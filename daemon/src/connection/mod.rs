@@ -39,6 +39,7 @@ pub mod service;
 mod slow;
 mod spreading;
 mod subscribing;
+mod swapping;
 mod table;
 mod tasks;
 mod timing;

@@ -5,12 +5,13 @@ use engine::worker::Worker;
 use super::connection::Client;
 use super::core::Core;
 use super::limits::{
-    ASKED_MAX, ERRANDS_MAX, KEPT_MESSAGES_BYTES_MAX, MESSAGE_BYTES, OUTPUT_PAUSE_BYTES, PUBLISH_CREDITS,
-    REMOTE_BYTES_MAX, REPLY_SLOTS_MAX,
+    ASKED_MAX, ERRANDS_MAX, KEPT_MESSAGES_BYTES_MAX, MESSAGE_BYTES, PUBLISH_CREDITS, REMOTE_BYTES_MAX,
+    REPLY_SLOTS_MAX,
 };
 use super::message::{Address, Requests, Task};
 use super::reply_slots::Source;
 use super::service::Service;
+use super::swapping::is_apart;
 use crate::commands::{Command, Flags};
 use crate::server::Counter;
 use crate::session::Session;
@@ -61,12 +62,11 @@ impl Core {
     /// Asks for replies that were put off, when the client has read what it had, or can read nothing before the first
     /// of them comes.
     pub(super) fn ask_for_deferred(&mut self, worker: &Worker<Service>, client: &mut Client, me: (u32, u32)) {
-        let Some(&(slot, owner)) = client.deferred.first() else { return };
-        let has_room = client.unsent_bytes() <= OUTPUT_PAUSE_BYTES;
-        let is_stuck = client.output.is_empty() && client.in_flight == 0 && client.slots.is_first(slot);
-        if client.asked > 0 || !(has_room || is_stuck) {
+        let Some(&(_, owner)) = client.deferred.first() else { return };
+        if !client.can_ask() || self.swapping.holds_asking() {
             return;
         }
+        let has_room = client.has_room();
         let most = if has_room { ASKED_MAX } else { 1 }
             .min(self.credits(worker, owner).saturating_sub(PUBLISH_CREDITS));
         while client.asked < most
@@ -105,10 +105,14 @@ impl Core {
         args: impl Iterator<Item = &'a [u8]>,
     ) {
         to.tracks = self.tracking.is_on;
+        to.is_apart = is_apart(command);
         let outbox = self.outbox(other);
         let bytes = outbox.push(to, command, (session.db, session.protocol), is_part, args);
         let is_full = outbox.bytes_len() > MESSAGE_BYTES;
         self.remote_bytes[other] += bytes;
+        if to.is_apart {
+            self.apart_bytes += bytes;
+        }
         self.counters.add(Counter::HopsOut, 1);
         if is_full {
             self.post(worker, other);
@@ -140,5 +144,14 @@ pub(super) fn source(command: &Command) -> Source {
 }
 
 pub(super) fn address((connection, generation): (u32, u32), slot: u64, part: u16) -> Address {
-    Address { connection, generation, slot, part, request_bytes: 0, asked: false, tracks: false }
+    Address {
+        connection,
+        generation,
+        slot,
+        part,
+        request_bytes: 0,
+        is_apart: false,
+        asked: false,
+        tracks: false,
+    }
 }

@@ -54,6 +54,16 @@ impl Parked {
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Those put aside.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.iter().flatten()
+    }
+
+    /// Those put aside.
+    pub(super) fn jobs_mut(&mut self) -> impl Iterator<Item = &mut Job> {
+        self.jobs.iter_mut().flatten()
+    }
 }
 
 impl Core {
@@ -74,12 +84,12 @@ impl Core {
                 .key_positions(args.len())
                 .filter_map(|at| args.get(at))
                 .map(|bytes| shards.key(bytes))
-                .map(|key| Need::Key { db, slot: key.slot, hash: key.hash })
+                .map(|key| shards.need(db, key.slot, key.hash))
                 .collect(),
             Execution::Together(handlers) => (handlers.places)(args, db)
                 .iter()
                 .map(|place| (place.db, shards.key(args.at(place.at))))
-                .map(|(db, key)| Need::Key { db, slot: key.slot, hash: key.hash })
+                .map(|(db, key)| shards.need(db, key.slot, key.hash))
                 .collect(),
             Execution::Scan(_) => match scan::cursor_of(args) {
                 Some(cursor) => shards.scan_needs(db, cursor, scan::count_of(args)),
@@ -227,6 +237,7 @@ impl Service {
             | Execution::Monitor
             | Execution::Storage { .. }
             | Execution::AwaitSave(_)
+            | Execution::SwapDatabases(_)
             | Execution::Container => {
                 unreachable!("looks at no record")
             }

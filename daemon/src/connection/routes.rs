@@ -176,9 +176,10 @@ impl Core {
                 self.is_watched = true;
                 Flow::Continue
             }
-            Execution::Storage { check, task, merge } => {
+            Execution::Storage { check, task, merge, .. } => {
                 self.storage(worker, client, request, (check, task, merge))
             }
+            Execution::SwapDatabases(pair) => self.begin_swap(worker, client, request, pair),
             Execution::AwaitSave(check) => {
                 if self.check(worker, client, request, check) {
                     let slot = client.slots.open_waiting(source(command));
@@ -429,6 +430,17 @@ impl Core {
         request: Request<'_>,
         check: fn(&mut ConnectionContext<'_>, Args<'_>) -> bool,
     ) -> bool {
+        self.ask(worker, client, request, |context, args| check(context, args).then_some(())).is_some()
+    }
+
+    /// As [`Self::check`], of a part that tells what is to be done. `None`: it has answered.
+    pub(super) fn ask<T>(
+        &mut self,
+        worker: &mut Worker<Service>,
+        client: &mut Client,
+        request: Request<'_>,
+        handler: impl FnOnce(&mut ConnectionContext<'_>, Args<'_>) -> Option<T>,
+    ) -> Option<T> {
         let Request { me, command, args } = request;
         let mut out = Vec::new();
         let mut action = Action::None;
@@ -441,12 +453,12 @@ impl Core {
             action: &mut action,
             worker: worker.index,
         };
-        let good = check(&mut context, args);
-        self.is_watched = self.server.is_watched();
-        if !good {
+        let asked = handler(&mut context, args);
+        self.is_watched = self.watches();
+        if asked.is_none() {
             self.counters.note_reply(command.id, &out);
             self.answer(worker, client, me, |_, mut reply| reply.out_mut().extend_from_slice(&out));
         }
-        good
+        asked
     }
 }

@@ -190,6 +190,7 @@ impl EngineService for Service {
         self.publish_released(worker);
         self.flush_dirty(worker);
         self.send_mail(worker);
+        self.step_swap(worker);
         self.core.publish(worker, self.connections.len());
     }
 
@@ -199,6 +200,7 @@ impl EngineService for Service {
         let serving = !self.log_is_full && self.inboxes.iter().any(|inbox| !inbox.messages.is_empty());
         serving
             || self.core.holds.must_call
+            || self.core.swapping.must_look
             || self.ready.iter().any(runnable)
             || !self.core.jobs.is_empty()
             || !self.core.leaving.is_empty()
@@ -212,7 +214,8 @@ impl EngineService for Service {
 
     fn next_deadline_ns(&self) -> Option<u64> {
         let stop = self.stopping.map(|_| ring::monotonic_ns() + DRAIN_POLL_NS);
-        [Some(self.next_sweep_ns), self.accept_again_ns, stop, self.core.pause_ends_ns]
+        let patience = self.core.tasks.next_deadline_ns();
+        [Some(self.next_sweep_ns), self.accept_again_ns, stop, self.core.pause_ends_ns, patience]
             .into_iter()
             .flatten()
             .min()

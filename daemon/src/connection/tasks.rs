@@ -9,12 +9,21 @@ use shard::types::BatchNumber;
 use super::core::Core;
 use super::job::Job;
 use super::service::Service;
+use crate::commands::Execution;
+
+/// A task and the client that waits for it.
+#[derive(Debug)]
+struct Awaited {
+    task: StorageTask,
+    job: Job,
+    /// Until when the client waits, on the monotonic clock; `None`: until it is done.
+    until_ns: Option<u64>,
+}
 
 /// Tasks under way on this worker.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    /// With the client that waits for each.
-    tasks: Vec<(StorageTask, Job)>,
+    tasks: Vec<Awaited>,
     /// This worker's part of the save under way.
     save: Option<StorageTask>,
     /// Saves whose part was begun here.
@@ -26,6 +35,11 @@ pub(crate) struct Tasks {
 impl Tasks {
     pub(crate) fn is_empty(&self) -> bool {
         self.tasks.is_empty() && self.save.is_none() && self.savers.is_empty()
+    }
+
+    /// When the next client has waited for long enough.
+    pub(crate) fn next_deadline_ns(&self) -> Option<u64> {
+        self.tasks.iter().filter_map(|awaited| awaited.until_ns).min()
     }
 
     /// Answers when so many saves have ended.
@@ -44,7 +58,12 @@ impl Core {
     ) -> Option<(Job, Vec<u8>)> {
         match StorageTask::begin(kind, &mut worker.shards) {
             Ok(task) => {
-                self.tasks.tasks.push((task, job));
+                let Execution::Storage { patience, .. } = job.command.execution else {
+                    unreachable!("only these are tasks")
+                };
+                let until_ns = patience(job.args())
+                    .map(|ms| worker.clock.now_ns.saturating_add(ms.saturating_mul(1_000_000)));
+                self.tasks.tasks.push(Awaited { task, job, until_ns });
                 None
             }
             Err(error) => {
@@ -80,7 +99,7 @@ impl Service {
         self.wake_others(worker);
     }
 
-    fn wake_others(&self, worker: &Worker<Service>) {
+    pub(super) fn wake_others(&self, worker: &Worker<Service>) {
         for (index, other) in self.workers.iter().enumerate() {
             if index != worker.index {
                 other.wake();
@@ -102,17 +121,19 @@ impl Service {
         }
         let mut at = 0;
         while at < self.core.tasks.tasks.len() {
-            let (task, _) = &mut self.core.tasks.tasks[at];
-            let result = match task.step(&mut worker.shards) {
+            let awaited = &mut self.core.tasks.tasks[at];
+            let reply = match awaited.task.step(&mut worker.shards) {
+                Ok(true) => reply_of(awaited.job.protocol, Ok(())),
+                Err(error) => reply_of(awaited.job.protocol, Err(error)),
+                Ok(false) if awaited.until_ns.is_some_and(|until| until <= worker.clock.now_ns) => {
+                    NOT_DONE.to_vec()
+                }
                 Ok(false) => {
                     at += 1;
                     continue;
                 }
-                Ok(true) => Ok(()),
-                Err(error) => Err(error),
             };
-            let (_, job) = self.core.tasks.tasks.swap_remove(at);
-            let reply = reply_of(job.protocol, result);
+            let Awaited { job, .. } = self.core.tasks.tasks.swap_remove(at);
             self.answer_task(worker, &job, &reply);
         }
         let status = self.core.server.saves.status();
@@ -129,6 +150,9 @@ impl Service {
         self.answer_job(worker, job, reply, 0, BatchNumber::ZERO);
     }
 }
+
+/// The answer for a task that is not done when its client has waited for long enough.
+const NOT_DONE: &[u8] = b":0\r\n";
 
 fn reply_of(protocol: Protocol, result: Result<(), TaskError>) -> Vec<u8> {
     let mut out = Vec::new();

@@ -96,6 +96,7 @@ impl Service {
         let served = !asked
             && self.core.parked.is_empty()
             && self.core.tasks.is_empty()
+            && !self.core.swapping.needs_worker()
             && self.core.errands.is_empty()
             && self.core.holds.is_empty()
             && self.core.held.is_empty()

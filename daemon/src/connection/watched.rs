@@ -1,4 +1,4 @@
-//! Requests that are looked at one by one: while there is a pause or somebody looks on, and of a client that wants no replies
+//! Requests that are looked at one by one: while there is a pause, or databases change their numbers, or somebody looks on, and of a client that wants no replies
 //! or caches what it reads. Others never come here.
 
 use engine::worker::Worker;
@@ -34,7 +34,7 @@ impl Core {
         args: Args<'_>,
         planned: &Planned,
     ) -> (Flow, Option<CommandId>) {
-        if planned.command.as_ref().is_ok_and(|command| self.is_paused(command)) {
+        if planned.command.as_ref().is_ok_and(|command| self.is_held_up(command) || self.is_paused(command)) {
             return (Flow::Stall, None);
         }
         let (flow, ran) = self.execute_tracked(worker, client, me, args, planned);

@@ -74,6 +74,12 @@ impl SmallDisk {
         self.temp.path()
     }
 
+    /// Has every write wait, as on a drive that does not answer, until what comes back is dropped.
+    pub(crate) fn freeze(&self) -> Option<Frozen> {
+        as_root("fsfreeze", &["--freeze", self.path().to_str().unwrap()])?;
+        Some(Frozen(self.path().to_owned()))
+    }
+
     /// Gives a tmpfs more room.
     pub(crate) fn grow(&self, mib: u32) {
         let size = format!("remount,size={mib}m");
@@ -87,6 +93,15 @@ impl SmallDisk {
         OpenOptions::new().write(true).open(image).unwrap().set_len(bytes).unwrap();
         // What the kernel keeps of the drive would hide it.
         fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
+    }
+}
+
+/// A file system whose writes wait.
+pub(crate) struct Frozen(PathBuf);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        drop(Command::new("fsfreeze").arg("--unfreeze").arg(&self.0).status());
     }
 }
 

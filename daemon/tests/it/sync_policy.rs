@@ -3,12 +3,15 @@
 //! That the reply to a stricter policy waits until all that is appended is durable is what the simulator checks
 //! (`shard/src/sim/driver.rs`): a process that is killed does not lose what the system has.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use resp::Reply;
 
 use crate::server::{Server, Setup, wait_for};
+use crate::small_disk::SmallDisk;
 use crate::wire::{Wire, key_of, request};
 
 fn info(wire: &mut Wire) -> String {
@@ -96,6 +99,43 @@ fn waitaof_has_the_logs_made_durable_under_every_policy() {
     wire.expect(&b"+OK\r\n".repeat(100));
     wire.expect(b"*2\r\n:1\r\n:0\r\n+PONG\r\n");
     assert!(is_all_durable(&mut wire));
+}
+
+#[test]
+fn waitaof_waits_no_longer_than_its_client_for_a_drive_that_does_not_answer() {
+    let Some(disk) = SmallDisk::ext4(200) else { return };
+    let server = Setup::disk().and(&["--appendfsync", "no"]).start_in(Arc::clone(&disk.temp));
+    let mut wire = server.connect();
+    write_to_every_worker(&server, &mut wire);
+    wire.send(&request(&[b"WAITAOF", b"1", b"0", b"20000"]));
+    wire.expect(b"*2\r\n:1\r\n:0\r\n");
+    // A frozen file system keeps a worker that opens a file: what these keys need is there by then.
+    thread::sleep(Duration::from_secs(1));
+    let Some(frozen) = disk.freeze() else { return };
+    // Under every policy a reply waits until the system has the write.
+    let mut writing = server.connect();
+    let sets = (0..2).map(|worker| request(&[b"SET", key_of(worker, 0).as_bytes(), b"w"]));
+    writing.send(&sets.collect::<Vec<_>>().concat());
+    thread::sleep(Duration::from_millis(100));
+    for (words, least_ms) in
+        [([&b"WAITAOF"[..], b"1", b"0", b"300"], 300), ([b"WAITAOF", b"0", b"1", b"1"], 1)]
+    {
+        let began = Instant::now();
+        wire.send(&request(&words));
+        wire.expect(b"*2\r\n:0\r\n:0\r\n");
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(least_ms) && took < Duration::from_secs(10), "{took:?}");
+    }
+    // What is asked for after it is answered, and who waits as long as it takes does.
+    assert_eq!(wire.answer(&["PING"]), "+PONG");
+    let mut patient = server.connect();
+    patient.send(&request(&[b"WAITAOF", b"1", b"0", b"0"]));
+    assert_eq!(wire.answer(&["WAITAOF", "1", "0", "1"]), "[:0 :0]");
+    drop(frozen);
+    patient.expect(b"*2\r\n:1\r\n:0\r\n");
+    writing.expect(b"+OK\r\n+OK\r\n");
+    assert!(is_all_durable(&mut wire));
+    server.terminate();
 }
 
 #[test]

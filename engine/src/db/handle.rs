@@ -151,7 +151,7 @@ impl Db {
         on_disk: Option<(PathBuf, StoreLock)>,
         wal: bool,
     ) -> Result<Self, DbError> {
-        let OpenStore { manifest, seeds } = store;
+        let OpenStore { manifest, seeds, keeper: _ } = store;
         let state = Arc::new(State::new(seeds.len(), memory_limit));
         let for_services = Arc::clone(&state);
         let make = move |_, workers| DbService::new(Arc::clone(&for_services), workers);

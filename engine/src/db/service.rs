@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ring::Completion;
-use shard::cold::{Admission, Need};
+use shard::cold::Admission;
 use shard::eviction::{EvictionPolicy, MemoryLimit};
 use shard::limits::LOG_QUEUED_BYTES_MAX;
 use shard::log::LogSpace;
@@ -127,7 +127,7 @@ impl DbService {
             | Operation::Get(key)
             | Operation::Delete(key)
             | Operation::Exists(key)
-            | Operation::Ttl(key) => Need::Key { db: DATABASE, slot: key.slot, hash: key.hash },
+            | Operation::Ttl(key) => worker.shards.need(DATABASE, key.slot, key.hash),
             Operation::Scan { .. } => return self.scan(worker, call),
             Operation::Task(_) | Operation::Figures => return self.run(worker, call),
         };

@@ -113,17 +113,18 @@ impl Opener<'_> {
     /// lost with the end of the last run are given out once more.
     fn share_out(
         &self,
-        manifest: &mut StoreManifest,
+        manifest: &StoreManifest,
         mut shards: Vec<Shard>,
     ) -> Result<Vec<RecoveredLog>, OpenError> {
+        let mut shared_out = manifest.clone();
         if !self.directory.is_read_only() {
-            manifest.share_out(self.config.workers);
+            shared_out.share_out(self.config.workers);
         }
         for shard in &mut shards {
             shard.set_term(Term(shard.term().0 + 1));
         }
         let mut rest = shards.into_iter();
-        let entries = &manifest.current_era().logs;
+        let entries = &shared_out.current_era().logs;
         let part = |entry: &LogEntry| {
             let shards = rest.by_ref().take(usize::from(entry.shard_count)).collect();
             let pool = Pool::new(0, 0).map_err(|error| self.io(error))?;

@@ -75,7 +75,7 @@ pub fn dump(
     let mut writer = DumpWriter::new(manifest.uuid, now);
     let (mut bytes, total) = (0, shards.iter().map(crate::Shard::entry_count).sum());
     for shard in shards {
-        sweep(&shard, &mut files, &mut pool, now, &mut |record| {
+        sweep(&shard, manifest.databases, &mut files, &mut pool, now, &mut |record| {
             writer.push(record);
             if writer.output().len() >= DUMP_PIECE_BYTES {
                 bytes += hand_over(&mut writer, output)?;

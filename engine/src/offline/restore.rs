@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use shard::cold::{Admission, Need};
+use shard::cold::Admission;
 use shard::dump::{DumpCounts, DumpError, DumpReader, DumpRecord};
 use shard::io::{Fatal, FileId};
 use shard::log::{LogConfig, LogSpace, SyncMethod, SyncPolicy};
@@ -319,7 +319,7 @@ impl Filling {
         let shards = &mut filler.seed.shards;
         let hasher = *shards.hasher();
         let key = hasher.key(record.key);
-        let need = Need::Key { db: record.db, slot: key.slot, hash: key.hash };
+        let need = shards.need(record.db, key.slot, key.hash);
         // Another key with the same hash bits may lie on disk only: the store looks at it to tell them apart.
         let mut ticket = None;
         if shards.admit(0, std::iter::once(need)) == Admission::Parked {

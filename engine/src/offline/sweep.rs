@@ -1,5 +1,6 @@
 //! All live records of recovered shards: those in memory as they are met, those on disk in the order they lie there.
 
+use shard::databases::DatabaseMap;
 use shard::dump::DumpRecord;
 use shard::extent::ColdPlace;
 use shard::index::{Entry, Location};
@@ -48,9 +49,10 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(&DumpRecord<'_>) -> std::io::Resul
 /// Takes what lies at a place: from the record on, and the mask of its checksum.
 type Each<'a> = &'a mut dyn FnMut(Location, &[u8], u32) -> Result<(), SweepError>;
 
-/// Visits every record of a shard that has not ended by `now`.
+/// Visits every record of a shard that has not ended by `now`, in the databases that the map shows.
 pub(crate) fn sweep(
     shard: &Shard,
+    databases: DatabaseMap,
     files: &mut Files,
     pool: &mut Pool,
     now: UnixMs,
@@ -58,7 +60,7 @@ pub(crate) fn sweep(
 ) -> Result<(), SweepError> {
     for db in (0..DATABASE_COUNT).map(Db) {
         let mut cold: Vec<(ColdPlace, Location)> = Vec::new();
-        for entry in shard.entries(db) {
+        for entry in shard.entries(databases.stored(db)) {
             match shard.extents().find(entry.location()) {
                 Some(bytes) => {
                     let mask = shard.extents().mask(entry.location());

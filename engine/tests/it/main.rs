@@ -7,3 +7,4 @@ mod diverged;
 mod dumps;
 mod fixture;
 mod store;
+mod swaps;

@@ -8,6 +8,7 @@ use engine::blocking_io::perform;
 use engine::clock::{Clock, unix_ms};
 use engine::disk_store::{self, DiskStoreConfig};
 use engine::files::StoreLock;
+use engine::manifest_keeper::ManifestKeeper;
 use engine::start::WorkerSeed;
 use engine::store::slot_owners;
 use shard::log::{LogConfig, SyncMethod};
@@ -21,6 +22,7 @@ pub(crate) type Content = BTreeMap<(u8, Vec<u8>), (Vec<u8>, Option<u64>)>;
 pub(crate) struct Store {
     seeds: Vec<WorkerSeed>,
     owners: Vec<u16>,
+    keeper: ManifestKeeper,
     _lock: StoreLock,
     now_ns: u64,
 }
@@ -62,12 +64,13 @@ impl Store {
         (store, peak.expect("memory has a bound"))
     }
 
-    fn try_open_as(config: &DiskStoreConfig) -> Result<(Self, Option<u64>), String> {
+    pub(crate) fn try_open_as(config: &DiskStoreConfig) -> Result<(Self, Option<u64>), String> {
         let lock = StoreLock::acquire(&config.directory).map_err(|error| error.to_string())?;
         let store = disk_store::open(config, &lock).map_err(|error| error.to_string())?;
         let (owners, _) = slot_owners(&store.open.manifest);
         let peak = store.recovery_memory_bytes_max;
-        Ok((Self { seeds: store.open.seeds, owners, _lock: lock, now_ns: Clock::read().now_ns }, peak))
+        let (seeds, keeper) = (store.open.seeds, store.open.keeper.expect("a store on disk"));
+        Ok((Self { seeds, owners, keeper, _lock: lock, now_ns: Clock::read().now_ns }, peak))
     }
 
     /// Bytes of memory that all shards take.
@@ -96,6 +99,14 @@ impl Store {
         let shards = &mut self.seed_of(key).shards;
         let hasher = *shards.hasher();
         shards.patch(Db(db), &hasher.key(key), offset, bytes, UnixMs(0));
+    }
+
+    /// Two databases change their numbers, durably.
+    pub(crate) fn swap(&mut self, first: u8, second: u8) {
+        let map = self.keeper.swap_databases(Db(first), Db(second)).unwrap_or_else(|error| panic!("{error}"));
+        for seed in &mut self.seeds {
+            seed.shards.show_databases(map);
+        }
     }
 
     /// Everything so far is in the log, durably, in batches of its own.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::checkpoint::{Checkpoint, LogState, Step, Tools};
 use super::data_file::DataFile;
 use super::data_space::{DataSpace, Pressure, SpaceFor};
+use crate::databases::SwapMark;
 use crate::extent::ExtentSeal;
 use crate::index::ExtentNumber;
 use crate::io::{BlockPool, Fatal, FileId, IoDone, IoError, IoErrorKind, IoOperation, IoRequest, RequestId};
@@ -50,7 +51,7 @@ pub struct CheckpointFigures {
 /// What the manifest is being written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writing {
-    /// More extent numbers.
+    /// More extent numbers, or databases that have changed theirs.
     Numbers,
     /// A checkpoint is published; extents below this one are the snapshot's.
     Snapshot(ExtentNumber),
@@ -79,6 +80,8 @@ pub struct ShardFiles<P: BlockPool> {
     /// Its disk space.
     space: DataSpace,
     manifest: ShardManifest,
+    /// Swaps of databases that the store manifest holds, durably.
+    swaps: SwapMark,
     manifest_write: Option<(CopiesWrite, ShardManifest, Writing)>,
     checkpoint: Option<Checkpoint<P>>,
     /// A checkpoint is wanted when the one under way, if any, is done.
@@ -113,6 +116,7 @@ impl<P: BlockPool> ShardFiles<P> {
             data: DataFile::new(manifest.shard),
             space: DataSpace::new(FileId::ShardData { shard: manifest.shard }),
             data_file: if has_data { DataFileState::There } else { DataFileState::Unmade },
+            swaps: manifest.swaps,
             manifest,
             manifest_write: None,
             checkpoint: None,
@@ -135,6 +139,13 @@ impl<P: BlockPool> ShardFiles<P> {
         if self.data_file == DataFileState::Unmade {
             self.data_file = DataFileState::There;
         }
+    }
+
+    /// The store manifest holds these swaps of databases, durably: the shard's soon says so, that no older one passes for
+    /// it.
+    pub fn note_swaps(&mut self, swaps: SwapMark) {
+        assert!(self.swaps.leads_to(&swaps), "the shard goes with the store manifest");
+        self.swaps = swaps;
     }
 
     /// The manifest as it is on disk.
@@ -177,6 +188,7 @@ impl<P: BlockPool> ShardFiles<P> {
         self.checkpoint.is_some()
             || self.wanted
             || self.manifest_write.is_some()
+            || self.manifest.swaps != self.swaps
             || self.removal.is_some()
             || !is_told
     }
@@ -284,8 +296,12 @@ impl<P: BlockPool> ShardFiles<P> {
     pub(crate) fn step(&mut self, shard: &mut Shard<P>, log: LogState, now: UnixMs, pool: &mut P) -> bool {
         let next = shard.extents().next_number().0;
         let ahead = self.manifest.extent_limit.saturating_sub(next);
-        if ahead < EXTENT_NUMBERS_AHEAD / 2 && self.manifest_write.is_none() {
-            let extent_limit = next.saturating_add(EXTENT_NUMBERS_AHEAD);
+        let is_short = ahead < EXTENT_NUMBERS_AHEAD / 2;
+        if (is_short || self.manifest.swaps != self.swaps) && self.manifest_write.is_none() {
+            let extent_limit = match is_short {
+                true => next.saturating_add(EXTENT_NUMBERS_AHEAD),
+                false => self.manifest.extent_limit,
+            };
             self.write_manifest(
                 ShardManifest { extent_limit, ..self.next_manifest() },
                 Writing::Numbers,
@@ -382,7 +398,7 @@ impl<P: BlockPool> ShardFiles<P> {
     }
 
     fn next_manifest(&self) -> ShardManifest {
-        self.manifest.successor()
+        ShardManifest { swaps: self.swaps, ..self.manifest.successor() }
     }
 
     fn write_manifest(&mut self, manifest: ShardManifest, what: Writing, pool: &mut P) {

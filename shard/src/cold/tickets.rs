@@ -13,7 +13,7 @@ use crate::io::{
 use crate::limits::{COLD_READS_IN_FLIGHT_MAX, COLD_TICKETS_MAX};
 use crate::planted::{self, PlantedBug};
 use crate::shard::Shard;
-use crate::types::{Db, Slot};
+use crate::types::{Slot, StoredDb};
 
 /// Maps of this module hold hash bits that are keyed already, and locations: a fixed spread is safe.
 type FixedState = ahash::RandomState;
@@ -28,7 +28,7 @@ pub enum Need {
     /// A key: every record with these hash bits in this slot of this database. Commands on it keep their order.
     Key {
         /// The database.
-        db: Db,
+        db: StoredDb,
         /// The slot.
         slot: Slot,
         /// The hash bits.

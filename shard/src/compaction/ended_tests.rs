@@ -9,7 +9,7 @@ use super::tests::{NOW, OnDisk, SALT, SEAL, put, set, shards};
 use crate::extent::ExtentOnDisk;
 use crate::index::{Entry, Table};
 use crate::limits::EXTENT_BYTES;
-use crate::types::{Db, KeyspaceId, Slot, UnixMs};
+use crate::types::{Db, KeyspaceId, Slot, StoredDb, UnixMs};
 
 fn after(ms: u64) -> UnixMs {
     UnixMs(NOW.0 + ms)
@@ -50,7 +50,7 @@ fn restarted(before: OnDisk, known: bool) -> OnDisk {
 }
 
 fn keys(store: &OnDisk) -> u64 {
-    store.set.shards()[0].key_count(Db(0))
+    store.set.shards()[0].key_count(StoredDb(0))
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::record::mix_checksum;
 use crate::shard::Shard;
 use crate::shard_set::ShardSet;
 use crate::testing::HeapPool;
-use crate::types::{Db, SLOT_COUNT, Term};
+use crate::types::{Db, SLOT_COUNT, StoredDb, Term};
 
 pub(super) const NOW: UnixMs = UnixMs(1_700_000_000_000);
 pub(super) const SEAL: ExtentSeal = ExtentSeal { store: 4711, shard: ShardId(0) };
@@ -246,7 +246,7 @@ fn ended_keys_are_deleted_on_the_way_and_that_is_counted_as_a_change() {
     assert!(gone > 450, "{gone}");
     assert_eq!(set.shards()[0].lsn().0 - before.0, gone);
     assert_eq!(set.key_count(Db(0)), 1_000 - gone);
-    assert_eq!(set.shards()[0].deadline_count(Db(0)), 500 - gone);
+    assert_eq!(set.shards()[0].deadline_count(StoredDb(0)), 500 - gone);
 }
 
 // ---- on disk ------------------------------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ impl OnDisk {
     pub(super) fn fetch(&mut self, name: &[u8]) {
         let key = self.set.key(name);
         let mut cold = Vec::new();
-        self.set.shards[0].for_cold(Db(0), key.slot, key.hash, |at, _, place| cold.push((at, place)));
+        self.set.shards[0].for_cold(StoredDb(0), key.slot, key.hash, |at, _, place| cold.push((at, place)));
         for (at, place) in cold {
             let offset = usize::try_from(place.offset).unwrap();
             let mut record = self.file[offset + place.start..offset + place.len].to_vec();
@@ -401,13 +401,13 @@ fn an_extent_with_a_damaged_live_record_is_kept_reported_once_and_never_chosen_a
         .find(|i| {
             let name = i.to_le_bytes();
             let key = store.set.key(&name);
-            let at = store.set.shards[0].candidate(Db(0), key.slot, key.hash).unwrap();
+            let at = store.set.shards[0].candidate(StoredDb(0), key.slot, key.hash).unwrap();
             at.extent.0 == 2 && at.offset > 300_000
         })
         .unwrap();
     let name = key.to_le_bytes();
     let full = store.set.key(&name);
-    let at = store.set.shards[0].candidate(Db(0), full.slot, full.hash).unwrap();
+    let at = store.set.shards[0].candidate(StoredDb(0), full.slot, full.hash).unwrap();
     let offset = usize::try_from(store.set.shards[0].extents.file_offset(at.extent)).unwrap();
     store.file[offset + at.offset as usize + 500] ^= 1;
     store.compact();

@@ -218,7 +218,7 @@ impl<P: BlockPool> ShardSet<P> {
                 self.stats.evicted += 1;
                 GoneWhy::Evicted
             };
-            self.gone.note(db, key, why);
+            self.note_gone(db, key, why);
         }
         // What was logged belongs to no command.
         self.barrier = barrier;

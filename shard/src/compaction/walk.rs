@@ -11,7 +11,7 @@ use crate::limits::EXTENT_BYTES;
 use crate::planted::{self, PlantedBug};
 use crate::record::{Head, Record, mix_checksum};
 use crate::shard::Shard;
-use crate::types::{Db, Slot, UnixMs};
+use crate::types::{Slot, StoredDb, UnixMs};
 
 /// Work that a look at all extents counts as, in bytes.
 const CHOICE_BYTES: u64 = 4096;
@@ -56,7 +56,7 @@ impl<P: BlockPool> Walk<P> {
 /// A key that is to be deleted: its record is not moved.
 #[derive(Clone, Debug)]
 pub(crate) struct Departure {
-    pub(crate) db: Db,
+    pub(crate) db: StoredDb,
     pub(crate) slot: Slot,
     pub(crate) hash: u32,
     pub(crate) location: Location,
@@ -76,7 +76,7 @@ pub(crate) struct Departures {
 }
 
 impl Departures {
-    fn add(&mut self, db: Db, key: &Key<'_>, location: Location, expired: bool) {
+    fn add(&mut self, db: StoredDb, key: &Key<'_>, location: Location, expired: bool) {
         let start = self.keys.len();
         self.keys.extend_from_slice(key.bytes);
         let name = start..self.keys.len();
@@ -319,7 +319,7 @@ impl<P: BlockPool> Shard<P> {
         }
         let expired = head.deadline.is_some_and(|deadline| deadline <= how.now);
         if expired || is_evicted(walk.rule, entry) {
-            let db = Db(u8::try_from(db).unwrap_or(u8::MAX));
+            let db = StoredDb(u8::try_from(db).unwrap_or(u8::MAX));
             departures.add(db, &key, location, expired);
             return passed;
         }

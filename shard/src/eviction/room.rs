@@ -7,7 +7,7 @@ use crate::io::BlockPool;
 use crate::key::Key;
 use crate::limits::{EVICTION_STEPS_MAX, EVICTION_STEPS_PER_TURN};
 use crate::shard_set::ShardSet;
-use crate::types::{Db, UnixMs};
+use crate::types::{Db, StoredDb, UnixMs};
 
 /// Work per byte written while the limit is near: enough when nine of ten bytes passed are kept.
 const PACE: u64 = 10;
@@ -219,13 +219,13 @@ impl<P: BlockPool> ShardSet<P> {
     /// How often a key was used lately, on a scale that only compares keys with each other; 0 where that is not counted.
     #[must_use]
     pub fn uses(&mut self, db: Db, key: &Key<'_>) -> u32 {
-        let position = self.position(key.slot);
+        let (db, position) = (self.databases.stored(db), self.position(key.slot));
         self.shards[position].candidate_mut(db, key.slot, key.hash).map_or(0, |entry| entry.uses())
     }
 
     /// Counts a use of a key, where uses count.
     #[inline]
-    pub(crate) fn note_use(&mut self, db: Db, key: &Key<'_>) {
+    pub(crate) fn note_use(&mut self, db: StoredDb, key: &Key<'_>) {
         if !self.room.counts_uses() {
             return;
         }

@@ -6,7 +6,7 @@ use crate::io::BlockPool;
 use crate::record::{Effect, Head};
 use crate::shard::{Shard, low_bits};
 use crate::shard_set::{GoneWhy, ShardSet};
-use crate::types::{Db, Slot, UnixMs};
+use crate::types::{Slot, StoredDb, UnixMs};
 use crate::wheel::WheelEntry;
 
 /// Keys drawn for each that goes: Redis's default of `maxmemory-samples`.
@@ -17,7 +17,7 @@ const DRAWS_MAX: usize = 40;
 /// A key that may go.
 #[derive(Clone, Copy)]
 struct Candidate {
-    db: Db,
+    db: StoredDb,
     slot: Slot,
     hash: u32,
     location: Location,
@@ -55,7 +55,7 @@ impl<P: BlockPool> Shard<P> {
             // Passed over once more: a use less.
             entry.set_uses(uses.saturating_sub(1));
             return Some(Candidate {
-                db: Db(db),
+                db: StoredDb(db),
                 slot: drawn.slot,
                 hash: drawn.hash,
                 location: entry.location(),
@@ -97,7 +97,7 @@ impl<P: BlockPool> ShardSet<P> {
         let barrier = self.barrier;
         self.append_bare(position, lsn, Some(victim.db), &name, Effect::Delete);
         self.barrier = barrier;
-        self.gone.note(victim.db, &name, GoneWhy::Evicted);
+        self.note_gone(victim.db, &name, GoneWhy::Evicted);
         name.clear();
         self.departures.keys = name;
         self.stats.evicted += 1;

@@ -4,7 +4,7 @@
 use crate::index::{Entry, SlotIndex, Table};
 use crate::io::BlockPool;
 use crate::limits::{DROP_TABLES_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SIFT_PER_STEP, WHEEL_SLACK};
-use crate::types::{Db, Slot, UnixMs};
+use crate::types::{Slot, StoredDb, UnixMs};
 use crate::wheel::{Wheel, WheelEntry};
 
 use super::{Shard, head_in_memory, low_bits};
@@ -49,7 +49,7 @@ impl<P: BlockPool> Shard<P> {
 
     /// What a due entry of the wheel leads to: the database of an expired key, its bytes copied to `key`; the
     /// entry of a key that lives longer goes back into the wheel.
-    pub(crate) fn expired(&mut self, due: WheelEntry, now: UnixMs, key: &mut Vec<u8>) -> Option<Db> {
+    pub(crate) fn expired(&mut self, due: WheelEntry, now: UnixMs, key: &mut Vec<u8>) -> Option<StoredDb> {
         let local = self.local(due.slot);
         let Self { databases, extents, wheel, .. } = self;
         for (db, database) in (0u8..).zip(databases.iter_mut()) {
@@ -79,7 +79,7 @@ impl<P: BlockPool> Shard<P> {
                 expired
             });
             if entry.is_some() {
-                return Some(Db(db));
+                return Some(StoredDb(db));
             }
             match again {
                 Some(Some(deadline)) => wheel.insert(due.hash, due.slot, due.keyspace_low, deadline),

@@ -5,7 +5,7 @@ use crate::index::{Entry, LengthClass, Location, SlotIndex};
 use crate::io::BlockPool;
 use crate::key::Key;
 use crate::record::{self, Effect, KeyspaceChanges, Record};
-use crate::types::{Db, KeyspaceId, Lsn, Slot, UnixMs};
+use crate::types::{KeyspaceId, Lsn, Slot, StoredDb, UnixMs};
 
 use super::{Database, Shard, head_in_memory, low_bits};
 
@@ -125,7 +125,14 @@ impl<P: BlockPool> Shard<P> {
 
     /// Takes the entry of a record at a place out of the index at `lsn`, without a look at the record. Returns whether
     /// it was there.
-    pub(crate) fn remove_at(&mut self, db: Db, slot: Slot, hash: u32, location: Location, lsn: Lsn) -> bool {
+    pub(crate) fn remove_at(
+        &mut self,
+        db: StoredDb,
+        slot: Slot,
+        hash: u32,
+        location: Location,
+        lsn: Lsn,
+    ) -> bool {
         let local = self.local(slot);
         let Self { databases, extents, index_bytes, .. } = self;
         let database = &mut databases[usize::from(db.0)];
@@ -174,7 +181,7 @@ impl<P: BlockPool> Shard<P> {
     }
 
     /// Encodes the changes that empty the given databases, those without keys left out.
-    pub(crate) fn encode_flush(&self, dbs: impl Iterator<Item = Db>, out: &mut Vec<u8>) {
+    pub(crate) fn encode_flush(&self, dbs: impl Iterator<Item = StoredDb>, out: &mut Vec<u8>) {
         let mut next = self.next_keyspace;
         for db in dbs {
             if self.key_count(db) > 0 {
@@ -201,7 +208,7 @@ impl<P: BlockPool> Shard<P> {
 
     /// Keyspace that a database shows.
     #[inline]
-    pub(crate) fn keyspace(&self, db: Db) -> KeyspaceId {
+    pub(crate) fn keyspace(&self, db: StoredDb) -> KeyspaceId {
         self.databases[usize::from(db.0)].keyspace
     }
 }

@@ -5,7 +5,7 @@ use crate::index::{Entry, LengthClass, Location};
 use crate::io::BlockPool;
 use crate::key::Key;
 use crate::record::Head;
-use crate::types::{Db, KeyspaceId, Lsn, Slot, UnixMs};
+use crate::types::{KeyspaceId, Lsn, Slot, StoredDb, UnixMs};
 
 use super::{Shard, head_in_memory};
 
@@ -42,7 +42,7 @@ impl<P: BlockPool> Shard<P> {
 
     /// Finds a key's record.
     #[inline]
-    pub(crate) fn lookup(&self, db: Db, key: &Key<'_>, now: UnixMs) -> Lookup {
+    pub(crate) fn lookup(&self, db: StoredDb, key: &Key<'_>, now: UnixMs) -> Lookup {
         let database = &self.databases[usize::from(db.0)];
         let Some(table) = database.slots.get(self.local(key.slot)).and_then(|slot| slot.table(key.hash))
         else {
@@ -69,7 +69,7 @@ impl<P: BlockPool> Shard<P> {
 
     /// Where a key with these hash bits may be. Looks at no record.
     #[inline]
-    pub(crate) fn candidate(&self, db: Db, slot: Slot, hash: u32) -> Option<Location> {
+    pub(crate) fn candidate(&self, db: StoredDb, slot: Slot, hash: u32) -> Option<Location> {
         let database = &self.databases[usize::from(db.0)];
         let table = database.slots.get(self.local(slot))?.table(hash)?;
         table.find(hash, |_| true).map(Entry::location)
@@ -77,7 +77,7 @@ impl<P: BlockPool> Shard<P> {
 
     /// As [`Self::candidate`], the entry itself, to change it.
     #[inline]
-    pub(crate) fn candidate_mut(&mut self, db: Db, slot: Slot, hash: u32) -> Option<&mut Entry> {
+    pub(crate) fn candidate_mut(&mut self, db: StoredDb, slot: Slot, hash: u32) -> Option<&mut Entry> {
         let local = self.local(slot);
         let table = self.databases[usize::from(db.0)].slots.get_mut(local)?.table_mut(hash)?;
         table.find_mut(hash, |_| true)
@@ -86,7 +86,7 @@ impl<P: BlockPool> Shard<P> {
     /// Calls `visit` for every record that a look-up of these hash bits would look at and that is on disk only.
     pub(crate) fn for_cold(
         &self,
-        db: Db,
+        db: StoredDb,
         slot: Slot,
         hash: u32,
         mut visit: impl FnMut(Location, LengthClass, ColdPlace),
@@ -104,8 +104,11 @@ impl<P: BlockPool> Shard<P> {
     }
 
     /// The database that shows a keyspace.
-    pub(crate) fn db_of(&self, keyspace: KeyspaceId) -> Option<Db> {
-        (0u8..).zip(&self.databases).find(|(_, database)| database.keyspace == keyspace).map(|(db, _)| Db(db))
+    pub(crate) fn db_of(&self, keyspace: KeyspaceId) -> Option<StoredDb> {
+        (0u8..)
+            .zip(&self.databases)
+            .find(|(_, database)| database.keyspace == keyspace)
+            .map(|(db, _)| StoredDb(db))
     }
 
     /// Whether a slot is one of this shard's.

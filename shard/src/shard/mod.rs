@@ -20,7 +20,7 @@ use crate::index::{Entry, SlotIndex};
 use crate::io::BlockPool;
 use crate::limits::{DATABASE_COUNT, INDEX_ROUNDING_PART};
 use crate::record::Head;
-use crate::types::{BatchNumber, Db, KeyspaceId, Lsn, SLOT_COUNT, ShardId, Slot, Term, UnixMs};
+use crate::types::{BatchNumber, KeyspaceId, Lsn, SLOT_COUNT, ShardId, Slot, StoredDb, Term, UnixMs};
 use crate::wheel::Wheel;
 
 pub use apply::ApplyError;
@@ -150,13 +150,13 @@ impl<P: BlockPool> Shard<P> {
 
     /// Keys of a database, those included whose deadline has passed but that nobody has met yet.
     #[must_use]
-    pub fn key_count(&self, db: Db) -> u64 {
+    pub fn key_count(&self, db: StoredDb) -> u64 {
         self.databases[usize::from(db.0)].key_count
     }
 
     /// Keys of a database that have a deadline.
     #[must_use]
-    pub fn deadline_count(&self, db: Db) -> u64 {
+    pub fn deadline_count(&self, db: StoredDb) -> u64 {
         self.databases[usize::from(db.0)].deadline_count
     }
 
@@ -222,7 +222,7 @@ impl<P: BlockPool> Shard<P> {
     }
 
     /// The index of a database by slot of the shard; `None` when it never had a key.
-    pub(crate) fn slot_indexes(&self, db: Db) -> Option<&[SlotIndex]> {
+    pub(crate) fn slot_indexes(&self, db: StoredDb) -> Option<&[SlotIndex]> {
         let slots = &self.databases[usize::from(db.0)].slots;
         (!slots.is_empty()).then_some(slots)
     }

@@ -2,7 +2,7 @@
 
 use crate::index::{Entry, Location, SlotIndex, Table};
 use crate::io::BlockPool;
-use crate::types::{Db, UnixMs};
+use crate::types::{StoredDb, UnixMs};
 
 use super::{Found, Shard, head_in_memory};
 
@@ -18,7 +18,7 @@ impl<P: BlockPool> Shard<P> {
     /// this slot; `None` when it is done.
     pub(crate) fn walk_entries(
         &self,
-        db: Db,
+        db: StoredDb,
         place: WalkPlace,
         count: usize,
     ) -> (Vec<Entry>, Option<WalkPlace>) {
@@ -43,7 +43,7 @@ impl<P: BlockPool> Shard<P> {
     }
 
     /// All entries of a database, in no order.
-    pub fn entries(&self, db: Db) -> impl Iterator<Item = Entry> {
+    pub fn entries(&self, db: StoredDb) -> impl Iterator<Item = Entry> {
         let slots = &self.databases[usize::from(db.0)].slots;
         slots.iter().flat_map(SlotIndex::tables).flat_map(Table::iter).copied()
     }
@@ -52,7 +52,7 @@ impl<P: BlockPool> Shard<P> {
     /// there were, and where to go on.
     pub(crate) fn walk_slot(
         &self,
-        db: Db,
+        db: StoredDb,
         place: WalkPlace,
         count: usize,
         now: UnixMs,
@@ -72,7 +72,7 @@ impl<P: BlockPool> Shard<P> {
     }
 
     /// The entry that is `nth` of a database in the order of its tables, its key live or not.
-    pub(crate) fn nth_entry(&self, db: Db, nth: u64) -> Option<Entry> {
+    pub(crate) fn nth_entry(&self, db: StoredDb, nth: u64) -> Option<Entry> {
         let mut left = usize::try_from(nth).ok()?;
         for table in self.databases[usize::from(db.0)].slots.iter().flat_map(SlotIndex::tables) {
             if left < table.len() {

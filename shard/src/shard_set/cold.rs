@@ -4,9 +4,16 @@ use crate::cold::{Admission, ColdFigures, ColdReadError, Need};
 use crate::io::{BlockPool, IoRequest};
 use crate::planted::{self, PlantedBug};
 use crate::shard_set::ShardSet;
-use crate::types::Slot;
+use crate::types::{Db, Slot};
 
 impl<P: BlockPool> ShardSet<P> {
+    /// What a command needs that looks at a key with these hash bits in this slot.
+    #[must_use]
+    #[inline]
+    pub fn need(&self, db: Db, slot: Slot, hash: u32) -> Need {
+        Need::Key { db: self.databases.stored(db), slot, hash }
+    }
+
     /// Whether a command that looks at these may run now. Where not, it is to be run when `token` is called; see
     /// [`Self::next_called`]. Memory-only storage, and a store whose records are all in memory, always says yes.
     #[inline]

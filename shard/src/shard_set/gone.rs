@@ -1,7 +1,7 @@
 //! Keys that went by themselves, because their time had come or to make room: told to whoever asks for it.
 
 use crate::io::BlockPool;
-use crate::types::{BatchNumber, Db};
+use crate::types::{BatchNumber, Db, StoredDb};
 
 use super::ShardSet;
 
@@ -17,7 +17,7 @@ pub enum GoneWhy {
 /// A key that went by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoneKey {
-    /// Its database.
+    /// Its database, by the number that showed it when the key went.
     pub db: Db,
     /// The key.
     pub key: Box<[u8]>,
@@ -34,20 +34,20 @@ pub(crate) struct Gone {
     keys: Vec<GoneKey>,
 }
 
-impl Gone {
+impl<P: BlockPool> ShardSet<P> {
+    /// A key has gone by itself.
     #[inline]
-    pub(crate) fn note(&mut self, db: Db, key: &[u8], why: GoneWhy) {
+    pub(crate) fn note_gone(&mut self, db: StoredDb, key: &[u8], why: GoneWhy) {
         let is_watched = match why {
-            GoneWhy::Expired => self.watches_expired,
-            GoneWhy::Evicted => self.watches_evicted,
+            GoneWhy::Expired => self.gone.watches_expired,
+            GoneWhy::Evicted => self.gone.watches_evicted,
         };
         if is_watched {
-            self.keys.push(GoneKey { db, key: key.into(), why });
+            let db = self.databases.shown_as(db);
+            self.gone.keys.push(GoneKey { db, key: key.into(), why });
         }
     }
-}
 
-impl<P: BlockPool> ShardSet<P> {
     /// Says which keys that go by themselves are to be noted for [`Self::take_gone`].
     pub fn watch_gone(&mut self, expired: bool, evicted: bool) {
         (self.gone.watches_expired, self.gone.watches_evicted) = (expired, evicted);

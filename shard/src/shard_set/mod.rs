@@ -18,6 +18,7 @@ mod writing;
 
 use crate::cold::ColdReads;
 use crate::compaction::{Departures, ExpiryPace};
+use crate::databases::DatabaseMap;
 use crate::eviction::Room;
 use crate::index::Location;
 use crate::io::BlockPool;
@@ -59,6 +60,8 @@ pub struct ShardSet<P: BlockPool> {
     /// Position in `shards` by slot; `u16::MAX` where the slot belongs to another worker.
     by_slot: Box<[u16]>,
     pub(crate) hasher: KeyHasher,
+    /// Which stored database each number shows.
+    pub(crate) databases: DatabaseMap,
     pub(crate) pool: P,
     log: Option<Log<P>>,
     /// What the reply to the command at hand must wait for.
@@ -109,6 +112,7 @@ impl<P: BlockPool> ShardSet<P> {
             shards,
             by_slot,
             hasher,
+            databases: DatabaseMap::default(),
             pool,
             log,
             barrier: BatchNumber::ZERO,
@@ -193,6 +197,22 @@ impl<P: BlockPool> ShardSet<P> {
     #[must_use]
     pub fn stats(&self) -> ShardSetStats {
         self.stats
+    }
+
+    /// From here on numbers of databases show what the map says. Shards and log know nothing of it: that it is durable
+    /// first, and that all workers take it together, is the caller's.
+    pub fn show_databases(&mut self, map: DatabaseMap) {
+        assert!(!self.in_group, "a command ends before databases change places");
+        self.databases = map;
+        for files in self.storage.iter_mut().flat_map(|storage| &mut storage.files) {
+            files.note_swaps(map.mark());
+        }
+    }
+
+    /// Which stored database each number shows.
+    #[must_use]
+    pub const fn databases(&self) -> DatabaseMap {
+        self.databases
     }
 
     // ---- what the reply at hand waits for ---------------------------------------------------------------------

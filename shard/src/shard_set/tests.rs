@@ -236,11 +236,11 @@ fn random_keys_are_all_equally_likely() {
 
 #[test]
 fn held_keys_make_others_wait_in_order_until_they_are_let_go() {
-    use crate::cold::{Admission, Need};
+    use crate::cold::Admission;
     let mut set = set(4);
     let need = |set: &ShardSet<HeapPool>, name: &'static [u8]| {
         let key = set.key(name);
-        Need::Key { db: Db(0), slot: key.slot, hash: key.hash }
+        set.need(Db(0), key.slot, key.hash)
     };
     let (a, b) = (need(&set, b"a"), need(&set, b"b"));
     set.hold(1, vec![a, a, b]);

@@ -42,6 +42,7 @@ impl<P: BlockPool> ShardSet<P> {
         now: UnixMs,
         visit: &mut dyn FnMut(&[u8], &Found<'_>),
     ) -> ScanCursor {
+        let db = self.databases.stored(db);
         let Some(mut slot) = cursor.slot() else { return ScanCursor(0) };
         let mut hash = cursor.hash();
         let mut left = count.max(1);
@@ -70,6 +71,7 @@ impl<P: BlockPool> ShardSet<P> {
     /// What [`Self::scan`] from `cursor` on would look at and is on disk only.
     #[must_use]
     pub fn scan_needs(&self, db: Db, cursor: ScanCursor, count: usize) -> Vec<Need> {
+        let db = self.databases.stored(db);
         let mut needs = Vec::new();
         let Some(mut slot) = cursor.slot() else { return needs };
         let (mut hash, mut left) = (cursor.hash(), count.max(1));
@@ -98,6 +100,7 @@ impl<P: BlockPool> ShardSet<P> {
     /// Draws the key that the next [`Self::random_key`] will return, all equally likely; what it needs. None: there is
     /// no key.
     pub fn draw(&mut self, db: Db, random: u64) -> Option<Need> {
+        let db = self.databases.stored(db);
         let count: u64 = self.shards.iter().map(|shard| shard.key_count(db)).sum();
         let mut nth = random.checked_rem(count)?;
         for (position, shard) in self.shards.iter().enumerate() {

@@ -5,7 +5,7 @@ use crate::key::Key;
 use crate::limits::DATABASE_COUNT;
 use crate::record::{Effect, KeyspaceChanges, Record};
 use crate::shard::{Shard, ShardFloor, patch};
-use crate::types::{BatchNumber, Db, Lsn, UnixMs};
+use crate::types::{BatchNumber, Db, Lsn, StoredDb, UnixMs};
 
 use super::{GoneWhy, ShardSet};
 
@@ -13,6 +13,7 @@ impl<P: BlockPool> ShardSet<P> {
     /// Sets a key to a value and a deadline (`None`: it never ends).
     #[inline]
     pub fn put(&mut self, db: Db, key: &Key<'_>, value: &[u8], deadline: Option<UnixMs>) {
+        let db = self.databases.stored(db);
         self.note_use(db, key);
         let position = self.position(key.slot);
         let Self { shards, pool, log, storage, .. } = self;
@@ -82,6 +83,7 @@ impl<P: BlockPool> ShardSet<P> {
         let len = value.len().max(offset as usize + bytes.len());
         let total_len = u32::try_from(len).unwrap_or(u32::MAX);
         patch(&mut value, offset, total_len, bytes);
+        let db = self.databases.stored(db);
         self.change(position, db, key, Effect::Patch { offset, total_len, bytes }, &value, deadline);
         self.keep_scratch(value);
         len
@@ -97,6 +99,7 @@ impl<P: BlockPool> ShardSet<P> {
             true
         });
         if live {
+            let db = self.databases.stored(db);
             self.change(position, db, key, Effect::Expire { deadline }, &value, deadline);
         }
         self.keep_scratch(value);
@@ -107,27 +110,28 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn delete(&mut self, db: Db, key: &Key<'_>, now: UnixMs) -> bool {
         let live = self.lookup(db, key, now).is_some();
         if live {
-            self.remove(db, key);
+            self.remove(self.databases.stored(db), key);
         }
         live
     }
 
     /// Empties a database on this worker's shards; the memory comes back in the background.
     pub fn flush_database(&mut self, db: Db) {
+        let db = self.databases.stored(db);
         self.flush(db..=db);
     }
 
     /// Empties all databases on this worker's shards; the memory comes back in the background.
     pub fn flush_all(&mut self) {
-        self.flush(Db(0)..=Db(DATABASE_COUNT - 1));
+        self.flush(StoredDb(0)..=StoredDb(DATABASE_COUNT - 1));
     }
 
-    pub(super) fn flush(&mut self, dbs: std::ops::RangeInclusive<Db>) {
+    pub(super) fn flush(&mut self, dbs: std::ops::RangeInclusive<StoredDb>) {
         self.wait_for_all();
         for position in 0..self.shards.len() {
             let mut changes = std::mem::take(&mut self.scratch);
             changes.clear();
-            let numbers = (dbs.start().0..=dbs.end().0).map(Db);
+            let numbers = (dbs.start().0..=dbs.end().0).map(StoredDb);
             self.shards[position].encode_flush(numbers, &mut changes);
             if let Some(changes) = KeyspaceChanges::new(&changes)
                 && changes.iter().next().is_some()
@@ -172,7 +176,7 @@ impl<P: BlockPool> ShardSet<P> {
     pub(super) fn change(
         &mut self,
         position: usize,
-        db: Db,
+        db: StoredDb,
         key: &Key<'_>,
         effect: Effect<'_>,
         value: &[u8],
@@ -192,13 +196,13 @@ impl<P: BlockPool> ShardSet<P> {
         self.append_record(position, &record);
     }
 
-    pub(super) fn expire(&mut self, db: Db, key: &Key<'_>) {
+    pub(super) fn expire(&mut self, db: StoredDb, key: &Key<'_>) {
         self.stats.expired += 1;
-        self.gone.note(db, key.bytes, GoneWhy::Expired);
+        self.note_gone(db, key.bytes, GoneWhy::Expired);
         self.remove(db, key);
     }
 
-    pub(super) fn remove(&mut self, db: Db, key: &Key<'_>) {
+    pub(super) fn remove(&mut self, db: StoredDb, key: &Key<'_>) {
         let position = self.position(key.slot);
         let shard = &mut self.shards[position];
         let lsn = shard.advance_lsn();
@@ -212,7 +216,7 @@ impl<P: BlockPool> ShardSet<P> {
         &mut self,
         position: usize,
         lsn: Lsn,
-        db: Option<Db>,
+        db: Option<StoredDb>,
         key: &[u8],
         effect: Effect<'_>,
     ) {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::cold::Need;
 use crate::io::FileId;
 use crate::log::LogConfig;
 use crate::shard_set::{ScanCursor, ShardSet, StorageConfig};
@@ -133,7 +132,7 @@ fn write(disk: &mut SimDisk, set: &mut ShardSet<HeapPool>, round: u8) {
     for at in 0..4u8 {
         let name = [b'k', at + round];
         let key = set.key(&name);
-        let need = Need::Key { db: Db(0), slot: key.slot, hash: key.hash };
+        let need = set.need(Db(0), key.slot, key.hash);
         let brought = bring_needs(set, 0, disk, &mut SimReport::default(), &[need]);
         assert!(brought.is_ok(), "a quiet disk does not fail");
         let len = if at == 3 { 20_000 } else { 50 };
@@ -236,7 +235,7 @@ impl SmallStore {
         for round in 58..62 {
             let name = [b'k', round];
             let key = set.key(&name);
-            let need = Need::Key { db: Db(0), slot: key.slot, hash: key.hash };
+            let need = set.need(Db(0), key.slot, key.hash);
             let brought = bring_needs(&mut set, 0, &mut disk, &mut SimReport::default(), &[need]);
             assert!(brought.is_ok(), "a quiet disk does not fail");
             set.put(Db(0), &key, &[round; 60], None);
@@ -305,7 +304,7 @@ impl SmallStore {
         let mut unreadable = 0;
         for (name, value) in &self.data {
             let key = set.key(name);
-            let need = Need::Key { db: Db(0), slot: key.slot, hash: key.hash };
+            let need = set.need(Db(0), key.slot, key.hash);
             if bring_needs(set, 0, disk, &mut SimReport::default(), &[need]).is_err() {
                 unreadable += 1;
                 continue;

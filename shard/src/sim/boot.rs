@@ -44,6 +44,8 @@ pub enum Down {
 
 /// A store that is up.
 pub struct Up {
+    /// The store manifest as it is on disk.
+    pub on_disk: StoreManifest,
     /// Its workers, in the order of their logs.
     pub workers: Vec<ShardSet<HeapPool>>,
     /// Its manifest.
@@ -174,13 +176,15 @@ impl Boot<'_> {
         }
         self.disk.remove_old_logs(manifest.first_log());
         self.disk.remove_obsolete_snapshots(&shard_manifests);
+        let on_disk = manifest.clone();
         manifest.share_out(self.worker_count);
         for shard in &mut shards {
             shard.set_term(Term(shard.term().0 + 1));
         }
         self.report.count("starts without a log");
         let logs = std::iter::repeat_with(|| None);
-        Ok(self.share_out(manifest, shards, &shard_manifests, logs))
+        let up = self.share_out(manifest, shards, &shard_manifests, logs);
+        Ok(Up { on_disk, ..up })
     }
 
     /// Hands the shards to the workers.
@@ -208,9 +212,10 @@ impl Boot<'_> {
             let files = files.collect();
             let mut set = ShardSet::new(own, hasher, HeapPool, log);
             set.keep_files(files, self.storage);
+            set.show_databases(manifest.databases);
             workers.push(set);
         }
-        Up { workers, manifest }
+        Up { workers, on_disk: manifest.clone(), manifest }
     }
 
     fn empty_shards(&self, manifest: &StoreManifest) -> Vec<ShardOf> {

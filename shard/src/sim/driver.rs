@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::databases::DatabaseMap;
 use crate::io::Fatal;
 use crate::log::SyncPolicy;
 use crate::planted::{self, PlantedBug};
@@ -14,6 +15,7 @@ use crate::sim::plan::Plan;
 use crate::sim::replies::{Replies, Reply};
 use crate::sim::report::SimReport;
 use crate::sim::rng::Rng;
+use crate::sim::swaps::{STORE, Swap};
 use crate::store_manifest::StoreManifest;
 use crate::testing::HeapPool;
 use crate::types::{BatchNumber, UnixMs};
@@ -31,6 +33,13 @@ pub struct Driver {
     pub(super) models: Vec<ShardModel>,
     pub(super) workers: Vec<ShardSet<HeapPool>>,
     pub(super) manifest: Option<StoreManifest>,
+    /// The same as it is on disk: without a log a start shares shards out anew and writes nothing of it.
+    pub(super) on_disk: Option<StoreManifest>,
+    /// What the numbers of databases show, as of the last swap.
+    pub(super) databases: DatabaseMap,
+    pub(super) swap: Option<Swap>,
+    /// Draws swaps, by itself: what else happens does not depend on them.
+    pub(super) swap_rng: Rng,
     pub(super) replies: Vec<Replies>,
     pub(super) policy: SyncPolicy,
     /// The change to [`SyncPolicy::EveryBatch`] is in force when this batch of each worker is durable: what was written
@@ -76,6 +85,10 @@ impl Driver {
             models,
             workers: Vec::new(),
             manifest: None,
+            on_disk: None,
+            databases: DatabaseMap::default(),
+            swap: None,
+            swap_rng: Rng::new(options.seed ^ 0x0053_7761_7064_6200),
             replies: Vec::new(),
             strict_from: Vec::new(),
             fork: None,
@@ -171,6 +184,7 @@ impl Driver {
         if self.rng.chance(3) {
             self.change_policy();
         }
+        self.maybe_swap();
     }
 
     /// The end of a turn on every worker, then some completions. `Ok(Err)`: a write failed, the process must end.
@@ -252,6 +266,15 @@ impl Driver {
 
     pub(super) fn complete_one(&mut self) -> Result<bool, Fatal> {
         let Some((owner, done)) = self.disk.complete_one(&mut self.report) else { return Ok(false) };
+        if owner == STORE {
+            return match self.on_swap_io(done) {
+                Ok(()) => Ok(true),
+                Err(fatal) => {
+                    self.report.count("aborts after a write error");
+                    Err(fatal)
+                }
+            };
+        }
         let now_ns = self.now_ns;
         let worker = &mut self.workers[owner];
         if let Some(log) = worker.log_mut() {

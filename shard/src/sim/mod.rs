@@ -27,4 +27,5 @@ mod replies;
 pub mod report;
 pub mod rng;
 mod starts;
+mod swaps;
 mod truth;

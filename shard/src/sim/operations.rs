@@ -9,7 +9,7 @@ use crate::sim::invariants::reads;
 use crate::sim::model::{ModelKey, ModelValue};
 use crate::sim::plan::Plan;
 use crate::sim::replies::Reply;
-use crate::types::{BatchNumber, Db, Lsn, ShardId};
+use crate::types::{BatchNumber, Lsn, ShardId};
 
 /// A value longer than this is deleted instead of appended to.
 const APPEND_BYTES_MAX: usize = 100_000;
@@ -55,9 +55,10 @@ impl Driver {
     fn set(&mut self, worker: usize, key: ModelKey, value: Rc<Vec<u8>>, time_to_live: u64) {
         let value = self.value(value, time_to_live);
         let shard = self.place(&key).1;
+        let db = self.db(key.0);
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
-        set.put(Db(key.0), &full, &value.value, value.deadline);
+        set.put(db, &full, &value.value, value.deadline);
         let after = self.lsn_of(worker, shard);
         self.models[usize::from(shard.0)].change(after, false, vec![(key, Some(value))]);
         self.reply(worker, vec![(shard, after)]);
@@ -65,9 +66,10 @@ impl Driver {
 
     fn get(&mut self, worker: usize, key: &ModelKey) -> Result<(), String> {
         let shard = self.place(key).1;
+        let db = self.db(key.0);
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
-        let found = set.lookup(Db(key.0), &full, self.now);
+        let found = set.lookup(db, &full, self.now);
         let found =
             found.map(|found| ModelValue { value: Rc::new(found.value.to_vec()), deadline: found.deadline });
         let after = self.lsn_of(worker, shard);
@@ -118,17 +120,19 @@ impl Driver {
     }
 
     fn delete(&mut self, worker: usize, key: ModelKey) -> Result<(), String> {
+        let db = self.db(key.0);
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
-        let there = set.delete(Db(key.0), &full, self.now);
+        let there = set.delete(db, &full, self.now);
         self.changed(worker, key, there, |_| None)
     }
 
     fn expire(&mut self, worker: usize, key: ModelKey, time_to_live: u64) -> Result<(), String> {
         let deadline = self.deadline(time_to_live);
+        let db = self.db(key.0);
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
-        let there = set.set_deadline(Db(key.0), &full, deadline, self.now);
+        let there = set.set_deadline(db, &full, deadline, self.now);
         self.changed(worker, key, there, |before| Some(ModelValue { deadline, ..before.clone() }))
     }
 
@@ -139,10 +143,11 @@ impl Driver {
         if len > APPEND_BYTES_MAX {
             return self.delete(worker, key);
         }
+        let db = self.db(key.0);
         let set = &mut self.workers[worker];
         let full = set.key(&key.1);
         let offset = u32::try_from(len + gap).unwrap_or(u32::MAX);
-        let new_len = set.patch(Db(key.0), &full, offset, &bytes, self.now);
+        let new_len = set.patch(db, &full, offset, &bytes, self.now);
         if new_len != len + gap + bytes.len() {
             return Err(format!("a patch of {key:?} made it {new_len} bytes long"));
         }
@@ -161,16 +166,17 @@ impl Driver {
         self.workers[worker].begin_group();
         for (key, value) in writes {
             let shard = self.place(&key).1;
+            let db = self.db(key.0);
             let set = &mut self.workers[worker];
             let full = set.key(&key.1);
             match value {
                 None => {
-                    if set.delete(Db(key.0), &full, self.now) {
+                    if set.delete(db, &full, self.now) {
                         effects.push((shard, key, None));
                     }
                 }
                 Some(value) => {
-                    set.put(Db(key.0), &full, &value, None);
+                    set.put(db, &full, &value, None);
                     effects.push((shard, key, Some(ModelValue { value, deadline: None })));
                 }
             }
@@ -191,17 +197,19 @@ impl Driver {
     }
 
     fn count_keys(&mut self, worker: usize) {
+        let db = self.db(0);
         let set = &mut self.workers[worker];
-        set.key_count(Db(0));
+        set.key_count(db);
         let tells = set.shards().iter().map(|shard| (shard.id(), shard.lsn())).collect();
         self.reply(worker, tells);
     }
 
     pub(super) fn flush(&mut self) {
         let db = if self.rng.chance(700) { None } else { Some(0) };
+        let shown = self.db(0);
         for worker in 0..self.workers.len() {
             match db {
-                Some(db) => self.workers[worker].flush_database(Db(db)),
+                Some(_) => self.workers[worker].flush_database(shown),
                 None => self.workers[worker].flush_all(),
             }
             let mut tells = Vec::new();

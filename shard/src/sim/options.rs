@@ -88,6 +88,8 @@ pub struct Options {
     pub compact_all: u64,
     /// Per 1000 rounds: somebody asks for a checkpoint, the log's next segment or a small log, and waits for it.
     pub tasks: u64,
+    /// Per 1000 rounds: two databases change their numbers.
+    pub swaps: u64,
     /// The mistake planted, if any.
     pub planted: Option<PlantedBug>,
 }
@@ -164,6 +166,7 @@ impl Options {
             },
             compact_all: rng.pick(&[0, 5, 30]),
             tasks: rng.pick(&[0, 0, 0, 0, 0, 0, 10, 60]),
+            swaps: Rng::new(seed ^ 0x00a1_0000_0000_0002).pick(&[0, 0, 10, 60]),
             planted,
         };
         if drawn.wal { drawn } else { drawn.without_log(Rng::new(seed ^ 0x00a1_0000_0000_0001)) }

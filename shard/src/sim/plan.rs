@@ -9,7 +9,7 @@ use crate::sim::driver::{DB_COUNT, Driver};
 use crate::sim::invariants::{excuses, reads};
 use crate::sim::model::{ModelKey, ModelValue};
 use crate::sim::refusals;
-use crate::types::{Db, UnixMs};
+use crate::types::{StoredDb, UnixMs};
 
 /// One operation.
 #[derive(Debug)]
@@ -106,13 +106,14 @@ impl Driver {
         }
         self.arrived += 1;
         let number = self.arrived;
+        let databases = self.databases;
         let set = &mut self.workers[worker];
         let needs: Vec<Need> = plan
             .keys()
             .into_iter()
             .map(|key| {
                 let full = set.key(&key.1);
-                Need::Key { db: Db(key.0), slot: full.slot, hash: full.hash }
+                set.need(databases.shown_as(StoredDb(key.0)), full.slot, full.hash)
             })
             .collect();
         if set.admit(number, needs.iter().copied()) == Admission::Run {
@@ -171,10 +172,11 @@ impl Driver {
 
     /// Finishes what has arrived: all reads are waited for. False: a write failed meanwhile.
     pub(super) fn drain(&mut self) -> Result<bool, String> {
-        while self.workers.iter().any(ShardSet::has_parked) {
+        let waits = |driver: &Self| driver.swap.is_some() || driver.workers.iter().any(ShardSet::has_parked);
+        while waits(self) {
             self.run_called()?;
             self.submit_all();
-            if !self.workers.iter().any(ShardSet::has_parked) {
+            if !waits(self) {
                 break;
             }
             match self.complete_one() {

@@ -1,7 +1,6 @@
 //! How a run ends and begins again: crashes, shutdowns, damage while the store is down, and the check of what comes up.
 
 use crate::checkpoint::ShardFiles;
-use crate::cold::Need;
 use crate::io::FileId;
 use crate::limits::SPACE_RETRY_MS;
 use crate::log::Log;
@@ -251,6 +250,7 @@ impl Driver {
             worker.set_compaction(self.options.compaction);
         }
         self.manifest = Some(up.manifest);
+        self.take_databases(up.on_disk)?;
         self.disk.quiet = false;
         self.disk.may_stray = true;
         Ok(())
@@ -349,7 +349,7 @@ impl Driver {
             for (owner, worker) in up.workers.iter_mut().enumerate() {
                 let key = worker.key(name.as_bytes());
                 if worker.owns(key.slot) {
-                    let need = Need::Key { db: Db(0), slot: key.slot, hash: key.hash };
+                    let need = worker.need(Db(0), key.slot, key.hash);
                     if bring_needs(worker, owner, disk, &mut self.report, &[need]).is_err() {
                         return false;
                     }
@@ -399,10 +399,15 @@ impl Driver {
             })
             .map(|(shard, ..)| shard)
             .collect();
+        let has_store_manifest = self.has_store_manifest(&is);
         let mut disk = self.disk.with_files(is, self.rng.draw());
         let workers = self.worker_count;
         match Self::boot(&self.options, workers, self.now, None, &mut disk, &mut self.report) {
             Ok(mut up) => {
+                if has_store_manifest {
+                    self.check_databases(up.on_disk.databases)
+                        .map_err(|broken| format!("{what} went unnoticed: {broken}"))?;
+                }
                 let mut models = self.models.clone();
                 for (owner, worker) in up.workers.iter_mut().enumerate() {
                     let floor = |model: &ShardModel| {

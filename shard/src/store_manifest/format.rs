@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `OUROSTOR` |
 //! | 8 | 4 | checksum | CRC-32 (IEEE) of bytes 12 to the end of the padding |
-//! | 12 | 4 | format version | 4 (3: no parent, no flag 2; 2: eras are numbered from 1; 1: and no flags, all are 0) |
+//! | 12 | 4 | format version | 5 (4: no databases; 3: and no parent, no flag 2; 2: eras are numbered from 1; 1: and no flags, all are 0) |
 //! | 16 | 16 | store | uuid, random at creation |
 //! | 32 | 4 | parent | checksum of the version before; 0 in the first, and before format 4 |
 //! | 36 | 4 | byte length | with padding |
@@ -14,11 +14,15 @@
 //! | 72 | 2 | shard count | |
 //! | 74 | 2 | era count | |
 //! | 76 | 4 | flags | 1: every shard has a manifest of its own, and its files; 2: there is no log |
-//! | 80 | 2 each | first slots | of each shard; a shard ends where the next begins, the last at 16384 |
+//! | 80 | 16 | databases | the stored database that each number shows; not before format 5, where the slots stand at 80 |
+//! | 96 | 8 | swaps | of databases since the store was created |
+//! | 104 | 4 | swap checksum | what each of them came to: CRC-32 of the databases after it, begun with the one before; 0 before the first |
+//! | 108 | 2 each | first slots | of each shard; a shard ends where the next begins, the last at 16384 |
 //! | | 8 + 20n each | eras | era 4, state 1 (1 opening, 2 open, 3 final), reserved 1, log count n 2; then n logs |
 //! | | 20 | a log | id 4, first shard 2, shard count 2, final batch 8, final checksum 4; the last two 0 unless final |
 
 use super::{Era, EraState, LogEnd, LogEntry, StoreManifest};
+use crate::databases::DatabaseMap;
 use crate::limits::STORE_MANIFEST_BYTES_MAX;
 use crate::log::fields::{FieldReader, FieldWriter};
 use crate::log::manifest::{ManifestRead, read_manifest, seal_manifest};
@@ -27,9 +31,11 @@ use crate::types::{BatchNumber, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
 /// First bytes of a store manifest.
 pub const STORE_MANIFEST_MAGIC: [u8; 8] = *b"OUROSTOR";
 /// Version of the layout that this program writes, and the newest it reads.
-pub const STORE_MANIFEST_FORMAT: u32 = 4;
+pub const STORE_MANIFEST_FORMAT: u32 = 5;
 /// The first layout with a parent.
 const FORMAT_TIED: u32 = 4;
+/// The first layout in which databases may be shown under other numbers than they are stored under.
+const FORMAT_SHOWN: u32 = 5;
 
 /// Every shard has a manifest of its own.
 const FLAG_SHARD_MANIFESTS: u32 = 1;
@@ -63,6 +69,9 @@ impl StoreManifest {
             .u16(self.shard_count())
             .u16(count_u16(self.eras.len()))
             .u32(self.flags());
+        if self.format >= FORMAT_SHOWN {
+            fields.bytes(&self.databases.encode());
+        }
         for slot in &self.first_slots {
             fields.u16(slot.0);
         }
@@ -94,7 +103,7 @@ impl StoreManifest {
         read_manifest(bytes, &STORE_MANIFEST_MAGIC, STORE_MANIFEST_FORMAT, |format, fields| {
             let flags_known = match format {
                 1 => 0,
-                2..STORE_MANIFEST_FORMAT => FLAG_SHARD_MANIFESTS,
+                2..FORMAT_TIED => FLAG_SHARD_MANIFESTS,
                 _ => FLAG_SHARD_MANIFESTS | FLAG_WITHOUT_LOG,
             };
             Self::decode_fields(fields, format, flags_known).filter(Self::is_consistent)
@@ -115,6 +124,10 @@ impl StoreManifest {
         }
         let shard_manifests = flags & FLAG_SHARD_MANIFESTS != 0;
         let without_log = flags & FLAG_WITHOUT_LOG != 0;
+        let databases = match format {
+            FORMAT_SHOWN.. => DatabaseMap::decode(fields.array()?)?,
+            _ => DatabaseMap::default(),
+        };
         let mut first_slots = Vec::new();
         for _ in 0..shard_count {
             first_slots.push(Slot(fields.u16()?));
@@ -149,6 +162,7 @@ impl StoreManifest {
             seed,
             shard_manifests,
             without_log,
+            databases,
             first_slots,
             eras,
         })
@@ -177,11 +191,20 @@ impl StoreManifest {
             });
             joined && next == u32::from(self.shard_count_or_zero())
         });
+        let shown = self.format >= FORMAT_SHOWN || self.databases == DatabaseMap::default();
         let tied =
             (self.format >= FORMAT_TIED || self.parent == 0) && (self.format > 1 || !self.shard_manifests);
         let logs = || self.eras.iter().flat_map(|era| &era.logs).map(|entry| entry.log);
         let distinct = logs().zip(logs().skip(1)).all(|(log, next)| LogId(0) < log && log < next);
-        self.sequence > 0 && slotted && numbered && stated && fits_mode && covered && distinct && tied
+        self.sequence > 0
+            && slotted
+            && numbered
+            && stated
+            && fits_mode
+            && covered
+            && distinct
+            && tied
+            && shown
     }
 
     fn shard_count_or_zero(&self) -> u16 {
@@ -197,35 +220,84 @@ fn count_u16(count: usize) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Db;
 
     fn manifest() -> StoreManifest {
         StoreManifest::create(*b"0123456789abcdef", *b"ABCDEFGHIJKLMNOP", UnixMs(0x0102), 3, 2)
     }
 
-    #[test]
-    fn golden_bytes_of_a_store_manifest() {
-        let mut expected = b"OUROSTOR".to_vec();
-        expected.extend([0; 4]);
-        expected.extend([4, 0, 0, 0]);
-        expected.extend(b"0123456789abcdef");
-        expected.extend([1, 2, 3, 4]); // parent
-        expected.extend([0, 0x10, 0, 0]); // byte length 4096
-        expected.extend([2, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]); // sequence, created
-        expected.extend(b"ABCDEFGHIJKLMNOP");
-        expected.extend([3, 0, 1, 0, 1, 0, 0, 0]); // shards, eras, flags
-        expected.extend([0, 0, 0x56, 0x15, 0xab, 0x2a]); // slots 0, 5462, 10923
-        expected.extend([1, 0, 0, 0, 1, 0, 2, 0]); // era 1, opening, two logs
-        expected.extend([1, 0, 0, 0, 0, 0, 2, 0]); // log 1: shards 0 and 1
-        expected.extend([0; 12]);
-        expected.extend([2, 0, 0, 0, 2, 0, 1, 0]); // log 2: shard 2
-        expected.extend([0; 12]);
-        expected.resize(4096, 0);
-        let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
-        expected[8..12].copy_from_slice(&crc);
+    /// The bytes of [`noted`] in a format, up to the databases, from there to the end, and sealed.
+    fn golden(format: u8, databases: &[u8]) -> Vec<u8> {
+        let mut bytes = b"OUROSTOR".to_vec();
+        bytes.extend([0; 4]);
+        bytes.extend([format, 0, 0, 0]);
+        bytes.extend(b"0123456789abcdef");
+        bytes.extend([1, 2, 3, 4]); // parent
+        bytes.extend([0, 0x10, 0, 0]); // byte length 4096
+        bytes.extend([2, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]); // sequence, created
+        bytes.extend(b"ABCDEFGHIJKLMNOP");
+        bytes.extend([3, 0, 1, 0, 1, 0, 0, 0]); // shards, eras, flags
+        bytes.extend(databases);
+        bytes.extend([0, 0, 0x56, 0x15, 0xab, 0x2a]); // slots 0, 5462, 10923
+        bytes.extend([1, 0, 0, 0, 1, 0, 2, 0]); // era 1, opening, two logs
+        bytes.extend([1, 0, 0, 0, 0, 0, 2, 0]); // log 1: shards 0 and 1
+        bytes.extend([0; 12]);
+        bytes.extend([2, 0, 0, 0, 2, 0, 1, 0]); // log 2: shard 2
+        bytes.extend([0; 12]);
+        bytes.resize(4096, 0);
+        seal(&mut bytes);
+        bytes
+    }
+
+    fn seal(bytes: &mut [u8]) {
+        let crc = crc32fast::hash(&bytes[12..]).to_le_bytes();
+        bytes[8..12].copy_from_slice(&crc);
+    }
+
+    /// The second version of a manifest, whose parent is made up.
+    fn noted() -> StoreManifest {
         let mut manifest = manifest();
         manifest.note_shard_manifests();
         manifest.parent = 0x0403_0201;
-        assert_eq!(manifest.encode(), expected);
+        manifest
+    }
+
+    #[test]
+    fn golden_bytes_of_a_store_manifest() {
+        let mut shown = vec![3, 1, 2, 0, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+        let first = crc32fast::hash(&shown);
+        shown.swap(14, 15);
+        let mut hasher = crc32fast::Hasher::new_with_initial(first);
+        hasher.update(&shown);
+        shown.extend([2, 0, 0, 0, 0, 0, 0, 0]);
+        shown.extend(hasher.finalize().to_le_bytes());
+        let databases = DatabaseMap::default().swapped(Db(0), Db(3)).swapped(Db(15), Db(14));
+        let manifest = StoreManifest { databases, ..noted() };
+        assert_eq!(manifest.encode(), golden(5, &shown));
+        assert_eq!(StoreManifest::decode(&golden(5, &shown)), ManifestRead::Valid(manifest));
+    }
+
+    #[test]
+    fn golden_bytes_of_the_format_before_databases_could_change_their_numbers() {
+        let manifest = StoreManifest { format: 4, ..noted() };
+        assert_eq!(manifest.encode(), golden(4, &[]));
+        assert_eq!(StoreManifest::decode(&golden(4, &[])), ManifestRead::Valid(manifest.clone()));
+        let mut next = manifest;
+        next.swap_databases(Db(0), Db(1));
+        assert_eq!(
+            (next.format, next.sequence, next.parent.to_le_bytes()),
+            (5, 3, golden(4, &[])[8..12].try_into().unwrap())
+        );
+        assert_eq!(next.databases, DatabaseMap::default().swapped(Db(0), Db(1)));
+    }
+
+    #[test]
+    fn a_manifest_that_shows_a_database_under_two_numbers_is_none() {
+        let mut shown = DatabaseMap::default().swapped(Db(0), Db(1)).encode();
+        shown[9] = 3;
+        assert_eq!(StoreManifest::decode(&golden(5, &shown)), ManifestRead::Invalid);
+        shown[9] = 16;
+        assert_eq!(StoreManifest::decode(&golden(5, &shown)), ManifestRead::Invalid);
     }
 
     #[test]
@@ -236,16 +308,20 @@ mod tests {
         with.note_shard_manifests();
         with.parent = without.parent;
         let mut expected = with.encode();
-        (expected[12], expected[76]) = (4, 3);
-        let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
-        expected[8..12].copy_from_slice(&crc);
+        expected[76] = 3;
+        seal(&mut expected);
         assert_eq!(without.encode(), expected);
         assert_eq!(StoreManifest::decode(&expected), ManifestRead::Valid(without.clone()));
-        // The flag in the format before it is no manifest.
-        expected[12] = 3;
-        let crc = crc32fast::hash(&expected[12..]).to_le_bytes();
-        expected[8..12].copy_from_slice(&crc);
-        assert_eq!(StoreManifest::decode(&expected), ManifestRead::Invalid);
+        // It is known in the format before, and in the one before that it is no manifest.
+        for (format, is_valid) in [(4, true), (3, false)] {
+            let mut older = golden(format, &[]);
+            older[76] = 3;
+            if format == 3 {
+                older[32..36].fill(0);
+            }
+            seal(&mut older);
+            assert_eq!(matches!(StoreManifest::decode(&older), ManifestRead::Valid(_)), is_valid, "{format}");
+        }
         without.share_out(3);
         assert_eq!((without.current_era().logs.len(), without.sequence), (3, with.sequence));
     }
@@ -256,6 +332,7 @@ mod tests {
             let old = StoreManifest { format, ..manifest() };
             let bytes = old.encode();
             assert_eq!((&bytes[12..16], &bytes[32..36]), (&format.to_le_bytes()[..], &[0; 4][..]));
+            assert_eq!(bytes[80..86], [0, 0, 0x56, 0x15, 0xab, 0x2a], "no databases before the slots");
             assert_eq!(StoreManifest::decode(&bytes), ManifestRead::Valid(old.clone()));
             let mut next = old;
             next.mark_open();

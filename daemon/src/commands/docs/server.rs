@@ -154,7 +154,7 @@ pub(in crate::commands) static MEMORY_USAGE: Doc =
     Doc::new(G, "4.0.0", "O(1)", "Returns about how many bytes a key takes.")
         .with(&[Argument::key("key"), Argument::integer("count").token("SAMPLES").optional()]);
 pub(in crate::commands) static SWAPDB: Doc =
-    Doc::new(G, "4.0.0", "O(1)", "Refused for two databases that are not the same.")
+    Doc::new(G, "4.0.0", "O(1)", "Has two databases change their numbers, for all clients at once.")
         .with(&[Argument::integer("index1"), Argument::integer("index2")]);
 pub(in crate::commands) static LOLWUT: Doc =
     Doc::new(G, "5.0.0", "O(1)", "Returns a picture and the version.")

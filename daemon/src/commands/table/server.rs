@@ -11,7 +11,7 @@ use super::words::{
     ADMIN, ALL_NODES_OK, ALL_SHARDS_MIN, ALL_SHARDS_OK, ANY_KEY, ANY_KEY_DANGEROUS, ANYTIME, ANYTIME_FAST, C,
     F, NO, READ_FAST, STOP, VARYING, VARYING_ORDER, WRITE, WRITE_FAST, command,
 };
-use Execution::{AwaitSave, Configure, Connection, Container, Everywhere, Storage};
+use Execution::{AwaitSave, Configure, Connection, Container, Everywhere, Storage, SwapDatabases};
 
 pub(super) const SERVER: [Command; 32] = [
     command("time", 1, ANYTIME_FAST, C::NONE, Connection(connection::time), &server_docs::TIME).tips(VARYING),
@@ -89,7 +89,12 @@ pub(super) const SERVER: [Command; 32] = [
         2,
         F::ADMIN.and(F::NOSCRIPT),
         C::NONE,
-        Storage { check: wal::check_log, task: TaskKind::ClearLog, merge: Merge::AllOk },
+        Storage {
+            check: wal::check_log,
+            task: TaskKind::ClearLog,
+            merge: Merge::AllOk,
+            patience: wal::patience_ms,
+        },
         &server_docs::OURO_WAL_CLEAR,
     )
     .tips(ALL_SHARDS_OK),
@@ -99,7 +104,12 @@ pub(super) const SERVER: [Command; 32] = [
         2,
         F::ADMIN.and(F::NOSCRIPT),
         C::NONE,
-        Storage { check: wal::check_log, task: TaskKind::RotateLog, merge: Merge::AllOk },
+        Storage {
+            check: wal::check_log,
+            task: TaskKind::RotateLog,
+            merge: Merge::AllOk,
+            patience: wal::patience_ms,
+        },
         &server_docs::OURO_WAL_ROTATE,
     )
     .tips(ALL_SHARDS_OK),
@@ -221,7 +231,7 @@ pub(super) const SERVER: [Command; 32] = [
 ];
 
 pub(super) const WHOLE_SERVER: [Command; 8] = [
-    command("swapdb", 3, WRITE_FAST, ANY_KEY_DANGEROUS, Connection(swapdb::swapdb), &server_docs::SWAPDB),
+    command("swapdb", 3, WRITE_FAST, ANY_KEY_DANGEROUS, SwapDatabases(swapdb::swapdb), &server_docs::SWAPDB),
     command("wait", 3, F::NOSCRIPT, C::CONNECTION, Connection(wait::wait), &generic::WAIT)
         .tips(ALL_SHARDS_MIN),
     command(
@@ -229,7 +239,12 @@ pub(super) const WHOLE_SERVER: [Command; 8] = [
         4,
         F::NOSCRIPT.and(F::BLOCKING),
         C::CONNECTION,
-        Storage { check: wait::waitaof, task: TaskKind::FlushLog, merge: Merge::OneCopy },
+        Storage {
+            check: wait::waitaof,
+            task: TaskKind::FlushLog,
+            merge: Merge::OneCopy,
+            patience: wait::patience_ms,
+        },
         &generic::WAITAOF,
     )
     .tips(ALL_SHARDS_MIN),

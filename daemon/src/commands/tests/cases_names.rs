@@ -92,12 +92,39 @@ fn keys_get_other_names() {
         SWAPDB 0 x => -ERR invalid second DB index
         SWAPDB 4294967296 0 => -ERR invalid first DB index
         SWAPDB 0 16 => -ERR DB index is out of range
-        "#,
-    );
-    check(
-        r#"
-        # swapdb is refused where it would do something
-        SWAPDB 0 1 => -ERR SWAPDB is not there yet: a database lies on several shards, and a crash in the middle would leave some of them swapped
+        SWAPDB 16 x => -ERR invalid second DB index
+        SWAPDB -1 0 => -ERR DB index is out of range
+        SWAPDB 0 => -ERR wrong number of arguments for 'swapdb' command
+        SET k 0 => OK
+        SELECT 1 => OK
+        SET k 1 EX 1000 => OK
+        SET other 1 => OK
+        SWAPDB 0 1 => OK
+        GET k => "0"
+        EXISTS other => :0
+        DBSIZE => :1
+        SWAPDB 01 2 => -ERR invalid first DB index
+        SELECT 0 => OK
+        MGET k other => ["1", "1"]
+        TTL k => :1000
+        KEYS o* => ["other"]
+        COPY k copied DB 1 => :1
+        MOVE other 1 => :1
+        SELECT 1 => OK
+        MGET k other copied => ["0", "1", "1"]
+        SWAPDB 1 7 => OK
+        DBSIZE => :0
+        RANDOMKEY => nil
+        SET k one => OK
+        SELECT 7 => OK
+        MGET k other copied => ["0", "1", "1"]
+        FLUSHDB => OK
+        SWAPDB 7 0 => OK
+        GET k => "1"
+        SELECT 1 => OK
+        GET k => "one"
+        SWAPDB 1 1 => OK
+        GET k => "one"
         "#,
     );
 }

@@ -163,6 +163,12 @@ impl Executor {
                     apply(&mut self.key(out), args);
                 }
             }
+            Execution::SwapDatabases(pair) => {
+                if let Some((first, second)) = pair(&mut self.connection(out), args) {
+                    self.store.show_databases(self.store.databases().swapped(first, second));
+                    ReplyWriter::new(out, self.session.protocol).ok();
+                }
+            }
             Execution::AwaitSave(check) => {
                 if check(&mut self.connection(out), args) {
                     ReplyWriter::new(out, self.session.protocol).ok();

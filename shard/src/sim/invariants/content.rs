@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::cold::{ColdReadError, Need};
+use crate::cold::ColdReadError;
 use crate::shard_set::{ScanCursor, ShardSet};
 use crate::sim::cold::{bring_needs, bring_scan};
 use crate::sim::disk::SimDisk;
@@ -13,7 +13,7 @@ use crate::sim::model::{ModelKey, ModelValue, ShardModel};
 use crate::sim::operations::brief;
 use crate::sim::report::SimReport;
 use crate::testing::HeapPool;
-use crate::types::{Db, Lsn, UnixMs};
+use crate::types::{Lsn, StoredDb, UnixMs};
 
 /// A worker's shards that have just come up, and where they came up.
 pub(in crate::sim) struct CameUp<'a> {
@@ -58,16 +58,17 @@ impl CameUp<'_> {
         let mut seen_keys = 0;
         for db in 0..DB_COUNT {
             let db = u8::try_from(db).unwrap_or(0);
+            let shown = self.worker.databases().shown_as(StoredDb(db));
             let mut cursor = ScanCursor::at_slot(first.0);
             while let Some(slot) = cursor.slot()
                 && self.worker.owns(slot)
             {
-                let at = (Db(db), cursor, 1000);
+                let at = (shown, cursor, 1000);
                 if let Err(error) = bring_scan(self.worker, self.owner, self.disk, self.report, at) {
                     return Ok(Some(error));
                 }
                 let mut broken = None;
-                cursor = self.worker.scan(Db(db), cursor, 1000, self.now, &mut |key, seen| {
+                cursor = self.worker.scan(shown, cursor, 1000, self.now, &mut |key, seen| {
                     seen_keys += 1;
                     let key = (db, key.to_vec());
                     let is_right = expected.get(&key).is_some_and(|value| {
@@ -103,7 +104,8 @@ impl CameUp<'_> {
         let mut unreadable = Vec::new();
         for (key, value) in expected {
             let full = self.worker.key(&key.1);
-            let need = Need::Key { db: Db(key.0), slot: full.slot, hash: full.hash };
+            let shown = self.worker.databases().shown_as(StoredDb(key.0));
+            let need = self.worker.need(shown, full.slot, full.hash);
             match bring_needs(self.worker, self.owner, self.disk, self.report, &[need]) {
                 Ok(true) => {}
                 Ok(false) => {}
@@ -112,7 +114,7 @@ impl CameUp<'_> {
                     continue;
                 }
             }
-            let found = self.worker.lookup(Db(key.0), &full, self.now);
+            let found = self.worker.lookup(shown, &full, self.now);
             let is_right = found
                 .as_ref()
                 .is_some_and(|seen| seen.value == value.value.as_slice() && seen.deadline == value.deadline);
