@@ -7,9 +7,9 @@ use crate::shard_open::ShardOpenError;
 use crate::snapshot::SnapshotError;
 use crate::store_files::StoreManifestError;
 
-/// All that the functions of this file can answer (but for a store manifest of other swaps, which takes both copies to be wrong at once), and what the simulated start itself refuses. A replay never comes to
+/// All that the functions of this file can answer, and what the simulated start itself refuses. A replay never comes to
 /// the end of a data file: a file too short for its extents is refused before.
-const REFUSALS: [&str; 44] = [
+const REFUSALS: [&str; 45] = [
     "ManifestMissing",
     "ManifestDamaged",
     "ManifestContradiction",
@@ -37,6 +37,7 @@ const REFUSALS: [&str; 44] = [
     "LogNotNamed",
     "ShardOfOtherLogs",
     "StoreOlderThanShard",
+    "StoreSwappedOtherwise",
     "ShardManifestMissing",
     "ShardManifestDamaged",
     "ShardManifestContradiction",
