@@ -99,6 +99,32 @@ fn what_has_ended_in_a_dropped_keyspace_costs_no_delete() {
 }
 
 #[test]
+fn a_key_longer_than_an_extent_goes_when_its_time_has_come() {
+    for restart in [None, Some(true), Some(false)] {
+        let mut store = OnDisk::new();
+        let key = |first: u8, len: usize| [vec![first], vec![b'k'; len - 1]].concat();
+        let keys_there = [(3 << 20, 10_000), ((1 << 20) + 1, 10_000), ((2 << 20) + 77, 100_000)];
+        for (nth, (len, ms)) in (1..).zip(keys_there) {
+            put(&mut store.set, &key(nth, len), &vec![nth; 2 << 20], Some(after(ms)));
+        }
+        // Nothing but key: all of it is read.
+        put(&mut store.set, &key(4, 2 << 20), b"", Some(after(10_000)));
+        store.checkpoint();
+        if let Some(known) = restart {
+            store = restarted(store, known);
+        }
+        store.compact_at(after(9_000));
+        assert_eq!(keys(&store), 4, "nothing goes early, restart: {restart:?}");
+        store.compact_at(after(12_000));
+        assert_eq!(keys(&store), 1, "what has ended is gone, restart: {restart:?}");
+        assert_eq!(store.get(&key(3, (2 << 20) + 77)).map(|value| value.len()), Some(2 << 20));
+        store.compact_at(after(120_000));
+        assert_eq!(keys(&store), 0);
+        assert!(store.set.next_damaged_extent().is_none());
+    }
+}
+
+#[test]
 fn of_a_value_larger_than_an_extent_only_the_front_is_read() {
     for restart in [None, Some(true), Some(false)] {
         let mut store = OnDisk::new();

@@ -292,10 +292,6 @@ impl<P: BlockPool> Shard<P> {
         let rest = &bytes[walk.offset as usize..];
         let is_partial = bytes.len() < used_bytes as usize;
         let Some((head, key)) = whole_head(rest, is_partial) else {
-            if is_partial && Head::decode(rest).is_ok() {
-                // Its key is longer than what was read: it goes when somebody asks for it.
-                return Passed::Record(used_bytes - walk.offset);
-            }
             assert!(walk.read.is_some(), "an extent in memory holds whole records, back to back");
             return Passed::Damaged;
         };
