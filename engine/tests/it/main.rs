@@ -6,5 +6,6 @@ mod checks;
 mod diverged;
 mod dumps;
 mod fixture;
+mod kills;
 mod store;
 mod swaps;
