@@ -278,6 +278,100 @@ fn damaged_records_are_dropped_from_the_index_by_name_and_the_rest_is_served() {
 }
 
 #[test]
+fn without_a_log_a_snapshot_is_written_anew_with_its_tail() {
+    const KEYS: usize = 6000;
+    const STEPS: usize = 300;
+    let temp = tempfile::tempdir().unwrap();
+    let directory = temp.path().join("store");
+    let name = |number: usize| format!("key:{number:05}").into_bytes();
+    let value = |number: usize, round: u8| [&name(number)[..], &vec![round; 400]].concat();
+    let mut store = Store::open_without_log(&directory, 2, 1);
+    let mut expected = Content::new();
+    for number in 0..KEYS {
+        store.put(0, &name(number), &value(number, 1), None);
+        expected.insert((0, name(number)), (value(number, 1), None));
+    }
+    store.checkpoint();
+    // While the index is copied: new keys, other values, deletes, parts of values, all of keys that are not damaged below.
+    store.checkpoint_amid(|store, step| {
+        // Long before the copies end: what comes later is in no snapshot.
+        if step >= STEPS {
+            return;
+        }
+        let number = 1000 + step * 7 % 900;
+        match step % 4 {
+            0 => {
+                store.put(0, format!("tail:{step}").as_bytes(), &vec![3; 700], None);
+                expected.insert((0, format!("tail:{step}").into_bytes()), (vec![3; 700], None));
+            }
+            1 => {
+                store.put(0, &name(number), &value(number, 2), None);
+                expected.insert((0, name(number)), (value(number, 2), None));
+            }
+            2 if expected.remove(&(0, name(number))).is_some() => store.delete(0, &name(number)),
+            _ => {
+                let Some((value, _)) = expected.get_mut(&(0, name(number))) else { return };
+                store.patch(0, &name(number), 3, b"patched");
+                value[3..10].copy_from_slice(b"patched");
+            }
+        }
+    });
+    let tail = store.tail_records();
+    assert!(tail >= STEPS as u64 * 3 / 4, "{tail} records are a thin tail");
+    drop(store);
+
+    // Bytes of one live record of each data file rot.
+    let mut lost: Vec<Vec<u8>> = Vec::new();
+    for data in ["shard-00000.data", "shard-00001.data"] {
+        let bytes = fs::read(directory.join(data)).unwrap();
+        let of = |number: usize| {
+            let wanted = value(number, 1);
+            bytes.windows(wanted.len()).position(|window| window == wanted).map(|at| (number, at))
+        };
+        let (number, at) = (0..1000).find_map(of).expect("keys that nothing touched are where they were");
+        flip(&directory.join(data), at + 100);
+        lost.push(name(number));
+    }
+    let report = check(&directory, &mut |_| ()).unwrap();
+    let problems = damages(&report);
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    let names: Vec<String> = problems.iter().map(|problem| problem.name.clone()).collect();
+    let snapshots = |directory: &Path| -> Vec<u64> {
+        let is = |path: &PathBuf| path.to_string_lossy().contains(".snapshot-");
+        snapshot_files(directory)
+            .into_iter()
+            .filter(|(path, _)| is(path))
+            .map(|(_, (bytes, _))| bytes.len() as u64)
+            .collect()
+    };
+    let before = snapshots(&directory);
+    // One after the other: the second rewrite is of a file that the first one left alone, and the other way round.
+    for name in &names {
+        let repaired = repair(&directory, std::slice::from_ref(name), &mut |_| ()).unwrap();
+        assert!(!damages(&repaired.after).iter().any(|problem| problem.name == *name));
+    }
+    let report = check(&directory, &mut |_| ()).unwrap();
+    assert_eq!(damages(&report), Vec::<&Problem>::new());
+    assert_eq!(
+        snapshots(&directory).len(),
+        before.len(),
+        "each snapshot has taken the place of the one before"
+    );
+    lost.iter().for_each(|key| drop(expected.remove(&(0, key.clone()))));
+    for round in 0..2 {
+        let mut store = Store::open_without_log(&directory, 2, 1);
+        let content = store.content();
+        let differs = |key: &&(u8, Vec<u8>)| content.get(*key) != expected.get(*key);
+        let wrong: Vec<_> = content.keys().chain(expected.keys()).filter(differs).collect();
+        assert!(wrong.is_empty(), "round {round}: {wrong:?}");
+        // It goes on from there.
+        store.put(0, b"after", b"repair", None);
+        expected.insert((0, b"after".to_vec()), (b"repair".to_vec(), None));
+        store.checkpoint();
+    }
+}
+
+#[test]
 fn a_value_of_which_the_log_changes_a_part_is_not_invented() {
     let temp = tempfile::tempdir().unwrap();
     let mut store = Store::open(temp.path(), 1, 1);

@@ -64,6 +64,12 @@ impl Store {
         (store, peak.expect("memory has a bound"))
     }
 
+    /// A store without a log.
+    pub(crate) fn open_without_log(directory: &Path, shards: u16, workers: u16) -> Self {
+        let config = DiskStoreConfig { wal: false, ..config(directory, shards, workers) };
+        Self::try_open_as(&config).map(|(store, _)| store).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     pub(crate) fn try_open_as(config: &DiskStoreConfig) -> Result<(Self, Option<u64>), String> {
         let lock = StoreLock::acquire(&config.directory).map_err(|error| error.to_string())?;
         let store = disk_store::open(config, &lock).map_err(|error| error.to_string())?;
@@ -135,6 +141,29 @@ impl Store {
             }
         }
         self.turn();
+    }
+
+    /// A checkpoint of every shard, during which `write` is called again and again with what it has been called before.
+    pub(crate) fn checkpoint_amid(&mut self, mut write: impl FnMut(&mut Self, usize)) {
+        self.seeds.iter_mut().for_each(|seed| seed.shards.checkpoint());
+        for step in 0.. {
+            self.now_ns += 1_000_000;
+            for seed in &mut self.seeds {
+                seed.shards.end_turn(unix_ms(), self.now_ns);
+                perform_all(seed);
+            }
+            if self.seeds.iter().all(|seed| seed.shards.is_checkpointed()) {
+                return;
+            }
+            write(self, step);
+        }
+    }
+
+    /// Records that the newest snapshots hold beyond their copies of the index.
+    pub(crate) fn tail_records(&self) -> u64 {
+        let manifests = self.seeds.iter().flat_map(|seed| seed.shards.files()).map(|files| files.manifest());
+        let snapshots = manifests.filter_map(|manifest| manifest.snapshot.as_ref());
+        snapshots.map(|snapshot| snapshot.end.0 - snapshot.start.lsn.0).sum()
     }
 
     pub(crate) fn close(mut self) {
