@@ -55,6 +55,8 @@ pub fn open_store(server: &Server) -> Result<ServedStore, (ExitCode, String)> {
         storage: StorageConfig {
             memory_bytes_max: (options.max_memory > 0).then(|| options.max_memory / u64::from(workers)),
             log_bytes_max: options.checkpoint_log_bytes,
+            unsaved_ms_max: (options.checkpoint_seconds > 0)
+                .then(|| u64::from(options.checkpoint_seconds) * 1000),
             ..StorageConfig::default()
         },
     };

@@ -219,7 +219,10 @@ impl Server {
     pub fn durability_text(&self) -> String {
         match (self.options.storage, self.sync_text.get()) {
             (Storage::Memory, _) => "none: memory only".to_owned(),
-            (Storage::Disk, _) if !self.options.wal => "checkpoints only: no log".to_owned(),
+            (Storage::Disk, _) if !self.options.wal => match self.options.checkpoint_seconds {
+                0 => "checkpoints only: no log, and time makes none".to_owned(),
+                seconds => format!("checkpoints only: no log; {seconds} s after a change at the latest"),
+            },
             (Storage::Disk, None) => String::new(),
             (Storage::Disk, Some(sync)) => format!("appendfsync {} by {sync}", self.settings.append_fsync()),
         }

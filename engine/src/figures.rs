@@ -71,6 +71,8 @@ pub struct ShardFigures {
     pub floor: Lsn,
     /// The newest snapshot holds everything up to this one.
     pub checkpointed: Lsn,
+    /// Without a log: when the oldest change came that no snapshot holds, in Unix ms; 0: there is none.
+    pub unsaved_since_ms: u64,
     /// Its checkpoints.
     pub checkpoint: CheckpointFigures,
     /// Its compaction.
@@ -127,11 +129,11 @@ impl WorkerFigures {
     #[must_use]
     pub fn collect(set: &Shards, turns: TurnFigures) -> Self {
         let shards = set.shards().iter().enumerate();
-        let shards = shards
-            .map(|(position, shard)| {
-                shard_figures(shard, set.databases().stored(Db(0)), set.files().get(position))
-            })
-            .collect();
+        let figures_of = |(position, shard)| ShardFigures {
+            unsaved_since_ms: set.unsaved_since(position).map_or(0, |since| since.0),
+            ..shard_figures(shard, set.databases().stored(Db(0)), set.files().get(position))
+        };
+        let shards = shards.map(figures_of).collect();
         let log = set.log().map(|log| LogFigures {
             log: log.identity().log.0,
             file_bytes: log.bytes_in_use(),
@@ -160,6 +162,12 @@ impl WorkerFigures {
         self.shards.iter().map(|shard| shard.appended.0.saturating_sub(shard.checkpointed.0)).sum()
     }
 
+    /// Without a log: when the oldest change came that no snapshot holds, in Unix ms; 0: there is none.
+    #[must_use]
+    pub fn unsaved_since_ms(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.unsaved_since_ms).filter(|since| *since > 0).min().unwrap_or(0)
+    }
+
     /// When every shard had published a checkpoint since the start, in Unix ms; 0 while one has not.
     #[must_use]
     pub fn checkpointed_ms(&self) -> u64 {
@@ -184,6 +192,7 @@ fn shard_figures(shard: &crate::Shard, first: StoredDb, files: Option<&crate::Sh
         released: shard.released_lsn(),
         floor: files.map(crate::ShardFiles::floor_lsn).unwrap_or_default(),
         checkpointed: files.and_then(crate::ShardFiles::end_lsn).unwrap_or_default(),
+        unsaved_since_ms: 0,
         checkpoint: files.map(crate::ShardFiles::figures).unwrap_or_default(),
         compaction: shard.compaction_figures(),
         written_bytes: extents.fresh_bytes(),

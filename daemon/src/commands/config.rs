@@ -107,6 +107,7 @@ const PARAMETERS: &[Parameter] = &[
     parameter("appendonly", |s| yes_no(s.options.wal), Change::OnlyAsIs(RESTART)),
     parameter("bind", bind_text, Change::OnlyAsIs(RESTART)),
     parameter("checkpoint-log-bytes", |s| s.options.checkpoint_log_bytes.to_string(), Change::Never),
+    parameter("checkpoint-seconds", |s| s.options.checkpoint_seconds.to_string(), Change::Never),
     parameter(
         "client-output-buffer-limit",
         |s| format_output_limits(&s.settings.output_limits()),

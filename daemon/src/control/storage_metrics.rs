@@ -79,6 +79,10 @@ pub(super) fn write(text: &mut Exposition, server: &Server) {
     of_shards(&workers, |labels, shard| {
         text.sample(labels, Seconds::Milli(shard.checkpoint.last_duration_ms));
     });
+    let help =
+        "Without a log: when the oldest change came that no snapshot holds, in Unix time; 0 without one.";
+    text.family("ouro_shard_unsaved_since_timestamp_seconds", Kind::Gauge, help);
+    of_shards(&workers, |labels, shard| text.sample(labels, Seconds::Milli(shard.unsaved_since_ms)));
     let help = "When the last checkpoint was published, in Unix time; 0 before the first since the start.";
     text.family("ouro_shard_checkpoint_timestamp_seconds", Kind::Gauge, help);
     of_shards(&workers, |labels, shard| text.sample(labels, Seconds::Milli(shard.checkpoint.last_ms)));

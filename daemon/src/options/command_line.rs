@@ -187,6 +187,10 @@ pub(super) struct CommandLine {
     /// more where the store is large, so that checkpoints stay a small part of what is written
     #[arg(long, value_name = "SIZE", default_value = "1gb", value_parser = parse_size, help_heading = "Storage")]
     checkpoint_log_bytes: u64,
+    /// With --wal no on disk: seconds after the first change of a shard that no snapshot holds within which it gets a
+    /// checkpoint, one shard after the other; 0 for never by time. With a log it means nothing
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Storage")]
+    checkpoint_seconds: u32,
     /// How the log is made durable
     #[arg(
         long,
@@ -349,7 +353,7 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         wal,
         wal_segment_bytes: line.wal_segment_bytes,
         checkpoint_log_bytes: line.checkpoint_log_bytes,
-
+        checkpoint_seconds: line.checkpoint_seconds,
         wal_sync: line.wal_sync,
         admin: line.admin,
         require_password: line.requirepass,

@@ -83,6 +83,9 @@ pub struct Options {
     pub wal_segment_bytes: u64,
     /// Log bytes of one worker above which a checkpoint is made.
     pub checkpoint_log_bytes: u64,
+    /// Without a log: seconds after its first change that no snapshot holds within which a shard gets a checkpoint; 0:
+    /// never by time.
+    pub checkpoint_seconds: u32,
     /// How the log is made durable.
     pub wal_sync: WalSync,
     /// Where health and metrics are served; none when they are not.

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use resp::Reply;
 
-use crate::server::{Server, Setup, workers};
+use crate::server::{Server, Setup, wait_for, workers};
 use crate::wire::Wire;
 
 fn setup() -> Setup {
@@ -48,6 +48,27 @@ fn a_kill_takes_what_came_after_the_save_and_a_stop_nothing() {
     set(&mut wire, "kept", 20);
     let server = server.terminate().start();
     assert_eq!(keys(&server), Reply::Integer(320));
+}
+
+#[test]
+fn a_kill_takes_no_change_that_is_older_than_the_time_between_checkpoints() {
+    let server = setup().and(&["--checkpoint-seconds", "1"]).start();
+    let mut wire = server.connect();
+    set(&mut wire, "kept", 40);
+    let figure = |wire: &mut Wire, field: &str| -> u64 {
+        let text = wire.answer(&["INFO", "everything"]);
+        let line = text.split("\\r\\n").find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap_or_else(|| panic!("no {field} in {text}")).trim().parse().unwrap()
+    };
+    assert_eq!(figure(&mut wire, "checkpoint_seconds"), 1);
+    assert!(figure(&mut wire, "unsaved_seconds") < 30);
+    wait_for("all changes to be saved", || {
+        let unsaved = figure(&mut wire, "rdb_changes_since_last_save");
+        (unsaved == 0).then_some(())
+    });
+    let server = server.kill().start();
+    assert_eq!(keys(&server), Reply::Integer(40));
+    assert_eq!(server.connect().answer(&["CONFIG", "GET", "checkpoint-seconds"]), "[checkpoint-seconds 1]");
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Db {
     }
 
     /// Opens the store of a directory, made if it is not there, without a log: fast writes, durable at checkpoints only
-    /// ([`Db::checkpoint`], [`Db::flush`], [`Db::close`], and by itself after [`DbOptions::checkpoint_log_bytes`]). After a
+    /// ([`Db::checkpoint`], [`Db::flush`], [`Db::close`], and by itself after [`DbOptions::checkpoint_log_bytes`] and [`DbOptions::checkpoint_after`]). After a
     /// crash each shard is exactly what it was at the end of its newest checkpoint; shards are not consistent with each
     /// other, unless nothing was written meanwhile.
     ///
@@ -138,7 +138,9 @@ impl Db {
         let sync = match options.sync {
             Some(method) => method,
             None if !wal => SyncMethod::Fdatasync,
-            None => SyncProbe::run(directory).map_err(failed)?.faster(),
+            None => {
+                SyncProbe::run(directory).map_err(failed)?.map_or(SyncMethod::Dsync, |probe| probe.faster())
+            }
         };
         let config = options.disk_store(directory.to_path_buf(), wal, sync);
         let store = disk_store::open(&config, &lock)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use shard::log::{LogConfig, SyncMethod, SyncPolicy};
-use shard::shard_set::StorageConfig;
+use shard::shard_set::{StorageConfig, UNSAVED_MS_MAX};
 
 use super::error::DbError;
 use super::handle::Db;
@@ -47,6 +47,7 @@ pub struct DbOptions {
     wal_segment_bytes: u64,
     pub(super) memory_limit: u64,
     checkpoint_log_bytes: u64,
+    checkpoint_after: Option<Duration>,
     pub(super) sync: Option<SyncMethod>,
     durability: Durability,
 }
@@ -60,6 +61,7 @@ impl Default for DbOptions {
             wal_segment_bytes: 64 << 20,
             memory_limit: 0,
             checkpoint_log_bytes: 1 << 30,
+            checkpoint_after: Some(Duration::from_millis(UNSAVED_MS_MAX)),
             sync: None,
             durability: Durability::Always,
         }
@@ -98,7 +100,7 @@ impl DbOptions {
     }
 
     /// Bytes of a segment file of the log: a multiple of 4096 from 1 MiB to 4 GiB; 64 MiB by default. A log has two
-    /// of them at least, and is written full of zeros in advance.
+    /// of them at least, written full of zeros in advance, and a file of 268 KiB for a start on a full disk.
     #[must_use]
     pub fn wal_segment_bytes(mut self, bytes: u64) -> Self {
         self.wal_segment_bytes = bytes;
@@ -119,6 +121,16 @@ impl DbOptions {
     #[must_use]
     pub fn checkpoint_log_bytes(mut self, bytes: u64) -> Self {
         self.checkpoint_log_bytes = bytes;
+        self
+    }
+
+    /// Without a log, the time after its first change that no snapshot holds within which a shard gets a checkpoint, one
+    /// shard after the other: about how much a crash loses at most. A minute by default; `None`: time makes none, and a
+    /// store with few writes is saved by [`Db::checkpoint`], [`Db::flush`] and [`Db::close`] only. With a log it means
+    /// nothing.
+    #[must_use]
+    pub fn checkpoint_after(mut self, time: Option<Duration>) -> Self {
+        self.checkpoint_after = time;
         self
     }
 
@@ -211,6 +223,9 @@ impl DbOptions {
             storage: StorageConfig {
                 memory_bytes_max: (self.memory_limit > 0).then(|| self.memory_limit / u64::from(workers)),
                 log_bytes_max: self.checkpoint_log_bytes,
+                unsaved_ms_max: self
+                    .checkpoint_after
+                    .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
                 ..StorageConfig::default()
             },
         }

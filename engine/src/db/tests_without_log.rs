@@ -1,6 +1,6 @@
 //! The library on disk without a log: what a checkpoint holds, and nothing else, is there after a crash.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -16,13 +16,26 @@ fn open(directory: &Path) -> Db {
 
 /// The files as the end of the process would leave them now.
 fn as_a_kill_leaves_it(directory: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        // What is removed between the two looks is named by nothing.
-        let _ = std::fs::copy(&path, copy.path().join(path.file_name().unwrap()));
+    let files = || std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let manifests = || -> Vec<(PathBuf, Vec<u8>)> {
+        let is_manifest = |path: &PathBuf| path.to_string_lossy().contains(".manifest-");
+        let mut found: Vec<_> =
+            files().filter(is_manifest).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+        found.sort();
+        found
+    };
+    loop {
+        let before = manifests();
+        let copy = tempfile::tempdir().unwrap();
+        for path in files() {
+            // What is removed between the two looks is named by nothing.
+            let _ = std::fs::copy(&path, copy.path().join(path.file_name().unwrap()));
+        }
+        // A copy is not made in one moment: what a manifest names stays until it names something else.
+        if manifests() == before {
+            return copy;
+        }
     }
-    copy
 }
 
 /// Tells a writer to stop when the checks are over, or have failed.
@@ -130,6 +143,51 @@ fn checkpoints_are_made_by_themselves_as_bytes_are_written() {
         assert!(more < 100_000, "every shard gets one");
     }
     assert!(count(&open(as_a_kill_leaves_it(directory.path()).path())) > 500);
+}
+
+#[test]
+fn few_writes_are_saved_after_a_while_and_then_nothing_is_written_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = small().checkpoint_after(Some(Duration::from_millis(300))).open(directory.path()).unwrap();
+    let shards = || db.stats().unwrap().into_iter().flat_map(|worker| worker.shards).collect::<Vec<_>>();
+    let published = || shards().iter().map(|shard| shard.checkpoint.published).sum::<u64>();
+    let wait_until = |done: &dyn Fn() -> bool| {
+        let begun = std::time::Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "nothing is saved: {:?}", shards());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(published(), 0, "nothing was written");
+    for round in 1..=2 {
+        db.set("few", round.to_string()).unwrap();
+        wait_until(&|| published() == round);
+        let crashed = as_a_kill_leaves_it(directory.path());
+        let after = open(crashed.path());
+        assert_eq!(after.get("few").unwrap(), Some(round.to_string().into_bytes()));
+        wait_until(&|| shards().iter().all(|shard| shard.unsaved_since_ms == 0));
+    }
+    // Writes that go on all the time are saved no less.
+    for number in 0.. {
+        db.set("few", number.to_string()).unwrap();
+        if published() >= 5 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(number < 12_000, "writes that go on are saved no more");
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let before = published();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(published(), before, "nothing was written");
+    drop(db);
+    let db = small().checkpoint_after(None).open(directory.path()).unwrap();
+    db.set("few", "x").unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(
+        db.stats().unwrap().iter().all(|worker| worker.shards.iter().all(|of| of.checkpoint.published == 0))
+    );
 }
 
 #[test]

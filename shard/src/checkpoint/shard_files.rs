@@ -23,6 +23,8 @@ pub(crate) struct Published {
     pub(crate) floor: ShardFloor,
     /// Highest batch number given out when it began.
     pub(crate) batch: BatchNumber,
+    /// When that was.
+    pub(crate) began: UnixMs,
 }
 
 /// Figures of the checkpoints of one shard.
@@ -365,7 +367,8 @@ impl<P: BlockPool> ShardFiles<P> {
             && self.manifest_write.is_none()
         {
             let (bytes, crc) = checkpoint.writer.summary();
-            let begun = Published { floor: checkpoint.start.clone(), batch: checkpoint.start_batch };
+            let began = UnixMs(self.began_ms);
+            let begun = Published { floor: checkpoint.start.clone(), batch: checkpoint.start_batch, began };
             let snapshot = PublishedSnapshot {
                 number: checkpoint.number,
                 bytes,
@@ -552,7 +555,9 @@ impl<P: BlockPool> ShardFiles<P> {
             self.figures.entries = checkpoint.entries;
             // Condition 7.
             shard.extents_mut().on_published(limit);
-            self.published = Some(Published { floor: checkpoint.start, batch: checkpoint.start_batch });
+            let began = UnixMs(self.began_ms);
+            self.published =
+                Some(Published { floor: checkpoint.start, batch: checkpoint.start_batch, began });
             if let Some(old) = before.snapshot
                 && !planted::is(PlantedBug::RemoveSnapshotTooSoon)
             {

@@ -13,6 +13,7 @@ mod on_demand;
 mod reading;
 mod storage;
 mod turn;
+mod unsaved;
 mod walk;
 mod writing;
 
@@ -35,7 +36,7 @@ pub use low_water::DiskSpace;
 pub use on_demand::{StorageTask, TaskError, TaskKind};
 pub use reading::WARM_KEYS_MAX;
 use storage::Storage;
-pub use storage::{StorageConfig, first_request_id};
+pub use storage::{StorageConfig, UNSAVED_MS_MAX, first_request_id};
 pub use walk::ScanCursor;
 
 /// The bits of a request id that tell whose it is: those of the log are clear.

@@ -2,6 +2,7 @@
 
 use super::ShardSet;
 use super::low_water::RESERVE_IDS;
+use super::unsaved::{Unsaved, holds_all};
 use crate::checkpoint::{Pressure, Reserve, ShardFiles};
 use crate::io::BlockPool;
 use crate::limits::{DIRTY_EXTENTS_MAX, EMPTIED_BYTES_MIN, EXTENT_BYTES, SPACE_RETRY_MS};
@@ -19,11 +20,19 @@ pub struct StorageConfig {
     pub log_bytes_max: u64,
     /// Bytes of a shard's data file in emptied extents above which it gets a checkpoint at the latest.
     pub emptied_bytes_max: u64,
+    /// Without a log: milliseconds after the first change of a shard that no snapshot holds within which a checkpoint of it
+    /// is asked for, one shard after the other; `None`: time asks for none.
+    pub unsaved_ms_max: Option<u64>,
 }
 
 impl Default for StorageConfig {
     fn default() -> Self {
-        Self { memory_bytes_max: None, log_bytes_max: 1 << 30, emptied_bytes_max: u64::MAX }
+        Self {
+            memory_bytes_max: None,
+            log_bytes_max: 1 << 30,
+            emptied_bytes_max: u64::MAX,
+            unsaved_ms_max: Some(UNSAVED_MS_MAX),
+        }
     }
 }
 
@@ -37,6 +46,9 @@ impl StorageConfig {
         share.max(worth).max(EMPTIED_BYTES_MIN).min(self.emptied_bytes_max)
     }
 }
+
+/// Changes of a store without a log are in a snapshot after a minute, unless somebody wants it otherwise.
+pub const UNSAVED_MS_MAX: u64 = 60_000;
 
 /// Part of a data file that may wait for a checkpoint.
 const EMPTIED_SHARE: u64 = 16;
@@ -72,6 +84,8 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) changed_bytes: u64,
     /// Without a log: how many that were when a checkpoint of each shard was asked for last.
     pub(super) asked_at: Vec<u64>,
+    /// Without a log: since when each shard has changes that no snapshot holds.
+    pub(super) unsaved: Vec<Unsaved>,
     /// What can not leave memory, as counted last.
     pub(super) index_bytes: u64,
     /// Sealed extents of each shard that may wait for a checkpoint.
@@ -214,6 +228,7 @@ impl<P: BlockPool> ShardSet<P> {
             checkpoint_at: 0,
             changed_bytes: 0,
             asked_at: vec![0; self.shards.len()],
+            unsaved: vec![Unsaved::default(); self.shards.len()],
             index_bytes: 0,
             dirty_max: 0,
             is_behind: false,
@@ -238,6 +253,14 @@ impl<P: BlockPool> ShardSet<P> {
     #[must_use]
     pub fn files(&self) -> &[ShardFiles<P>] {
         self.storage.as_ref().map_or(&[], |storage| &storage.files)
+    }
+
+    /// Without a log: when the oldest change of the shard at this position came that no snapshot holds, within the time
+    /// from one tick to the next; `None`: its newest snapshot holds everything.
+    #[must_use]
+    pub fn unsaved_since(&self, position: usize) -> Option<UnixMs> {
+        let storage = self.storage.as_ref().filter(|_| self.log.is_none())?;
+        storage.unsaved.get(position)?.since()
     }
 
     /// Asks for a checkpoint of every shard, beginning now or when the one that runs is done.
@@ -323,6 +346,8 @@ impl<P: BlockPool> ShardSet<P> {
             }
             if let Some(published) = files.take_published() {
                 storage.begun_at[position] = published.batch;
+                let given_up = files.figures().given_up;
+                storage.unsaved[position].on_published(holds_all(files, shard), published.began, given_up);
                 if let Some(log) = log.as_mut().filter(|log| !log.is_shutting_down()) {
                     log.publish_floor(&[published.floor], published.batch);
                 }
@@ -362,6 +387,9 @@ impl<P: BlockPool> ShardSet<P> {
                 }
             }
             storage.ask_if_due(shards, log.as_ref());
+            if log.is_none() {
+                storage.ask_if_unsaved(shards, now);
+            }
         }
         self.keep_memory();
     }

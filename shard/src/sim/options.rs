@@ -153,6 +153,7 @@ impl Options {
                 memory_bytes_max: rng.pick(&[None, Some(0), Some(0), Some(4 << 20)]),
                 log_bytes_max: rng.pick(&[64 << 10, 256 << 10, 1 << 20]),
                 emptied_bytes_max: rng.pick(&[1 << 20, 8 << 20]),
+                unsaved_ms_max: None,
             },
             checkpoints: rng.pick(&[0, 5, 50]),
             turn_max: rng.pick(&[1, 4, 16]),
@@ -175,7 +176,9 @@ impl Options {
     /// Without a log all depends on checkpoints: there are many, of an index that takes turns to copy.
     fn without_log(self, mut rng: Rng) -> Self {
         let key_count = rng.pick(&[self.key_count, 300, 1500]);
-        Self { key_count, checkpoints: rng.pick(&[5, 50, 200]), ..self }
+        let checkpoints = rng.pick(&[5, 50, 200]);
+        let unsaved_ms_max = rng.pick(&[None, None, Some(20), Some(2000)]);
+        Self { key_count, checkpoints, storage: StorageConfig { unsaved_ms_max, ..self.storage }, ..self }
     }
 }
 

@@ -268,6 +268,13 @@ pub(super) fn ouro(facts: &Facts<'_>, text: &mut String) {
         };
         line(text, "appendfsync", fsync);
         line(text, "promise", promise);
+        if !options.wal {
+            let workers = facts.server.workers.iter();
+            let since = workers.map(|worker| worker.figures().unsaved_since_ms()).filter(|since| *since > 0);
+            let unsaved_ms = since.min().map_or(0, |since| facts.now_ms.saturating_sub(since));
+            line(text, "checkpoint_seconds", options.checkpoint_seconds);
+            line(text, "unsaved_seconds", unsaved_ms / 1000);
+        }
     }
     let total = |counter| facts.totals.get(counter);
     let compaction = format!(
