@@ -5,7 +5,7 @@ use engine::files::{LockError, StoreLock};
 use engine::open_error::OpenError;
 use engine::store::{OpenStore, open_in_memory};
 use engine::sync_probe::SyncProbe;
-use shard::log::recovery::RecoveryReport;
+use shard::log::recovery::{RecoveryReport, RefuseToStart};
 use shard::log::{LogConfig, SyncMethod, SyncPolicy};
 use shard::shard_set::StorageConfig;
 
@@ -106,6 +106,9 @@ fn sync_method(options: &Options) -> Result<(SyncMethod, String), (ExitCode, Str
                 };
                 (ExitCode::Storage, format!("{}: measuring the drive: {error}{hint}", options.dir.display()))
             })?;
+            let Some(probe) = probe else {
+                return Ok((SyncMethod::Dsync, ", not measured: the disk is too full".to_owned()));
+            };
             let text = format!(
                 ", the faster of: O_DSYNC {} us, fdatasync {} us per 16 KiB write",
                 probe.dsync.as_micros(),
@@ -142,6 +145,9 @@ fn report(store: &DiskStore) {
 
 /// Whether it is the files that are wrong, and not the options or the drive.
 fn names_damage(error: &OpenError) -> bool {
+    if matches!(error, OpenError::Refused { source: RefuseToStart::NoSpace { .. }, .. }) {
+        return false;
+    }
     matches!(
         error,
         OpenError::Manifest { .. }

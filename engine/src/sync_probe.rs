@@ -4,7 +4,7 @@
 //! durable by itself (`O_DSYNC`) wins; consumer drives do a plain write and one `fdatasync` more than twice as fast.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,17 +30,26 @@ pub struct SyncProbe {
 }
 
 impl SyncProbe {
-    /// Measures both on a file of its own in the directory, which is removed again.
+    /// Measures both on a file of its own in the directory, which is removed again. `None`: the disk is too full for that
+    /// file, which is no reason not to start; both ways are as safe.
     ///
     /// # Errors
     /// Those of the operating system; `EINVAL` where the file system has no direct I/O.
-    pub fn run(directory: &Path) -> io::Result<Self> {
+    pub fn run(directory: &Path) -> io::Result<Option<Self>> {
         let path = directory.join(NAME);
         let result = Self::measure(&path);
         let removed = std::fs::remove_file(&path);
-        let probe = result?;
-        removed?;
-        Ok(probe)
+        let is_full =
+            |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        match result {
+            Ok(probe) => removed.map(|()| Some(probe)),
+            Err(error) if is_full(&error) => match removed {
+                // It may not even have been made.
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                _ => Ok(None),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     fn measure(path: &Path) -> io::Result<Self> {
@@ -90,7 +99,7 @@ mod tests {
     #[test]
     fn a_probe_measures_both_and_leaves_nothing_behind() {
         let directory = tempfile::tempdir().unwrap();
-        let probe = SyncProbe::run(directory.path()).unwrap();
+        let probe = SyncProbe::run(directory.path()).unwrap().expect("there is room");
         assert!(probe.dsync > Duration::ZERO && probe.fdatasync > Duration::ZERO);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         let slow = SyncProbe { dsync: Duration::from_millis(4), fdatasync: Duration::from_millis(1) };

@@ -12,7 +12,7 @@ use shard::cold::Need;
 use shard::types::{BatchNumber, Db, UnixMs};
 
 use super::core::Core;
-use super::disk_full::{DISK_FULL, refuses_record};
+use super::disk_full::{disk_full, refuses_record};
 use super::errand::put_seen;
 use super::job::{Job, JobPart};
 use super::message::{Address, Task};
@@ -209,7 +209,7 @@ impl Service {
         let Change::Put { value, .. } = change else { return None };
         let bytes = || value.len() + job.args().at(1).len();
         if refuses_record(&mut worker.shards, job.command, job.args().at(1), bytes()) {
-            return Some(DISK_FULL);
+            return Some(disk_full(job.command));
         }
         let lacks = self.core.lacks_memory(worker, job.command, bytes, worker.clock.now);
         lacks.then_some(OUT_OF_MEMORY)

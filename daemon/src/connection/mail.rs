@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 
 use engine::worker::Worker;
-use resp::ReplyWriter;
+use resp::{Args, ReplyWriter};
 use shard::shard_set::SpaceFor;
-use shard::types::BatchNumber;
+use shard::types::{BatchNumber, Db};
 
 use super::allowance::{Allowance, NextCommand};
-use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, space_for};
+use super::disk_full::{DISK_FULL_REPLY, disk_full, space_for};
 use super::errand::ERRANDS;
 use super::job::Job;
 use super::limits::{LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES};
@@ -175,7 +175,8 @@ impl Service {
             }
             if let Task::Run(command) = request.task
                 && command.is_write()
-                && space_for(&mut worker.shards, command, requests.args(request), None) == SpaceFor::Soon
+                && self.space_for_remote(worker, command, (request.db, requests.args(request)))
+                    == SpaceFor::Soon
             {
                 self.log_is_full = true;
                 break;
@@ -223,6 +224,17 @@ impl Service {
         self.core.held.message(other, BatchNumber::ZERO).push_outcome(address, outcome);
     }
 
+    #[inline]
+    fn space_for_remote(
+        &self,
+        worker: &mut Worker<Service>,
+        command: &Command,
+        of: (Db, Args<'_>),
+    ) -> SpaceFor {
+        let now = worker.clock.now;
+        space_for(&mut worker.shards, command, of, None, now)
+    }
+
     /// Runs a command of another worker's connection. Returns the size of its reply.
     #[inline]
     fn run_remote(
@@ -235,8 +247,9 @@ impl Service {
     ) -> usize {
         let args = requests.args(request);
         let mut refused = None;
-        if command.is_write() && space_for(&mut worker.shards, command, args, None) == SpaceFor::None {
-            refused = Some((DISK_FULL, DISK_FULL_REPLY));
+        if command.is_write() && self.space_for_remote(worker, command, (request.db, args)) == SpaceFor::None
+        {
+            refused = Some((disk_full(command), DISK_FULL_REPLY));
         }
         let bytes = || args.iter().map(<[u8]>::len).sum();
         if self.core.lacks_memory(worker, command, bytes, worker.clock.now) {

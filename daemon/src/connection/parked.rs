@@ -7,10 +7,12 @@
 use engine::worker::Worker;
 use resp::{Args, Protocol, ReplyWriter};
 use shard::cold::{Admission, ColdReadError, Need};
+use shard::shard_set::SpaceFor;
 use shard::types::{BatchNumber, Db};
 
 use super::connection::Client;
 use super::core::Core;
+use super::disk_full::{disk_full, space_for_job};
 use super::errand::ERRANDS;
 use super::job::{Job, JobPart};
 use super::limits::REPLY_SLOTS_MAX;
@@ -26,6 +28,8 @@ use crate::commands::{Command, Execution, Merge, TogetherHandlers, scan};
 pub(crate) struct Parked {
     jobs: Vec<Option<Job>>,
     free: Vec<u64>,
+    /// Those that were called and wait for disk space, with their tickets.
+    waiting: Vec<(u32, Job)>,
 }
 
 impl Parked {
@@ -48,7 +52,7 @@ impl Parked {
     }
 
     fn len(&self) -> usize {
-        self.jobs.len() - self.free.len()
+        self.jobs.len() - self.free.len() + self.waiting.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -176,25 +180,57 @@ impl Service {
             self.core.holds.must_call = false;
             return;
         }
+        for (ticket, job) in std::mem::take(&mut self.core.parked.waiting) {
+            // What it looks at may have left memory meanwhile: it is called again when that is there.
+            worker.shards.recall(ticket, self.core.parked.next_token());
+            self.core.parked.put(job);
+        }
         while let Some((ticket, token, result)) = worker.shards.next_called() {
             let job = self.core.parked.take(token);
-            let keeps = match (job.part, result) {
-                (JobPart::Whole, Ok(())) => {
-                    self.run_parked(worker, job);
-                    false
-                }
-                (JobPart::Hold, Ok(())) => self.run_hold(worker, ticket, &job),
-                (JobPart::Settle, Ok(())) => self.run_settle(worker, ticket, &job),
-                (part, Err(error)) => {
+            match result {
+                Ok(()) => self.run_one_called(worker, ticket, job),
+                Err(error) => {
                     self.refuse_parked(worker, &job, error);
-                    part == JobPart::Settle && self.core.keeps_hold(ticket, &job)
+                    self.end_refused(worker, ticket, &job);
                 }
-            };
-            if !keeps {
-                worker.shards.finish(ticket);
             }
         }
         self.core.holds.must_call = false;
+    }
+
+    /// Runs a command, or a part of one, whose records have come, unless it has to wait for disk space. Meanwhile it keeps
+    /// its place at its keys.
+    fn run_one_called(&mut self, worker: &mut Worker<Service>, ticket: u32, job: Job) {
+        match space_for_job(&mut worker.shards, &job, worker.clock.now) {
+            SpaceFor::Ready => {}
+            SpaceFor::Soon => {
+                self.core.parked.waiting.push((ticket, job));
+                return;
+            }
+            SpaceFor::None => {
+                self.answer_with_error(worker, &job, disk_full(job.command));
+                self.end_refused(worker, ticket, &job);
+                return;
+            }
+        }
+        let keeps = match job.part {
+            JobPart::Whole => {
+                self.run_parked(worker, job);
+                false
+            }
+            JobPart::Hold => self.run_hold(worker, ticket, &job),
+            JobPart::Settle => self.run_settle(worker, ticket, &job),
+        };
+        if !keeps {
+            worker.shards.finish(ticket);
+        }
+    }
+
+    /// Lets go what a job held that got an error.
+    fn end_refused(&mut self, worker: &mut Worker<Service>, ticket: u32, job: &Job) {
+        if job.part != JobPart::Settle || !self.core.keeps_hold(ticket, job) {
+            worker.shards.finish(ticket);
+        }
     }
 
     fn run_parked(&mut self, worker: &mut Worker<Service>, job: Job) {
@@ -277,8 +313,12 @@ impl Service {
             %error,
             "a record cannot be read back; the command got an error, nothing was changed"
         );
+        self.answer_with_error(worker, job, &format!("ERR storage error: {error}"));
+    }
+
+    fn answer_with_error(&mut self, worker: &mut Worker<Service>, job: &Job, text: &str) {
         let mut out = Vec::new();
-        ReplyWriter::new(&mut out, job.protocol).error(&format!("ERR storage error: {error}"));
+        ReplyWriter::new(&mut out, job.protocol).error(text);
         self.core.counters.note_reply(job.command.id, &out);
         self.answer_job(worker, job, &out, 0, BatchNumber::ZERO);
     }

@@ -8,7 +8,7 @@ use shard::types::{BatchNumber, Slot};
 
 use super::connection::{Client, Life};
 use super::core::Core;
-use super::disk_full::{DISK_FULL, DISK_FULL_REPLY, space_for};
+use super::disk_full::{DISK_FULL_REPLY, disk_full, space_for};
 use super::gather::GatherKind;
 use super::job::Job;
 use super::limits::LOG_QUEUE_BYTES_MAX;
@@ -100,12 +100,13 @@ impl Core {
             return (Flow::Stall, None);
         }
         if command.is_write() {
-            match space_for(&mut worker.shards, command, args, planned.key.map(|(slot, _)| slot)) {
+            let (of, now) = ((client.session.db, args), worker.clock.now);
+            match space_for(&mut worker.shards, command, of, planned.key.map(|(slot, _)| slot), now) {
                 SpaceFor::Ready => {}
                 SpaceFor::Soon => return (Flow::Stall, None),
                 SpaceFor::None => {
                     self.answer(worker, client, me, |core, mut reply| {
-                        reply.error(DISK_FULL);
+                        reply.error(disk_full(command));
                         core.counters.note_rejected(command.id, DISK_FULL_REPLY);
                     });
                     return (Flow::Continue, None);

@@ -48,9 +48,10 @@ pub enum DbError {
         /// Its length.
         bytes: usize,
     },
-    /// There is no room for another segment of the log. Reads and deletes go on; free space and try again.
+    /// The disk is too full for what would be written: nothing was changed. Reads go on, and deletes as long as there is room
+    /// to log them; delete something or free space, and try again.
     #[error(
-        "the disk is too full for another log segment: free space on the file system of the store, then try again"
+        "the disk is too full for more data: delete keys or free space on the file system of the store, then try again"
     )]
     DiskFull,
     /// A store in memory has reached its limit. Delete something, or open it with a higher limit.

@@ -13,7 +13,6 @@ use ring::Completion;
 use shard::cold::Admission;
 use shard::eviction::{EvictionPolicy, MemoryLimit};
 use shard::limits::LOG_QUEUED_BYTES_MAX;
-use shard::log::LogSpace;
 use shard::shard_set::{ScanCursor, SpaceFor, StorageTask};
 use shard::types::{BatchNumber, Db as Database, UnixMs};
 
@@ -66,6 +65,8 @@ pub(super) struct DbService {
     /// Calls that have come and not yet run: at most one of each thread of the host.
     queue: VecDeque<Call>,
     parked: Parked,
+    /// Calls that were called and wait for disk space, with their tickets.
+    waiting: Vec<(u32, Call)>,
     /// Answers that wait for a batch of the log.
     held: BTreeMap<BatchNumber, Vec<(ReplyTo, Answer)>>,
     tasks: Vec<(StorageTask, ReplyTo)>,
@@ -83,6 +84,7 @@ impl DbService {
             workers,
             queue: VecDeque::new(),
             parked: Parked::default(),
+            waiting: Vec::new(),
             held: BTreeMap::new(),
             tasks: Vec::new(),
             stalled: false,
@@ -108,6 +110,7 @@ impl DbService {
             shards.set_memory_limit(MemoryLimit { bytes, policy: EvictionPolicy::NoEviction });
         }
         self.stalled = false;
+        let mut waiting = 0;
         // Calls that are put back run in a later turn.
         for _ in 0..self.queue.len() {
             let queued = worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUED_BYTES_MAX / 2);
@@ -116,8 +119,17 @@ impl DbService {
                 return;
             }
             let Some(call) = self.queue.pop_front() else { return };
-            self.admit(worker, call);
+            match space_for(&mut worker.shards, &call.operation) {
+                SpaceFor::Ready => self.admit(worker, call),
+                SpaceFor::Soon => {
+                    waiting += 1;
+                    self.queue.push_back(call);
+                }
+                SpaceFor::None => answer(&call.reply, Err(DbError::DiskFull)),
+            }
         }
+        // They go on after a completion.
+        self.stalled = waiting > 0 && waiting == self.queue.len();
     }
 
     /// Runs a call, or puts it aside until what it looks at is in memory.
@@ -141,16 +153,33 @@ impl DbService {
         if !worker.shards.may_wait() {
             return;
         }
+        for (ticket, call) in std::mem::take(&mut self.waiting) {
+            // What it looks at may have left memory meanwhile: it is called again when that is there.
+            worker.shards.recall(ticket, self.parked.next_token());
+            self.parked.put(call);
+        }
         while let Some((ticket, token, result)) = worker.shards.next_called() {
             let call = self.parked.take(token);
             match result {
-                // What a scan comes by may have changed meanwhile: it asks again.
-                Ok(()) if matches!(call.operation, Operation::Scan { .. }) => self.scan(worker, call),
-                Ok(()) => self.run(worker, call),
-                Err(error) => answer(&call.reply, Err(error.into())),
+                Ok(()) => self.run_one_called(worker, ticket, call),
+                Err(error) => {
+                    answer(&call.reply, Err(error.into()));
+                    worker.shards.finish(ticket);
+                }
             }
-            worker.shards.finish(ticket);
         }
+    }
+
+    /// Runs a call whose records have come, unless it has to wait for disk space.
+    fn run_one_called(&mut self, worker: &mut Worker<Self>, ticket: u32, call: Call) {
+        match space_for(&mut worker.shards, &call.operation) {
+            SpaceFor::Soon => return self.waiting.push((ticket, call)),
+            SpaceFor::None => answer(&call.reply, Err(DbError::DiskFull)),
+            // What a scan comes by may have changed meanwhile: it asks again.
+            SpaceFor::Ready if matches!(call.operation, Operation::Scan { .. }) => self.scan(worker, call),
+            SpaceFor::Ready => self.run(worker, call),
+        }
+        worker.shards.finish(ticket);
     }
 
     fn run(&mut self, worker: &mut Worker<Self>, call: Call) {
@@ -263,6 +292,17 @@ fn answer(reply: &ReplyTo, result: Result<Answer, DbError>) {
     let _ = reply.try_send(result);
 }
 
+/// Whether there is disk space for what a call writes.
+fn space_for(set: &mut crate::Shards, operation: &Operation) -> SpaceFor {
+    match operation {
+        Operation::Set { key, value, .. } => {
+            set.space_for(std::iter::once(key.slot), key.bytes.len() + value.len())
+        }
+        Operation::Delete(_) => set.space_for_deletes(),
+        _ => SpaceFor::Ready,
+    }
+}
+
 fn write(
     set: &mut crate::Shards,
     key: &OwnedKey,
@@ -270,14 +310,7 @@ fn write(
     ttl: Option<Duration>,
     now: UnixMs,
 ) -> Result<Answer, DbError> {
-    if set.log().is_some_and(|log| matches!(log.space(), LogSpace::Low { .. })) {
-        return Err(DbError::DiskFull);
-    }
     let bytes = key.bytes.len() + value.len();
-    // Without a log what finds no place is lost with the process: it is not taken.
-    if set.log().is_none() && set.space_for(std::iter::once(key.slot), bytes) == SpaceFor::None {
-        return Err(DbError::DiskFull);
-    }
     if !set.make_room(bytes as u64 + RECORD_OVERHEAD_BYTES, now) {
         return Err(DbError::OutOfMemory);
     }
@@ -348,7 +381,7 @@ impl Service for DbService {
     }
 
     fn is_finished(&self) -> bool {
-        let quiet = self.queue.is_empty() && self.parked.is_empty();
+        let quiet = self.queue.is_empty() && self.parked.is_empty() && self.waiting.is_empty();
         self.closing && quiet && self.held.is_empty() && self.tasks.is_empty()
     }
 

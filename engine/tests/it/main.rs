@@ -6,6 +6,7 @@ mod checks;
 mod diverged;
 mod dumps;
 mod fixture;
+mod full_disk;
 mod kills;
 mod store;
 mod swaps;

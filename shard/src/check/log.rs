@@ -122,14 +122,20 @@ impl LogCheck<'_> {
         for free in &manifest.free {
             let file = FileId::Segment { log: manifest.log, file: free.file };
             self.report.looked.files += 1;
-            if !matches!(self.source.len(file), Ok(None)) {
-                continue;
-            }
+            let (place, severity, remove, is) = match self.source.len(file) {
+                Ok(None) => ("missing", Severity::Damage, None, "missing".to_owned()),
+                // A start does not mind: the file grows again, if the disk has room.
+                Ok(Some(len)) if len < free.file_bytes => {
+                    let is = format!("cut to {len} of {} bytes", free.file_bytes);
+                    ("short", Severity::Note, Some(file), is)
+                }
+                _ => continue,
+            };
             let mut without = manifest.successor(manifest.reached);
             without.free.retain(|other| other.file != free.file);
-            let what = "it is missing: the log keeps it for later use, there is nothing in it".to_owned();
-            let problem = Problem::new(Severity::Damage, &file, "missing", what);
-            let remedy = Remedy::ForgetFile { log: manifest.log, manifest: without, remove: None };
+            let what = format!("it is {is}: the log keeps it for later use, there is nothing in it");
+            let problem = Problem::new(severity, &file, place, what);
+            let remedy = Remedy::ForgetFile { log: manifest.log, manifest: without, remove };
             self.report.problems.push(problem.healed_by(remedy));
         }
     }

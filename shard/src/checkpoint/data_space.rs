@@ -135,6 +135,10 @@ impl DataSpace {
         let short = if is_large { extents.places_short_for(bytes) } else { 0 };
         let short = short.max(extents.is_out_of_places_to_write().into());
         if short == 0 {
+            if is_large {
+                // It may have to wait for the log: its places are not given back meanwhile.
+                self.taken_at = self.now;
+            }
             return SpaceFor::Ready;
         }
         let refused =

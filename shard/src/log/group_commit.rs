@@ -11,11 +11,12 @@ use crate::io::{BLOCK_BYTES, BlockPool, Fatal, FileId, IoDone, IoErrorKind, IoOp
 use crate::limits::LOG_IN_FLIGHT_LIMIT;
 use crate::log::batch::{BatchHeader, BatchKind};
 use crate::log::in_flight::FlightWindow;
-use crate::log::manifest::FloorEntry;
+use crate::log::manifest::{FloorEntry, FreeFile};
 use crate::log::manifest_writer::ManifestWriter;
 use crate::log::open_batch::OpenBatch;
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::log::rotation::{ClosedSegment, CurrentSegment, Rotation};
+use crate::log::spare::Spares;
 use crate::log::standby::Standby;
 use crate::log::{LogConfig, LogIdentity, LogStats, SyncMethod, SyncPolicy};
 use crate::planted::{self, PlantedBug};
@@ -62,6 +63,8 @@ pub struct Log<P: BlockPool> {
     pub(super) closed: VecDeque<ClosedSegment>,
     pub(super) rotation: Rotation,
     pub(super) standby: Option<Standby<P>>,
+    /// Files beyond the one ahead, see spare.rs.
+    pub(super) spares: Spares<P>,
     pub(super) manifest: ManifestWriter,
     pub(super) floors: Vec<FloorEntry>,
     /// Free files are to be deleted instead of kept.
@@ -94,6 +97,8 @@ pub(super) struct Resume<P: BlockPool> {
     pub(super) closed: VecDeque<ClosedSegment>,
     pub(super) standby: Option<Standby<P>>,
     pub(super) manifest: ManifestWriter,
+    /// The free file kept for the next start.
+    pub(super) start_file: Option<FreeFile>,
     /// Files that nothing names, left over from what a crash cut short: they go.
     pub(super) left_over: Vec<u32>,
 }
@@ -123,6 +128,7 @@ impl<P: BlockPool> Log<P> {
             closed: from.closed,
             rotation: Rotation::None,
             standby: from.standby,
+            spares: Spares::new(from.start_file),
             manifest: from.manifest,
             floors: Vec::new(),
             drops_free: false,
@@ -148,6 +154,7 @@ impl<P: BlockPool> Log<P> {
         self.pump_batches();
         self.pump_sync();
         self.pump_manifest();
+        self.pump_spares();
         self.pump_standby();
         let durable = self.flights.durable();
         assert!(

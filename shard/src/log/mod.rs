@@ -20,6 +20,7 @@ pub(crate) mod pending_write;
 pub mod recovery;
 mod rotation;
 pub mod segment;
+mod spare;
 mod standby;
 mod stats;
 mod watermarks;

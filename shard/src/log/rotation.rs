@@ -5,13 +5,13 @@
 //! needs it, in both copies.
 
 use crate::io::{BLOCK_BYTES, BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest};
-use crate::limits::LOG_FREE_FILES_MAX;
 use crate::log::batch::BatchKind;
 use crate::log::group_commit::Log;
 use crate::log::manifest::{FloorEntry, FreeFile, LogManifest, SegmentEntry};
 use crate::log::manifest_writer::ManifestStep;
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::log::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::log::spare::fits;
 use crate::log::standby::Standby;
 use crate::log::{LogConfig, LogIdentity};
 use crate::planted::{self, PlantedBug};
@@ -142,6 +142,8 @@ impl<P: BlockPool> Log<P> {
             if let Some(request) = standby.on_io(done, self.now_ns, &mut self.pool, &mut self.ids)? {
                 self.request(request);
             }
+        } else if self.spares.owns(done.id) {
+            self.on_spare_io(done)?;
         } else {
             // What is left are deletions of files that nothing names; a failed one leaves a file that is in the way
             // of nobody, so it is reported by its absence from the figures only.
@@ -163,6 +165,10 @@ impl<P: BlockPool> Log<P> {
         if !self.wants_standby() {
             return;
         }
+        if !self.has_start_file() && !self.rotation.is_under_way() {
+            // What a start needs comes first, and what space there is belongs to it.
+            return;
+        }
         if self.standby.is_none() {
             self.standby = Some(self.next_standby());
             self.pump_manifest();
@@ -179,7 +185,10 @@ impl<P: BlockPool> Log<P> {
         let generation = self.current.entry.generation + 1;
         // A file that the manifest under way no longer names is free in the old one still: it is deleted, not used.
         let given_back: &[u32] = if planted::is(PlantedBug::UseDroppedFile) { &[] } else { &self.unnamed };
-        choose_standby(self.manifest.current(), given_back, &self.config, generation)
+        let new_file = self.next_file_number();
+        let kept = self.start_file_number();
+        let may_use = |file: u32| Some(file) != kept && !given_back.contains(&file);
+        choose_standby(self.manifest.current(), may_use, &self.config, (generation, new_file))
     }
 
     // ---- what is needed ---------------------------------------------------------------------------------------
@@ -209,8 +218,9 @@ impl<P: BlockPool> Log<P> {
         let is_due = |entry: &FloorEntry| entry.batch <= durable || too_soon;
         let due = self.floors.iter().any(is_due);
         let prepared = self.standby.as_ref().filter(|standby| standby.is_prepared()).map(Standby::entry);
-        let drops_free = (self.drops_free || self.is_disk_low) && !self.manifest.current().free.is_empty();
-        if !due && prepared.is_none() && !drops_free {
+        let spare = self.prepared_spare();
+        let drops_free = self.manifest.current().free.len() > self.free_files_max();
+        if !due && prepared.is_none() && spare.is_none() && !drops_free {
             return;
         }
         let mut next = self.manifest.current().successor(self.flights.durable_end());
@@ -225,8 +235,11 @@ impl<P: BlockPool> Log<P> {
             set_floor(&mut next, entry);
         }
         self.drop_obsolete(&mut next);
-        if self.drops_free || self.is_disk_low {
-            next.free.clear();
+        self.drop_free(&mut next);
+        if let Some(free) = spare {
+            // Last: what is dropped was named before, and is deleted for that.
+            next.next_file = next.next_file.max(free.file + 1);
+            next.free.push(free);
         }
         let current = self.manifest.current();
         if (&next.segments, &next.free, &next.floors) == (&current.segments, &current.free, &current.floors) {
@@ -256,7 +269,8 @@ impl<P: BlockPool> Log<P> {
                 break;
             }
             let SegmentEntry { file, file_bytes, .. } = next.segments.remove(0);
-            if next.free.len() < LOG_FREE_FILES_MAX && !self.is_disk_low {
+            // One that is smaller than a segment served a start. Too many are taken out at the end.
+            if file_bytes >= self.config.segment_bytes {
                 next.free.push(FreeFile { file, file_bytes });
             }
         }
@@ -273,6 +287,7 @@ impl<P: BlockPool> Log<P> {
 
     /// Both copies are durable: what they name may be used, what they no longer name may go.
     fn on_published(&mut self) {
+        self.on_free_published();
         let manifest = self.manifest.current();
         let first = manifest.segments[0].generation;
         let published = manifest.segments.last().copied();
@@ -352,14 +367,16 @@ impl<P: BlockPool> Log<P> {
         self.manifest.current().segments.iter().map(move |entry| FileId::Segment { log, file: entry.file })
     }
 
-    /// Whether files are kept for reuse, or are on their way out.
+    /// Whether files are kept for reuse, beside that for the next start, or are on their way out.
     #[must_use]
     pub fn has_free_files(&self) -> bool {
         let ahead = self.standby.as_ref().map(|standby| standby.entry().file);
-        self.manifest.current().free.iter().any(|free| Some(free.file) != ahead) || !self.unnamed.is_empty()
+        let kept = self.start_file_number();
+        let is_other = |free: &FreeFile| Some(free.file) != ahead && Some(free.file) != kept;
+        self.manifest.current().free.iter().any(is_other) || !self.unnamed.is_empty()
     }
 
-    /// Bytes of all files of the log: segments, the one ahead, free ones.
+    /// Bytes of all files of the log: segments, the one ahead, free ones, that for the next start.
     #[must_use]
     pub fn bytes_in_use(&self) -> u64 {
         let manifest = self.manifest.current();
@@ -383,19 +400,19 @@ fn set_floor(manifest: &mut LogManifest, entry: FloorEntry) {
     }
 }
 
-/// The file for a new generation: a free one that fits and is not about to be deleted, else one that is made.
+/// The file for a new generation: a free one that fits and may be used, not being about to be deleted or kept for a start on
+/// a full disk, else one that is made under the number given.
 pub(crate) fn choose_standby<P: BlockPool>(
     manifest: &LogManifest,
-    given_back: &[u32],
+    may_use: impl Fn(u32) -> bool,
     config: &LogConfig,
-    generation: u64,
+    (generation, new_file): (u64, u32),
 ) -> Standby<P> {
-    let needed = (SEGMENT_HEADER_BYTES + config.batch_bytes_max + BLOCK_BYTES) as u64;
-    let fits = |free: &&FreeFile| free.file_bytes >= needed && !given_back.contains(&free.file);
-    if let Some(&FreeFile { file, file_bytes }) = manifest.free.iter().find(fits) {
+    let may = |free: &&FreeFile| fits(free, config) && may_use(free.file);
+    if let Some(&FreeFile { file, file_bytes }) = manifest.free.iter().find(may) {
         return Standby::recycled(manifest.log, SegmentEntry { generation, file, file_bytes });
     }
-    let entry = SegmentEntry { generation, file: manifest.next_file, file_bytes: config.segment_bytes };
+    let entry = SegmentEntry { generation, file: new_file, file_bytes: config.segment_bytes };
     Standby::new(manifest.log, entry, config.zero_bytes)
 }
 

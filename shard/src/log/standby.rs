@@ -11,7 +11,7 @@ use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::types::LogId;
 
 /// How long after running out of space the preparation is tried again.
-const RETRY_AFTER_NS: u64 = 1_000_000_000;
+pub(crate) const RETRY_AFTER_NS: u64 = 1_000_000_000;
 
 /// Whether the log has its next segment ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

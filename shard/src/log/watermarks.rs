@@ -89,9 +89,12 @@ impl<P: BlockPool> Log<P> {
         }
     }
 
-    /// Whether the next segment is there.
+    /// Whether the next segment is there, and a file for the next start.
     #[must_use]
     pub fn space(&self) -> LogSpace {
+        if self.lacks_start_file() {
+            return LogSpace::Low { bytes_left: 0 };
+        }
         let low = self.standby.as_ref().is_some_and(Standby::is_out_of_space);
         if low { LogSpace::Low { bytes_left: self.current.bytes_left() } } else { LogSpace::Ok }
     }
@@ -145,6 +148,10 @@ impl<P: BlockPool> Log<P> {
         }
         match self.shutdown {
             Shutdown::Draining if self.last_kind == BatchKind::Clean => self.shutdown = Shutdown::Marked,
+            // Nothing was appended, and the header says how far the log is durable. A mark that is torn would need a file.
+            Shutdown::Draining if !self.has_start_file() && !self.has_batches() => {
+                self.shutdown = Shutdown::Marked;
+            }
             Shutdown::Draining => {
                 self.begin(BatchKind::Clean);
                 self.queue_open();

@@ -10,7 +10,7 @@ use super::ShardSet;
 use super::storage::{Closing, Storage};
 use crate::checkpoint::{LogState, Pressure, ShardFiles, SpaceFor};
 use crate::io::{BlockPool, IoRequest};
-use crate::limits::{LOG_KEPT_BYTES_MAX, SPACE_RETRY_MS, TAIL_CHUNKS_MAX};
+use crate::limits::{SPACE_RETRY_MS, TAIL_CHUNKS_MAX};
 use crate::log::{Log, LogSpace};
 use crate::shard::Shard;
 use crate::snapshot::chunk::CHUNK_BYTES;
@@ -69,24 +69,28 @@ impl<P: BlockPool> ShardSet<P> {
                 SpaceFor::Ready => {}
             }
         }
-        space
+        match log {
+            // Files for a large record are made when it has its places.
+            Some(log) if space == SpaceFor::Ready => log.space_for(bytes),
+            _ => space,
+        }
     }
 
     /// Whether the log has room for what frees space, deletes; `Soon`: what is left of its last segment is kept for what is
-    /// appended already, which the checkpoint that frees segments waits for. Without a log, whether the checkpoint that runs
-    /// takes more records.
+    /// appended already, which the checkpoint that frees segments waits for, or the file for the next start is being made;
+    /// `None`: the disk has no room even for that. Without a log, whether the checkpoint that runs takes more records.
     #[must_use]
     pub fn space_for_deletes(&self) -> SpaceFor {
         let Some(log) = &self.log else {
             return if self.is_tail_full() { SpaceFor::Soon } else { SpaceFor::Ready };
         };
         match log.space() {
-            LogSpace::Low { bytes_left } => {
-                let kept =
-                    (log.config().segment_bytes / 4).min(LOG_KEPT_BYTES_MAX) + log.queued_bytes() as u64;
-                if bytes_left < kept { SpaceFor::Soon } else { SpaceFor::Ready }
+            _ if log.lacks_start_file() => SpaceFor::None,
+            LogSpace::Low { bytes_left } if bytes_left < log.kept_bytes() + log.queued_bytes() as u64 => {
+                SpaceFor::Soon
             }
-            LogSpace::Ok => SpaceFor::Ready,
+            _ if !log.has_start_file() => SpaceFor::Soon,
+            LogSpace::Low { .. } | LogSpace::Ok => SpaceFor::Ready,
         }
     }
 
@@ -105,8 +109,8 @@ impl<P: BlockPool> ShardSet<P> {
         if log_low || gave_up > storage.gave_up {
             storage.gave_up = gave_up;
             reserve.lend();
-        } else if !has_checkpoint || !reserve.is_lent() {
-            // One that is lent comes back when the checkpoint that has it is done.
+        } else if log.as_ref().is_none_or(Log::has_start_file) && (!has_checkpoint || !reserve.is_lent()) {
+            // What the next start needs comes before it. One that is lent comes back when the checkpoint that has it is done.
             reserve.take(reserve_bytes(shards, log.as_ref()), now);
         }
         storage.is_low = log_low || reserve.is_short();

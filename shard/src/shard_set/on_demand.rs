@@ -150,7 +150,7 @@ impl StorageTask {
                 set.files().iter().zip(wanted).all(|(files, wanted)| files.figures().published >= *wanted)
             }
             Wait::Segment(next) => match log {
-                Some(log) if log.generation() >= *next => true,
+                Some(log) if log.generation() >= *next && log.has_start_file() => true,
                 Some(log) if matches!(log.space(), LogSpace::Low { .. }) => return Err(TaskError::NoSpace),
                 Some(log) if log.is_shutting_down() => return Err(TaskError::Closing),
                 _ => false,

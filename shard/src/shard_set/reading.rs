@@ -2,7 +2,8 @@
 
 use crate::io::BlockPool;
 use crate::key::Key;
-use crate::shard::{Found, Lookup};
+use crate::log::Log;
+use crate::shard::{Found, Lookup, Shard};
 use crate::types::{Db, Slot, UnixMs};
 
 use super::ShardSet;
@@ -24,10 +25,36 @@ impl<P: BlockPool> ShardSet<P> {
                 None
             }
             Lookup::Expired => {
-                self.expire(db, key);
+                if self.may_append() {
+                    self.expire(db, key);
+                } else {
+                    // It is gone for whoever asks, once the record that says so is durable.
+                    self.raise_to(position, self.shards[position].lsn());
+                }
                 None
             }
         }
+    }
+
+    /// Bytes of the value of a key that is in memory; 0 where there is none. What is about to be written of it: no reply
+    /// may tell of it.
+    #[must_use]
+    pub fn value_bytes(&self, db: Db, key: &Key<'_>, now: UnixMs) -> usize {
+        let shard = self.shards.get(usize::from(self.by_slot[usize::from(key.slot.0)]));
+        let is_cold = |shard: &Shard<P>| {
+            let mut is_cold = false;
+            shard.for_cold(db, key.slot, key.hash, |_, _, _| is_cold = true);
+            is_cold
+        };
+        match shard.filter(|shard| !is_cold(shard)).map(|shard| (shard, shard.lookup(db, key, now))) {
+            Some((shard, Lookup::Live(location, head))) => shard.found(location, &head).value.len(),
+            _ => 0,
+        }
+    }
+
+    /// Whether anything may be appended at all: a start after a crash would find a file to go on in.
+    pub(super) fn may_append(&self) -> bool {
+        self.log.as_ref().is_none_or(Log::has_start_file)
     }
 
     /// Brings the index entries and records of keys that are about to be used into the cache. Independent misses

@@ -98,7 +98,10 @@ impl<P: BlockPool> ShardSet<P> {
             }
             more |= self.shards[position].background_step();
         }
-        more |= self.compact_turn(now, budget.saturating_mul(self.shards.len()));
+        if self.may_append() {
+            // It deletes what has ended.
+            more |= self.compact_turn(now, budget.saturating_mul(self.shards.len()));
+        }
         more |= self.room_turn(now);
         more
     }

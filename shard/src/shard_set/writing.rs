@@ -72,19 +72,27 @@ impl<P: BlockPool> ShardSet<P> {
             value.extend_from_slice(found.value);
             found.deadline
         });
-        let Some(deadline) = live else {
+        if live.is_none() {
             value.clear();
-            let len = offset as usize + bytes.len();
-            patch(&mut value, offset, u32::try_from(len).unwrap_or(u32::MAX), bytes);
-            self.put(db, key, &value, None);
-            self.keep_scratch(value);
-            return len;
-        };
+        }
         let len = value.len().max(offset as usize + bytes.len());
         let total_len = u32::try_from(len).unwrap_or(u32::MAX);
         patch(&mut value, offset, total_len, bytes);
-        let db = self.databases.stored(db);
-        self.change(position, db, key, Effect::Patch { offset, total_len, bytes }, &value, deadline);
+        let stored = self.databases.stored(db);
+        let effect = Effect::Patch { offset, total_len, bytes };
+        match live {
+            Some(deadline) => self.change(position, stored, key, effect, &value, deadline),
+            None if offset < PATCHED_ZEROS_MIN => self.put(db, key, &value, None),
+            None => {
+                // The log is spared the zeros: an empty value first, then the patch, both or none.
+                let ends_group = !std::mem::replace(&mut self.in_group, true);
+                self.put(db, key, &[], None);
+                self.change(position, stored, key, effect, &value, None);
+                if ends_group {
+                    self.end_group();
+                }
+            }
+        }
         self.keep_scratch(value);
         len
     }
@@ -282,5 +290,7 @@ impl<P: BlockPool> ShardSet<P> {
     }
 }
 
+/// A new value with so many zeros in front is logged as an empty one and a patch.
+const PATCHED_ZEROS_MIN: u32 = 4096;
 /// Scratch memory above this is given back after use.
 const SCRATCH_KEPT_BYTES: usize = 1 << 20;

@@ -150,6 +150,12 @@ impl SimDisk {
         }
     }
 
+    /// Whether the disk is full.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.full
+    }
+
     /// The disk has room.
     pub fn make_room(&mut self) {
         self.full = false;

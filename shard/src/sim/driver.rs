@@ -144,6 +144,10 @@ impl Driver {
                 self.report.count("turns held back by the tail of a snapshot");
                 break;
             }
+            if !self.may_append() {
+                self.report.count("turns held back by a full disk");
+                break;
+            }
             self.operation()?;
         }
         self.intervene();
@@ -153,9 +157,14 @@ impl Driver {
         Ok(())
     }
 
+    /// Whoever serves clients appends nothing while a log has no file that a start could go on in.
+    fn may_append(&self) -> bool {
+        self.workers.iter().filter_map(ShardSet::log).all(crate::log::Log::has_start_file)
+    }
+
     /// What an operator, or a client with a command over everything, does now and then.
     fn intervene(&mut self) {
-        if self.rng.chance(self.options.flush) {
+        if self.rng.chance(self.options.flush) && self.may_append() {
             self.flush();
         }
         if self.rng.chance(10) {

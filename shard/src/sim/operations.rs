@@ -151,12 +151,14 @@ impl Driver {
         if new_len != len + gap + bytes.len() {
             return Err(format!("a patch of {key:?} made it {new_len} bytes long"));
         }
+        let is_new = before.is_none();
         let mut value = before.map_or(Vec::new(), |value| value.value.to_vec());
         value.resize(len + gap, 0);
         value.extend_from_slice(&bytes);
         let after = self.lsn_of(worker, shard);
         let value = ModelValue { value: Rc::new(value), deadline };
-        self.models[usize::from(shard.0)].change(after, false, vec![(key, Some(value))]);
+        // Of a new key it may be two records, both or none.
+        self.models[usize::from(shard.0)].change(after, is_new, vec![(key, Some(value))]);
         self.reply(worker, vec![(shard, after)]);
         Ok(())
     }

@@ -4,12 +4,13 @@ use std::rc::Rc;
 
 use crate::cold::{Admission, ColdReadError, Need};
 use crate::planted::{self, PlantedBug};
-use crate::shard_set::ShardSet;
+use crate::shard_set::{ShardSet, SpaceFor};
 use crate::sim::driver::{DB_COUNT, Driver};
 use crate::sim::invariants::{excuses, reads};
 use crate::sim::model::{ModelKey, ModelValue};
 use crate::sim::refusals;
-use crate::types::{StoredDb, UnixMs};
+use crate::slot::slot_of;
+use crate::types::{Slot, StoredDb, UnixMs};
 
 /// One operation.
 #[derive(Debug)]
@@ -75,7 +76,9 @@ impl Driver {
             78..84 => Plan::Expire(key, self.any_time_to_live()),
             84..92 => {
                 self.value_counter += 1;
-                let gap = usize::try_from(self.rng.below(20)).unwrap_or(0);
+                // Some so far behind that the zeros in between are not logged.
+                let gap = if self.rng.chance(30) { 4000 + self.rng.below(3000) } else { self.rng.below(20) };
+                let gap = usize::try_from(gap).unwrap_or(0);
                 Plan::Append(key, gap, self.value_counter.to_le_bytes())
             }
             92..98 => Plan::Group(self.any_group(worker)),
@@ -104,6 +107,9 @@ impl Driver {
             self.report.count("operations held back");
             return Ok(());
         }
+        if !self.has_space(worker, &plan) {
+            return Ok(());
+        }
         self.arrived += 1;
         let number = self.arrived;
         let databases = self.databases;
@@ -122,6 +128,33 @@ impl Driver {
         self.report.count("operations that waited for reads");
         self.parked.insert(number, plan);
         Ok(())
+    }
+
+    /// Half of the clients ask whether there is space for a large value, and leave it where there is none yet.
+    fn has_space(&mut self, worker: usize, plan: &Plan) -> bool {
+        let bytes = match plan {
+            Plan::Set(_, value, _) => value.len(),
+            Plan::Group(writes) => writes.iter().filter_map(|(_, value)| Some(value.as_ref()?.len())).sum(),
+            _ => 0,
+        };
+        if !self.options.wal || bytes <= self.options.log.batch_bytes_max || self.rng.chance(500) {
+            return true;
+        }
+        let slots: Vec<Slot> = plan.keys().iter().map(|key| slot_of(&key.1)).collect();
+        match self.workers[worker].space_for(slots.into_iter(), bytes) {
+            SpaceFor::Ready => {
+                self.report.count("large values that found space");
+                true
+            }
+            SpaceFor::Soon => {
+                self.report.count("large values that space was made for");
+                false
+            }
+            SpaceFor::None => {
+                self.report.count("large values refused");
+                false
+            }
+        }
     }
 
     /// Runs every operation whose turn has come.

@@ -99,7 +99,7 @@ pub(super) const fn of_log(refused: &RefuseToStart) -> &'static str {
         RefuseToStart::BatchMisplaced { .. } => "BatchMisplaced",
         RefuseToStart::RecordMalformed { .. } => "RecordMalformed",
         RefuseToStart::EndMismatch { .. } => "EndMismatch",
-        RefuseToStart::Io(_) => "Io",
+        RefuseToStart::NoSpace { .. } | RefuseToStart::Io(_) => "Io",
     }
 }
 

@@ -143,12 +143,13 @@ impl Driver {
 
     /// Starts the store until it is up, then compares it with the model.
     pub(super) fn start(&mut self, mut power: bool) -> Result<(), String> {
-        self.disk.make_room();
         self.disk.may_stray = false;
         self.disk.quiet = false;
         if self.manifest.is_some() && self.rng.odds(self.options.rates.other_workers) {
             self.worker_count = u16::try_from(1 + self.rng.below(3)).unwrap_or(1);
+            self.disk.make_room();
         }
+        self.may_stay_full();
         let mut crashes = 0;
         loop {
             self.judge_damage(power)?;
@@ -186,11 +187,24 @@ impl Driver {
                     power = true;
                     self.disk.kill();
                     self.disk.quiet = true;
+                    self.disk.make_room();
                 }
                 Err(Down::Refused { why, by_error: false }) => {
                     return Err(format!("refused without a reason: {why}"));
                 }
             }
+        }
+    }
+
+    /// A disk that was full when the store crashed may be full when it starts. What was appended has a file to go on in; a
+    /// store that is made, or served by another number of workers, needs more, and so does a replay within little memory.
+    fn may_stay_full(&mut self) {
+        let goes_on = self.options.wal && self.manifest.is_some();
+        if !goes_on || self.options.storage.memory_bytes_max.is_some() || self.rng.chance(300) {
+            self.disk.make_room();
+        }
+        if self.disk.is_full() {
+            self.report.count("starts on a full disk");
         }
     }
 

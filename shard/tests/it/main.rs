@@ -1,4 +1,5 @@
 //! The core as a whole: what its users rely on, and what the simulator promises.
 
 mod bit_flips;
+mod full_disk;
 mod simulator;

@@ -129,6 +129,8 @@ pub struct LogRecovery<P: BlockPool> {
     present: Vec<u32>,
     /// Of those, what nothing names and nothing needs.
     left_over: Vec<u32>,
+    /// Of the free ones, those that were never used.
+    unused: Vec<u32>,
     /// The replay has passed the batch that the manifest knows as durable.
     passed_reached: bool,
     report: RecoveryReport,
@@ -162,6 +164,7 @@ impl<P: BlockPool> LogRecovery<P> {
             assembled: Vec::new(),
             present,
             left_over: Vec::new(),
+            unused: Vec::new(),
             passed_reached: false,
             report: RecoveryReport::default(),
             bytes_done: 0,

@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 
-use crate::io::{BlockPool, Fatal, FileId, IoDone, IoError, IoErrorKind, IoOperation, RequestId};
+use crate::io::{BlockPool, FileId, IoDone, IoOperation, RequestId};
 use crate::log::batch::BatchKind;
 use crate::log::copies::CopiesWrite;
 use crate::log::group_commit::Resume;
-use crate::log::manifest::{LogManifest, SegmentEntry};
+use crate::log::manifest::{FreeFile, LogManifest, SegmentEntry};
 use crate::log::manifest_writer::{ManifestStep, ManifestWriter};
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::log::recovery::refuse::{Proof, RefuseToStart};
@@ -20,6 +20,7 @@ use crate::log::recovery::walk::Replayed;
 use crate::log::recovery::{LogRecovery, RecoveryMode, Step, manifest_files};
 use crate::log::rotation::{ClosedSegment, CurrentSegment, choose_standby, segment_header, write_header};
 use crate::log::segment::SEGMENT_HEADER_BYTES;
+use crate::log::spare::start_file;
 use crate::log::standby::Standby;
 use crate::log::{Log, LogConfig, LogIdentity};
 use crate::planted::{self, PlantedBug};
@@ -35,6 +36,8 @@ pub(super) struct Opened<P: BlockPool> {
     end: LogEnd,
     last_kind: BatchKind,
     term: Term,
+    /// The free file kept for the next start.
+    start_file: Option<FreeFile>,
     /// Files that nothing names any more.
     left_over: Vec<u32>,
 }
@@ -59,6 +62,7 @@ impl<P: BlockPool> Opened<P> {
             closed: self.closed,
             standby: self.standby,
             manifest: ManifestWriter::new(self.manifest),
+            start_file: self.start_file,
             left_over: self.left_over,
         })
     }
@@ -157,8 +161,9 @@ impl<P: BlockPool> LogRecovery<P> {
             let current = CurrentSegment { entry, offset: end_offset };
             let standby = ahead.map(|ahead| Standby::ready(log, ahead));
             let left_over = std::mem::take(&mut self.left_over);
+            let (start_file, term) = (self.start_file(&manifest), header.term);
             let opened =
-                Opened { manifest, current, closed, standby, end, last_kind, term: header.term, left_over };
+                Opened { manifest, current, closed, standby, end, last_kind, term, start_file, left_over };
             self.step = Step::Done(Some(Box::new(opened)));
             return Ok(());
         }
@@ -225,7 +230,9 @@ impl<P: BlockPool> LogRecovery<P> {
         end: LogEnd,
         term: Term,
     ) {
-        let mut standby = choose_standby(&manifest, &[], &self.config, generation);
+        let new = (generation, manifest.next_file);
+        let kept = self.start_file(&manifest).map(|free| free.file);
+        let mut standby = choose_standby(&manifest, |file| Some(file) != kept, &self.config, new);
         let entry = standby.entry();
         let request = standby.start(0, &mut self.ids);
         let step = OpeningStep::Prepare(standby);
@@ -237,6 +244,26 @@ impl<P: BlockPool> LogRecovery<P> {
             // A recycled file needs no preparation.
             None => self.name_segment(),
         }
+    }
+
+    fn start_file(&self, manifest: &LogManifest) -> Option<FreeFile> {
+        start_file(manifest, &self.unused, &self.config)
+    }
+
+    /// The disk is full: the log goes on in the file that was kept for this.
+    fn open_in_start_file(&mut self) -> Result<(), RefuseToStart> {
+        let Step::Open(opening) = &mut self.step else { unreachable!("the caller is at this step") };
+        let Some(FreeFile { file, file_bytes }) = start_file(&opening.manifest, &self.unused, &self.config)
+        else {
+            return Err(RefuseToStart::NoSpace {
+                file: FileId::Segment { log: opening.manifest.log, file: opening.entry.file },
+                bytes: opening.entry.file_bytes,
+            });
+        };
+        self.report.took(RecoveryRule::OpenedStartFile);
+        opening.entry = SegmentEntry { generation: opening.entry.generation, file, file_bytes };
+        self.name_segment();
+        Ok(())
     }
 
     /// The file is prepared: name it in the manifest.
@@ -293,13 +320,8 @@ impl<P: BlockPool> LogRecovery<P> {
         let next = match &mut opening.step {
             OpeningStep::Prepare(standby) => {
                 let next = standby.on_io(done, 0, pool, ids)?;
-                if standby.is_out_of_space() {
-                    return Err(RefuseToStart::Io(Fatal {
-                        what: "making room for a new log segment",
-                        file: FileId::Segment { log: opening.manifest.log, file: opening.entry.file },
-                        offset: opening.entry.file_bytes,
-                        error: IoError { kind: IoErrorKind::NoSpace, code: 28 },
-                    }));
+                if next.is_none() && standby.is_out_of_space() {
+                    return self.open_in_start_file();
                 }
                 if next.is_none() {
                     self.name_segment();
@@ -345,7 +367,10 @@ impl<P: BlockPool> LogRecovery<P> {
         // The header itself says that everything before it is durable: nothing needs a seal.
         let last_kind = BatchKind::Seal;
         let left_over = std::mem::take(&mut self.left_over);
-        let opened = Opened { manifest, current, closed, standby: None, end, last_kind, term, left_over };
+        let start_file = self.start_file(&manifest);
+        let standby = None;
+        let opened =
+            Opened { manifest, current, closed, standby, end, last_kind, term, start_file, left_over };
         self.step = Step::Done(Some(Box::new(opened)));
     }
 }

@@ -169,6 +169,17 @@ pub enum RefuseToStart {
         /// What is there.
         found: BatchNumber,
     },
+    /// The disk is full, and the log has no file to go on in: it was moved to a disk without room, or an earlier version
+    /// wrote it.
+    #[error(
+        "the disk is too full for {file}, in which the log is to go on: free {bytes} bytes on the file system of the store and start again; nothing is lost"
+    )]
+    NoSpace {
+        /// The file.
+        file: FileId,
+        /// Bytes that it needs.
+        bytes: u64,
+    },
     /// A write or sync of recovery itself failed.
     #[error(transparent)]
     Io(#[from] Fatal),

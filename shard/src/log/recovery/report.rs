@@ -30,6 +30,8 @@ pub enum RecoveryRule {
     OpenedStandby,
     /// A new generation was opened with a new term, in a segment that had to be prepared first.
     OpenedNewSegment,
+    /// A new generation was opened with a new term on a full disk, in the file that is kept for that.
+    OpenedStartFile,
     /// A log whose era is over ended as the store manifest says.
     EndedFinal,
     /// A large record's last fragments were missing: dropped.
@@ -42,7 +44,7 @@ pub enum RecoveryRule {
 
 impl RecoveryRule {
     /// All rules.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Created,
         Self::ManifestRepaired,
         Self::HeaderCopyBad,
@@ -55,6 +57,7 @@ impl RecoveryRule {
         Self::ContinuedEmptyGeneration,
         Self::OpenedStandby,
         Self::OpenedNewSegment,
+        Self::OpenedStartFile,
         Self::EndedFinal,
         Self::FragmentsDropped,
         Self::GroupDropped,

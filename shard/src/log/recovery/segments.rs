@@ -222,6 +222,16 @@ impl SegmentsOpen {
         Ok(())
     }
 
+    /// Free files that have never been a segment: their header is zeros, and so is what comes behind it.
+    pub(super) fn unused(&self) -> impl Iterator<Item = u32> {
+        let free = self.segment_count..self.named_count;
+        let is_unused = |at: &usize| {
+            let header = &self.bytes[*at];
+            header.len() == SEGMENT_HEADER_BYTES && header.iter().all(|&byte| byte == 0)
+        };
+        free.filter(is_unused).map(|at| self.entries[at].file)
+    }
+
     /// Files that nothing names, once all are found to be older than what is named.
     pub(super) fn left_over(&self) -> impl Iterator<Item = u32> {
         self.entries[self.named_count..].iter().map(|entry| entry.file)

@@ -98,6 +98,7 @@ impl<P: BlockPool> LogRecovery<P> {
         let Some(manifest) = &self.manifest else { unreachable!("loaded before its segments") };
         // One that is numbered as never used is made anew when its turn comes.
         self.left_over = open.left_over().filter(|&file| file < manifest.next_file).collect();
+        self.unused = open.unused().collect();
         let reached = manifest.reached;
         let found = open.into_found();
         for (_, found) in &found {
