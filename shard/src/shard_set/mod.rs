@@ -12,6 +12,7 @@ mod low_water;
 mod on_demand;
 mod reading;
 mod storage;
+mod storage_config;
 mod turn;
 mod unsaved;
 mod walk;
@@ -36,7 +37,8 @@ pub use low_water::DiskSpace;
 pub use on_demand::{StorageTask, TaskError, TaskKind};
 pub use reading::WARM_KEYS_MAX;
 use storage::Storage;
-pub use storage::{StorageConfig, UNSAVED_MS_MAX, first_request_id};
+pub use storage::first_request_id;
+pub use storage_config::{StorageConfig, UNSAVED_MS_MAX};
 pub use walk::ScanCursor;
 
 /// The bits of a request id that tell whose it is: those of the log are clear.
