@@ -40,6 +40,7 @@ impl<P: BlockPool> ShardSet<P> {
     /// may tell of it.
     #[must_use]
     pub fn value_bytes(&self, db: Db, key: &Key<'_>, now: UnixMs) -> usize {
+        let db = self.databases.stored(db);
         let shard = self.shards.get(usize::from(self.by_slot[usize::from(key.slot.0)]));
         let is_cold = |shard: &Shard<P>| {
             let mut is_cold = false;
