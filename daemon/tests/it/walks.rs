@@ -146,3 +146,35 @@ fn a_random_key_is_one_of_those_that_are_there() {
     assert!(drawn.is_subset(&keys));
     assert!(drawn.len() > 10, "all workers' keys are drawn: {drawn:?}");
 }
+
+#[test]
+fn keys_of_more_than_there_is_memory_for_are_walked_while_others_push_them_out() {
+    const KEYS: usize = 2_000;
+    let options = ["--shards", "2", "--checkpoint-log-bytes", "4mb", "--maxmemory", "8mb"];
+    let server = Setup::disk().workers(1).and(&options).start();
+    let mut wire = server.connect();
+    let value = vec![b'v'; 20 << 10];
+    for number in 0..KEYS {
+        wire.send(&request(&[b"SET", format!("k{number}").as_bytes(), &value]));
+        wire.expect(b"+OK\r\n");
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..3)
+        .map(|reader| {
+            let (mut wire, stop) = (server.connect(), Arc::clone(&stop));
+            thread::spawn(move || {
+                let mut number = reader;
+                while !stop.load(Ordering::Relaxed) {
+                    number = (number * 7919 + 13) % KEYS;
+                    assert_eq!(wire.answer(&["GET", &format!("k{number}")]).len(), 20 << 10);
+                }
+            })
+        })
+        .collect();
+    // The wire gives up after some seconds: a walk that reads back for ever what it has pushed out itself does not end.
+    let Reply::Array(keys) = wire.call(&["KEYS", "*"]) else { panic!("no array") };
+    assert_eq!(keys.len(), KEYS);
+    assert_eq!(walk(&mut wire, &["COUNT", "1000"]).len(), KEYS);
+    stop.store(true, Ordering::Relaxed);
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+}

@@ -80,7 +80,7 @@ struct Ticket {
     /// Reads it waits for.
     reads: usize,
     /// Records that have come.
-    held: Vec<(Wanted, Box<[u8]>)>,
+    held: Vec<(Wanted, LengthClass, Box<[u8]>)>,
     /// Records that it has brought into memory.
     brought: Vec<Wanted>,
     failed: Option<ColdReadError>,
@@ -230,7 +230,7 @@ impl<P: BlockPool> ColdReads<P> {
                 }
             }
         }
-        wanted.retain(|(of, ..)| !ticket.held.iter().any(|(held, _)| held == of));
+        wanted.retain(|(of, ..)| !ticket.held.iter().any(|(held, ..)| held == of));
         ticket.reads = wanted.len();
         if wanted.is_empty() {
             self.ready.push_back(number);
@@ -310,7 +310,7 @@ impl<P: BlockPool> ColdReads<P> {
             let ticket = self.tickets[number as usize].as_mut().expect("a ticket waits for its reads");
             ticket.reads -= 1;
             match &verified {
-                Some(Ok(record)) => ticket.held.push((of, record.clone())),
+                Some(Ok(record)) => ticket.held.push((of, read.class, record.clone())),
                 // What nothing points at any more was dead already: its bytes do not matter.
                 Some(Err(error)) if ticket.wants(of, shards, &position_of) => {
                     ticket.failed = ticket.failed.or(Some(*error));
@@ -380,10 +380,13 @@ impl<P: BlockPool> ColdReads<P> {
                 return Some((number, ticket.token, Err(error)));
             }
             let token = ticket.token;
-            let held = std::mem::take(&mut ticket.held);
-            ticket.brought.extend(held.iter().map(|(of, _)| *of));
-            for ((position, location), record) in held {
-                shards[position].remember(location, &record);
+            // What it holds stays with it until it is called: where all of it is more than there is memory for, some may have
+            // left again when the last has come.
+            for &((position, location), class, ref record) in &ticket.held {
+                if shards[position].cold_record(location, class).is_some() {
+                    shards[position].remember(location, record);
+                    ticket.brought.push((position, location));
+                }
             }
             if planted::is(PlantedBug::StaleColdRead) {
                 return Some((number, token, Ok(())));
@@ -391,6 +394,7 @@ impl<P: BlockPool> ColdReads<P> {
             self.gather(number, shards, &position_of);
             if self.ready.back() == Some(&number) {
                 self.ready.pop_back();
+                self.ticket(number).held = Vec::new();
                 return Some((number, token, Ok(())));
             }
         }

@@ -68,7 +68,8 @@ impl<P: BlockPool> ShardSet<P> {
         }
     }
 
-    /// What [`Self::scan`] from `cursor` on would look at and is on disk only.
+    /// What [`Self::scan`] from `cursor` on would look at. All of it, in memory or not: what is there now may have left when
+    /// the rest has come.
     #[must_use]
     pub fn scan_needs(&self, db: Db, cursor: ScanCursor, count: usize) -> Vec<Need> {
         let db = self.databases.stored(db);
@@ -84,9 +85,7 @@ impl<P: BlockPool> ShardSet<P> {
             let (entries, next) = shard.walk_entries(db, place, left);
             for entry in &entries {
                 let (location, class) = (entry.location(), entry.length_class());
-                if shard.cold_record(location, class).is_some() {
-                    needs.push(Need::Record { slot, location, class });
-                }
+                needs.push(Need::Record { slot, location, class });
             }
             left = left.saturating_sub(entries.len());
             match next {
