@@ -55,6 +55,11 @@ impl Pacing {
         self.owed_bytes
     }
 
+    /// Whether more is owed than is kept in mind.
+    pub(crate) const fn is_behind(&self) -> bool {
+        self.owed_bytes == OWED_BYTES_MAX
+    }
+
     /// So many bytes of work were done.
     pub(crate) fn pay(&mut self, bytes: u64) {
         self.owed_bytes = self.owed_bytes.saturating_sub(bytes);
@@ -78,5 +83,8 @@ mod tests {
         assert_eq!(pacing.owed(), 16_000);
         pacing.note(1 << 40, 20_000, 10_000);
         assert_eq!(pacing.owed(), OWED_BYTES_MAX);
+        assert!(pacing.is_behind());
+        pacing.pay(1);
+        assert!(!pacing.is_behind());
     }
 }

@@ -139,7 +139,7 @@ impl<P: BlockPool> ShardSet<P> {
                 steps -= 1;
                 // Each key that has ended is a record of the log too: of those a step takes no more than a turn may.
                 let compaction = &self.shards[position].compaction;
-                let in_haste = compaction.pressed || full;
+                let in_haste = compaction.pressed || full || compaction.pacing.is_behind();
                 let is_gentle = compaction.empties_ended() && !in_haste;
                 let records_max = if is_gentle { keys_max } else { usize::MAX };
                 let bytes_max = match in_haste {
@@ -147,8 +147,11 @@ impl<P: BlockPool> ShardSet<P> {
                     false => (compaction.pacing.owed() / OWED_PART).max(GRAIN_BYTES),
                 };
                 let part = StepPart { records_max, bytes_max };
-                if !matches!(self.compact_step(position, now, part), Worked::Bytes(_)) || !in_haste {
-                    break;
+                match self.compact_step(position, now, part) {
+                    // A choice, or a beginning: the work is still to come.
+                    Worked::Bytes(0) => {}
+                    Worked::Bytes(_) if in_haste => {}
+                    _ => break,
                 }
             }
         }
