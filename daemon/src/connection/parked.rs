@@ -59,14 +59,14 @@ impl Parked {
         self.len() == 0
     }
 
-    /// Those put aside.
+    /// Those put aside, and those that wait for disk space.
     pub(super) fn jobs(&self) -> impl Iterator<Item = &Job> {
-        self.jobs.iter().flatten()
+        self.jobs.iter().flatten().chain(self.waiting.iter().map(|(_, job)| job))
     }
 
-    /// Those put aside.
+    /// As [`Self::jobs`].
     pub(super) fn jobs_mut(&mut self) -> impl Iterator<Item = &mut Job> {
-        self.jobs.iter_mut().flatten()
+        self.jobs.iter_mut().flatten().chain(self.waiting.iter_mut().map(|(_, job)| job))
     }
 }
 

@@ -65,9 +65,13 @@ impl Swapping {
         Swaps::step_of(self.seen) != SwapStep::Idle
     }
 
-    /// Whether replies that were put off are not asked for: until all workers have stopped they are.
+    /// Whether replies that were put off are not asked for: from the moment on at which this worker has stopped.
     pub(super) fn holds_asking(&self) -> bool {
-        !matches!(Swaps::step_of(self.seen), SwapStep::Idle | SwapStep::Stop)
+        match Swaps::step_of(self.seen) {
+            SwapStep::Idle => false,
+            SwapStep::Stop => !self.owes_part,
+            SwapStep::Finish | SwapStep::Write | SwapStep::Take => true,
+        }
     }
 
     /// Whether a swap is under way that needs this worker.
@@ -254,10 +258,7 @@ impl Service {
     /// Whether all that was begun before has ended here and survives power loss; or why that cannot be.
     fn finish_for_swap(&mut self, worker: &mut Worker<Service>) -> Option<Result<(), String>> {
         let Some(task) = &mut self.core.swapping.flush else {
-            let has_run = self.inboxes.iter().all(|inbox| inbox.messages.is_empty())
-                && self.core.holds.is_empty()
-                && self.core.parked.jobs().all(is_walk);
-            if !has_run {
+            if !self.has_run() {
                 return None;
             }
             if worker.shards.log().is_none() {
@@ -279,7 +280,15 @@ impl Service {
             Err(error) => Err(error.to_string()),
         };
         self.core.swapping.flush = None;
-        Some(result)
+        // What ran meanwhile may have written: then the log is flushed once more.
+        (result.is_err() || self.has_run()).then_some(result)
+    }
+
+    /// Whether nothing that was begun before is left here, but for walks.
+    fn has_run(&self) -> bool {
+        self.inboxes.iter().all(|inbox| inbox.messages.is_empty())
+            && self.core.holds.is_empty()
+            && self.core.parked.jobs().all(is_walk)
     }
 
     /// Has the swap written to the store's manifest, where it is led from here.
