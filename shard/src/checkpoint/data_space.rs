@@ -31,6 +31,8 @@ pub(crate) struct Pressure {
     pub(crate) is_short: bool,
     /// The disk is low for some shard: what is not needed is given back at once.
     pub(crate) is_low: bool,
+    /// The reserve is being cut for a checkpoint: what a snapshot wrote before that would find no space.
+    pub(crate) awaits_reserve: bool,
 }
 
 /// What is in flight.
@@ -93,6 +95,11 @@ impl DataSpace {
     /// Whether what is not needed is to be given back at once.
     pub(super) const fn is_pressed(&self) -> bool {
         self.pressure.is_low
+    }
+
+    /// Whether a snapshot is to wait for the reserve, which is on its way.
+    pub(super) const fn awaits_reserve(&self) -> bool {
+        self.pressure.awaits_reserve
     }
 
     /// Whether nothing is being taken.

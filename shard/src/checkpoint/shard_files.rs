@@ -415,7 +415,7 @@ impl<P: BlockPool> ShardFiles<P> {
 
     /// Gathers what the machines want performed.
     fn collect(&mut self, shard: &mut Shard<P>, pool: &mut P) {
-        if let Some(checkpoint) = &mut self.checkpoint {
+        if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| !self.space.awaits_reserve()) {
             while let Some(request) = checkpoint.writer.next_io(&mut self.ids) {
                 self.requests.push_back(request);
             }
