@@ -12,7 +12,7 @@ use crate::log::manifest_writer::ManifestStep;
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::log::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::log::spare::fits;
-use crate::log::standby::Standby;
+use crate::log::standby::{LogSpace, Standby};
 use crate::log::{LogConfig, LogIdentity};
 use crate::planted::{self, PlantedBug};
 use crate::shard::ShardFloor;
@@ -77,7 +77,8 @@ impl Rotation {
 }
 
 impl<P: BlockPool> Log<P> {
-    /// Goes on in the next segment, as if the current one were full. Nothing happens when it holds no batch.
+    /// Goes on in the next segment, as if the current one were full. Nothing happens when it holds no batch, and nothing
+    /// comes of it when the disk is too full for what this takes: then what is appended needs the current segment.
     pub fn rotate(&mut self) {
         if self.has_batches() && !self.is_shutting_down() {
             self.begin_rotation();
@@ -94,7 +95,11 @@ impl<P: BlockPool> Log<P> {
     pub(super) fn pump_rotation(&mut self) {
         let durable =
             self.flights.durable() == self.submitted || planted::is(PlantedBug::HeaderBeforeBatches);
-        if !matches!(self.rotation, Rotation::Waiting) || !durable {
+        if !self.is_rotation_needed() && matches!(self.space(), LogSpace::Low { .. }) {
+            self.rotation.give_up_waiting();
+        }
+        // While there is no file for the next start, the segment ahead is that file.
+        if !matches!(self.rotation, Rotation::Waiting) || !durable || !self.has_start_file() {
             return;
         }
         let usable = |standby: &Standby<P>| {
@@ -108,6 +113,11 @@ impl<P: BlockPool> Log<P> {
         let (write, request) = write_header(&header, &mut self.pool, &mut self.ids);
         self.request(request);
         self.rotation = Rotation::Header(write);
+    }
+
+    /// Whether what is appended does not fit the current segment, and not only somebody has asked for the next one.
+    fn is_rotation_needed(&self) -> bool {
+        self.queue.front().is_some_and(|front| !self.current.fits(front.byte_len(), front.kind()))
     }
 
     fn finish_rotation(&mut self) {
@@ -165,7 +175,7 @@ impl<P: BlockPool> Log<P> {
         if !self.wants_standby() {
             return;
         }
-        if !self.has_start_file() && !self.rotation.is_under_way() {
+        if !self.has_start_file() {
             // What a start needs comes first, and what space there is belongs to it.
             return;
         }
@@ -449,4 +459,154 @@ pub(crate) fn write_header<P: BlockPool>(
     let write = PendingWrite { id: ids.next(), file, offset: 0, range, durable: true, what };
     let request = write.request(pool.freeze(buffer));
     (write, request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::ManifestCopy;
+    use crate::key::KeyHasher;
+    use crate::log::group_commit::Resume;
+    use crate::log::manifest_writer::ManifestWriter;
+    use crate::log::recovery::{LogRecovery, RecoveryMode, RecoveryStart};
+    use crate::log::spare::start_file_bytes;
+    use crate::log::standby::RETRY_AFTER_NS;
+    use crate::record::{Effect, Record};
+    use crate::shard_set::{ShardSet, StorageTask, TaskKind};
+    use crate::testing::HeapPool;
+    use crate::testing::small_disk::SmallDisk;
+    use crate::types::{KeyspaceId, LogId, Lsn, ShardId};
+
+    const IDENTITY: LogIdentity = LogIdentity {
+        uuid: [1; 16],
+        log: LogId(1),
+        checksum_seed: 7,
+        first_shard: ShardId(0),
+        shard_count: 1,
+    };
+    const MANIFEST_BYTES: u64 = 2 * BLOCK_BYTES as u64;
+
+    fn config() -> LogConfig {
+        LogConfig { segment_bytes: 1 << 20, batch_bytes_max: 64 << 10, ..LogConfig::default() }
+    }
+
+    fn settle(log: &mut Log<HeapPool>, disk: &mut SmallDisk, now_ns: u64) {
+        log.tick(now_ns);
+        log.close_batch(now_ns);
+        loop {
+            std::iter::from_fn(|| log.next_io()).for_each(|request| disk.submit(request));
+            let Some(done) = disk.complete_one() else { return };
+            log.on_io(done).expect("a full disk is not the end");
+        }
+    }
+
+    fn append(log: &mut Log<HeapPool>, lsn: u64) {
+        let mut bytes = Vec::new();
+        Record {
+            shard: ShardId(0),
+            term: log.term(),
+            lsn: Lsn(lsn),
+            keyspace: KeyspaceId(1),
+            group_continues: false,
+            key: b"key",
+            effect: Effect::Delete,
+        }
+        .encode_to(&mut bytes);
+        log.append(&bytes);
+    }
+
+    /// A log that has just been made, on a disk with so much room beyond that.
+    fn created(room: u64) -> (Log<HeapPool>, SmallDisk) {
+        let mut disk = SmallDisk::new(MANIFEST_BYTES + config().segment_bytes + room);
+        let start = RecoveryStart { identity: IDENTITY, mode: RecoveryMode::Create, first_term: Term(1) };
+        let mut recovery = LogRecovery::new(start, config(), Vec::new(), HeapPool);
+        while !recovery.is_finished() {
+            std::iter::from_fn(|| recovery.next_io()).for_each(|request| disk.submit(request));
+            recovery.on_io(disk.complete_one().expect("something is in flight until it is finished"));
+        }
+        let log = recovery.finish().expect("there is room for it").log.expect("it goes on");
+        (log, disk)
+    }
+
+    #[test]
+    fn a_rotation_that_somebody_asks_for_holds_nothing_up_on_a_full_disk() {
+        let (mut log, mut disk) = created(start_file_bytes(&config()));
+        settle(&mut log, &mut disk, 0);
+        assert!(log.has_start_file() && matches!(log.space(), LogSpace::Low { .. }));
+        append(&mut log, 1);
+        settle(&mut log, &mut disk, 1);
+        log.rotate();
+        append(&mut log, 2);
+        settle(&mut log, &mut disk, 2);
+        assert_eq!((log.durable(), log.generation()), (log.appended(), 1));
+        // When there is room it is done, if somebody asks again.
+        disk.room = config().segment_bytes;
+        settle(&mut log, &mut disk, 2 * RETRY_AFTER_NS);
+        log.rotate();
+        settle(&mut log, &mut disk, 2 * RETRY_AFTER_NS);
+        assert_eq!(log.generation(), 2);
+    }
+
+    #[test]
+    fn a_task_asks_again_for_a_rotation_that_found_no_room() {
+        let (mut log, mut disk) = created(start_file_bytes(&config()));
+        settle(&mut log, &mut disk, 0);
+        append(&mut log, 1);
+        settle(&mut log, &mut disk, 1);
+        disk.room = config().segment_bytes;
+        // The segment ahead is tried again in the very moment in which the task begins.
+        log.advance_clock(2 * RETRY_AFTER_NS);
+        let mut set = ShardSet::new(Vec::new(), KeyHasher::new([7; 16]), HeapPool, Some(log));
+        let mut task = StorageTask::begin(TaskKind::RotateLog, &mut set).expect("there is a log");
+        for turn in 0.. {
+            assert!(turn < 10, "it comes to an end");
+            if task.step(&mut set).expect("there is room") {
+                break;
+            }
+            settle(set.log_mut().expect("there is a log"), &mut disk, 2 * RETRY_AFTER_NS);
+        }
+        assert_eq!(set.log().map(Log::generation), Some(2));
+    }
+
+    #[test]
+    fn a_log_leaves_no_segment_while_it_has_no_file_for_the_next_start() {
+        let entry = |generation, file| SegmentEntry { generation, file, file_bytes: config().segment_bytes };
+        let (used, ahead) = (entry(1, 1), entry(2, 2));
+        let manifest = LogManifest {
+            sequence: 1,
+            next_file: 3,
+            segments: vec![used, ahead],
+            ..LogManifest::empty(&IDENTITY)
+        };
+        // As it was stopped, cleanly.
+        let mut log = Log::resume(Resume {
+            identity: IDENTITY,
+            config: config(),
+            pool: HeapPool,
+            term: Term(1),
+            ids: RequestIds::new(),
+            end: LogEnd { batch: BatchNumber(1), crc: 9 },
+            last_kind: BatchKind::Clean,
+            current: CurrentSegment { offset: (SEGMENT_HEADER_BYTES + BLOCK_BYTES) as u64, entry: used },
+            closed: std::collections::VecDeque::new(),
+            standby: Some(Standby::ready(IDENTITY.log, ahead)),
+            manifest: ManifestWriter::new(manifest),
+            start_file: None,
+            left_over: Vec::new(),
+        });
+        let mut disk = SmallDisk::new(0);
+        let segment = |file| FileId::Segment { log: IDENTITY.log, file };
+        disk.lens.extend([1, 2].map(|file| (segment(file), config().segment_bytes)));
+        let copy = |copy| FileId::LogManifest { log: IDENTITY.log, copy };
+        disk.lens.extend([ManifestCopy::A, ManifestCopy::B].map(|of| (copy(of), BLOCK_BYTES as u64)));
+        log.rotate();
+        settle(&mut log, &mut disk, 0);
+        assert_eq!((log.generation(), log.lacks_start_file()), (1, true), "the segment ahead is for a start");
+        disk.room = start_file_bytes(&config());
+        log.rotate();
+        settle(&mut log, &mut disk, 2 * RETRY_AFTER_NS);
+        log.rotate();
+        settle(&mut log, &mut disk, 2 * RETRY_AFTER_NS);
+        assert_eq!((log.generation(), log.has_start_file()), (2, true));
+    }
 }

@@ -183,87 +183,30 @@ fn reserve_bytes<P: BlockPool>(shards: &[Shard<P>], log: Option<&Log<P>>) -> u64
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::extent::ExtentSeal;
-    use crate::io::{FileId, IoBuffer, IoDone, IoError, IoOperation};
     use crate::key::KeyHasher;
     use crate::shard_manifest::ShardManifest;
     use crate::shard_set::storage::first_request_id;
     use crate::shard_set::storage_config::StorageConfig;
     use crate::testing::HeapPool;
+    use crate::testing::small_disk::SmallDisk;
     use crate::types::{Db, SLOT_COUNT, ShardId, Term};
 
-    const ENOENT: i32 = 2;
-    const ENOSPC: i32 = 28;
     const SHARD: ShardId = ShardId(0);
 
-    /// Lengths of files, and what there is room for. A file is cut when nothing else is left to do.
-    struct Disk {
-        room: u64,
-        lens: BTreeMap<FileId, u64>,
-        pending: Vec<IoRequest<HeapPool>>,
-    }
-
-    impl Disk {
-        fn grow(&mut self, file: FileId, end: u64) -> Result<(), i32> {
-            let len = self.lens.get_mut(&file).ok_or(ENOENT)?;
-            let more = end.saturating_sub(*len);
-            self.room = self.room.checked_sub(more).ok_or(ENOSPC)?;
-            *len += more;
-            Ok(())
-        }
-
-        fn complete_one(&mut self) -> Option<IoDone<HeapPool>> {
-            let is_cut = |request: &IoRequest<_>| matches!(request.operation, IoOperation::Truncate { .. });
-            let at = self.pending.iter().position(|request| !is_cut(request)).unwrap_or(0);
-            if self.pending.is_empty() {
-                return None;
-            }
-            let IoRequest { id, operation } = self.pending.remove(at);
-            let (result, buffer) = match operation {
-                IoOperation::CreateFile { file, .. } => {
-                    self.lens.insert(file, 0);
-                    (Ok(0), IoBuffer::None)
-                }
-                IoOperation::Write { file, offset, buffer, range, .. } => {
-                    let grown = self.grow(file, offset + range.len() as u64);
-                    (grown.map(|()| range.len()), IoBuffer::Frozen(buffer))
-                }
-                IoOperation::Allocate { file, offset, bytes } => {
-                    (self.grow(file, offset + bytes).map(|()| 0), IoBuffer::None)
-                }
-                IoOperation::Truncate { file, bytes } => {
-                    let len = self.lens.insert(file, bytes).expect("what is cut is there");
-                    self.room += len - bytes;
-                    (Ok(0), IoBuffer::None)
-                }
-                IoOperation::DeleteFile { file } => {
-                    self.room += self.lens.remove(&file).expect("what is deleted is there");
-                    (Ok(0), IoBuffer::None)
-                }
-                IoOperation::SyncFile { .. } | IoOperation::SyncDirectory => (Ok(0), IoBuffer::None),
-                IoOperation::Read { .. } | IoOperation::FreeSpace { .. } => {
-                    unreachable!("nothing is read, and nothing that is needed given back")
-                }
-            };
-            Some(IoDone { id, result: result.map_err(IoError::from_errno), buffer })
-        }
-
-        /// Turns until nothing is in flight. There are more of them than completions, as others have work too.
-        fn settle(&mut self, set: &mut ShardSet<HeapPool>, now: UnixMs) {
-            loop {
-                while set.end_turn(now, 0) || set.end_turn(now, 0) {}
-                self.pending.extend(std::iter::from_fn(|| set.next_io()));
-                let Some(done) = self.complete_one() else { return };
-                set.on_io(done).expect("a full disk is not the end");
-            }
+    /// Turns until nothing is in flight. There are more of them than completions, as others have work too.
+    fn settle(set: &mut ShardSet<HeapPool>, disk: &mut SmallDisk, now: UnixMs) {
+        loop {
+            while set.end_turn(now, 0) || set.end_turn(now, 0) {}
+            std::iter::from_fn(|| set.next_io()).for_each(|request| disk.submit(request));
+            let Some(done) = disk.complete_one() else { return };
+            set.on_io(done).expect("a full disk is not the end");
         }
     }
 
     /// A set without a log, with one record and its reserve, on a disk that is full since.
-    fn full(unsaved_ms_max: Option<u64>) -> (ShardSet<HeapPool>, Disk) {
+    fn full(unsaved_ms_max: Option<u64>) -> (ShardSet<HeapPool>, SmallDisk) {
         let seal = ExtentSeal { store: 4711, shard: SHARD };
         let mut shard = Shard::new(SHARD, 0..SLOT_COUNT, Term(1), UnixMs(0));
         shard.keep_on_disk(seal, 5);
@@ -272,10 +215,10 @@ mod tests {
         set.keep_files(vec![files], StorageConfig { unsaved_ms_max, ..StorageConfig::default() });
         let key = set.key(b"key");
         set.put(Db(0), &key, b"value", None);
-        let manifests = ShardManifest::files(SHARD).map(|file| (file, 4096));
-        let mut disk = Disk { room: 1 << 30, lens: manifests.into_iter().collect(), pending: Vec::new() };
+        let mut disk = SmallDisk::new(1 << 30);
+        disk.lens.extend(ShardManifest::files(SHARD).map(|file| (file, 4096)));
         set.tick(UnixMs(0), 0, 10);
-        disk.settle(&mut set, UnixMs(0));
+        settle(&mut set, &mut disk, UnixMs(0));
         assert!(set.disk_space().is_some_and(|space| space.reserve_bytes > 0 && !space.is_low));
         disk.room = 0;
         (set, disk)
@@ -289,7 +232,7 @@ mod tests {
     fn the_last_snapshot_waits_for_the_reserve_that_is_lent_to_it() {
         let (mut set, mut disk) = full(None);
         set.begin_close();
-        disk.settle(&mut set, UnixMs(1));
+        settle(&mut set, &mut disk, UnixMs(1));
         assert_eq!((given_up(&set), set.is_closed()), (1, true), "the first, before which nothing is lent");
     }
 
@@ -299,7 +242,7 @@ mod tests {
         for turn in 1..4 {
             let now = UnixMs(turn * (SPACE_RETRY_MS + 1));
             set.tick(now, 0, 10);
-            disk.settle(&mut set, now);
+            settle(&mut set, &mut disk, now);
         }
         assert_eq!((given_up(&set), set.changes_since_checkpoint()), (1, 0), "the first, as above");
     }
