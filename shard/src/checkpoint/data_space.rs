@@ -3,7 +3,7 @@
 //! Free places without space are filled first, one by one; then the file grows, by many places with one request, or, where
 //! the disk refuses that, by those that are needed. While it refuses those too the shard is *low*: whoever would write more
 //! is told so, and it is tried again now and then. Nothing is ever lost by a full disk: extents stay in memory, their
-//! records in the log. Space that is not needed is given back by `shard_files.rs`.
+//! records in the log. Space that is not needed is given back by `shard_files/data_life.rs`.
 
 use crate::extent::{Extents, Growth};
 use crate::io::{BlockPool, Fatal, FileId, IoDone, IoErrorKind, IoOperation, IoRequest, RequestId};
