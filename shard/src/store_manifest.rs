@@ -13,7 +13,7 @@ pub use format::{STORE_MANIFEST_FORMAT, STORE_MANIFEST_MAGIC};
 use crate::databases::DatabaseMap;
 use crate::extent::ExtentSeal;
 use crate::log::LogIdentity;
-use crate::log::manifest::checksum_of;
+use crate::log::manifest::envelope::checksum_of;
 use crate::types::{BatchNumber, Db, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
 
 /// How far an era has come.

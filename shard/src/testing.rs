@@ -1,5 +1,8 @@
 //! A block pool on the heap, for tests and the simulator.
 
+#[cfg(test)]
+pub(crate) mod small_disk;
+
 use std::sync::Arc;
 
 use crate::io::{BlockBuffer, BlockPool};

@@ -14,6 +14,7 @@ use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned, SupportedProtocolVersion,
     version,
 };
+use tempfile::TempDir;
 
 use crate::connections::free_port;
 use crate::server::{PATIENCE, Server, Setup, wait_for};
@@ -35,6 +36,36 @@ pub(crate) fn serve(auth: &str) -> (Server, u16) {
     let tls = ["--tls-port", &port.to_string(), "--tls-cert-file", &cert, "--tls-key-file", &key];
     let clients = ["--tls-ca-cert-file", &ca, "--tls-auth-clients", auth];
     (Setup::disk().and(&tls).and(&clients).start(), port)
+}
+
+/// Certificate and key of a server, which are exchanged while it runs.
+struct Exchanged(TempDir);
+
+impl Exchanged {
+    fn new() -> Self {
+        let this = Self(tempfile::tempdir().unwrap());
+        this.put("server");
+        this
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Puts those of this name in their place.
+    fn put(&self, name: &str) {
+        std::fs::copy(file(&format!("{name}.pem")), self.path("cert")).unwrap();
+        std::fs::copy(file(&format!("{name}.key")), self.path("key")).unwrap();
+    }
+
+    /// A server that uses them, and asks for no certificates of clients.
+    fn serve(&self, setup: Setup) -> (Server, u16) {
+        let port = free_port();
+        let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
+        let [cert, key] = ["cert", "key"].map(|name| self.path(name).display().to_string());
+        let files = ["--tls-cert-file", &cert, "--tls-key-file", &key];
+        (setup.and(&tls).and(&files).start(), port)
+    }
 }
 
 /// How a client is set up.
@@ -209,17 +240,8 @@ fn a_session_is_resumed_but_not_past_a_change_of_who_may_connect() {
 #[test]
 fn connections_live_through_changes_of_files_in_the_middle_of_everything() {
     const CHANGES: usize = 40;
-    let temp = tempfile::tempdir().unwrap();
-    let (cert, key) = (temp.path().join("cert"), temp.path().join("key"));
-    let put = |name: &str| {
-        std::fs::copy(file(&format!("{name}.pem")), &cert).unwrap();
-        std::fs::copy(file(&format!("{name}.key")), &key).unwrap();
-    };
-    put("server");
-    let port = free_port();
-    let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
-    let files = ["--tls-cert-file", cert.to_str().unwrap(), "--tls-key-file", key.to_str().unwrap()];
-    let server = Setup::disk().and(&tls).and(&files).start();
+    let exchanged = Exchanged::new();
+    let (server, port) = exchanged.serve(Setup::disk());
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let busy: Vec<_> = [OLD, NEW, NEW]
@@ -252,7 +274,7 @@ fn connections_live_through_changes_of_files_in_the_middle_of_everything() {
             let mut begun = StreamOwned::new(session(Client { ca, ..ANY }.config()), plain(port));
             begun.conn.write_tls(&mut begun.sock).unwrap();
             begun.conn.read_tls(&mut begun.sock).unwrap();
-            put(next);
+            exchanged.put(next);
             server.signal("HUP");
             let next_ca = if ca == "ca.pem" { "other-ca.pem" } else { "ca.pem" };
             wait_for("the new certificate", || Client { ca: next_ca, ..ANY }.connect(port).ok());
@@ -269,23 +291,14 @@ fn connections_live_through_changes_of_files_in_the_middle_of_everything() {
 
 #[test]
 fn files_that_were_exchanged_are_read_again_at_sighup() {
-    let temp = tempfile::tempdir().unwrap();
-    let (cert, key) = (temp.path().join("cert"), temp.path().join("key"));
-    let put = |name: &str| {
-        std::fs::copy(file(&format!("{name}.pem")), &cert).unwrap();
-        std::fs::copy(file(&format!("{name}.key")), &key).unwrap();
-    };
-    put("server");
-    let port = free_port();
-    let tls = ["--tls-port", &port.to_string(), "--tls-auth-clients", "no"];
-    let files = ["--tls-cert-file", cert.to_str().unwrap(), "--tls-key-file", key.to_str().unwrap()];
-    let server = Setup::memory().and(&tls).and(&files).start();
+    let exchanged = Exchanged::new();
+    let (server, port) = exchanged.serve(Setup::memory());
     let mut old = ANY.connect(port).unwrap();
-    put("other-server");
+    exchanged.put("other-server");
     server.signal("HUP");
     wait_for("the new certificate", || Client { ca: "other-ca.pem", ..ANY }.connect(port).ok());
     ping(&mut old);
-    std::fs::write(&key, "no key").unwrap();
+    std::fs::write(exchanged.path("key"), "no key").unwrap();
     server.signal("HUP");
     wait_for("a word about the key", || server.log().contains("TLS stays as it was").then_some(()));
     ping(&mut Client { ca: "other-ca.pem", ..ANY }.connect(port).unwrap());

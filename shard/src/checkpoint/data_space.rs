@@ -3,7 +3,7 @@
 //! Free places without space are filled first, one by one; then the file grows, by many places with one request, or, where
 //! the disk refuses that, by those that are needed. While it refuses those too the shard is *low*: whoever would write more
 //! is told so, and it is tried again now and then. Nothing is ever lost by a full disk: extents stay in memory, their
-//! records in the log. Space that is not needed is given back by `shard_files.rs`.
+//! records in the log. Space that is not needed is given back by `shard_files/data_life.rs`.
 
 use crate::extent::{Extents, Growth};
 use crate::io::{BlockPool, Fatal, FileId, IoDone, IoErrorKind, IoOperation, IoRequest, RequestId};
@@ -31,6 +31,8 @@ pub(crate) struct Pressure {
     pub(crate) is_short: bool,
     /// The disk is low for some shard: what is not needed is given back at once.
     pub(crate) is_low: bool,
+    /// The reserve is being cut for a checkpoint: what a snapshot wrote before that would find no space.
+    pub(crate) awaits_reserve: bool,
 }
 
 /// What is in flight.
@@ -93,6 +95,11 @@ impl DataSpace {
     /// Whether what is not needed is to be given back at once.
     pub(super) const fn is_pressed(&self) -> bool {
         self.pressure.is_low
+    }
+
+    /// Whether a snapshot is to wait for the reserve, which is on its way.
+    pub(super) const fn awaits_reserve(&self) -> bool {
+        self.pressure.awaits_reserve
     }
 
     /// Whether nothing is being taken.

@@ -1,7 +1,7 @@
 //! Checkpoints: a shard's state on disk without its log, made while it serves.
 //!
 //! `data_file.rs` writes sealed extents to their places; `checkpoint.rs` takes a shard from one published snapshot to
-//! the next, step by step; `shard_files.rs` is all that a shard keeps on disk, and what asks for a checkpoint;
+//! the next, step by step; `shard_files.rs`, with `shard_files/`, is all that a shard keeps on disk, and what asks for a checkpoint;
 //! `replay_room.rs` has extents written while the log is replayed.
 
 #[expect(clippy::module_inception, reason = "the folder is about checkpoints, the file is one")]

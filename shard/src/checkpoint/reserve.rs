@@ -60,6 +60,11 @@ impl<P: BlockPool> Reserve<P> {
         self.is_lent
     }
 
+    /// Whether it is on its way to whoever takes its space.
+    pub(crate) const fn is_being_lent(&self) -> bool {
+        matches!(self.flight, Flight::Lending(_))
+    }
+
     /// Bytes that it holds.
     pub(crate) const fn held_bytes(&self) -> u64 {
         self.held_bytes
@@ -188,8 +193,9 @@ mod tests {
         reserve.take(8192, UnixMs(0));
         assert_eq!(perform(&mut reserve, 0, Ok(0)).unwrap(), "take 8192");
         assert!(!reserve.is_short() && reserve.held_bytes() == 8192);
-        assert!(reserve.lend() && reserve.is_short() && !reserve.lend());
+        assert!(reserve.lend() && reserve.is_short() && !reserve.lend() && reserve.is_being_lent());
         assert_eq!(perform(&mut reserve, 0, Ok(0)).unwrap(), "cut to 0");
+        assert!(reserve.is_lent() && !reserve.is_being_lent(), "its space is there now");
         reserve.take(8192, UnixMs(0));
         assert_eq!(perform(&mut reserve, 0, Err(ENOSPC)).unwrap(), "take 8192");
         assert_eq!(perform(&mut reserve, 0, Ok(0)).unwrap(), "cut to 0", "what was found of it goes back");

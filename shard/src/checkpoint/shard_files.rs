@@ -1,31 +1,28 @@
 //! All that one shard keeps on disk beside the log: manifest, data file, snapshot; and what asks for a checkpoint.
+//!
+//! Here are the checkpoint under way and the paths of requests and completions; `shard_files/data_life.rs` has the data file,
+//! `shard_files/publication.rs` the changes of the manifest.
+
+mod data_life;
+mod publication;
 
 use std::collections::VecDeque;
 
 use super::checkpoint::{Checkpoint, LogState, Step, Tools};
 use super::data_file::DataFile;
-use super::data_space::{DataSpace, Pressure, SpaceFor};
+use super::data_space::DataSpace;
 use crate::databases::SwapMark;
 use crate::extent::ExtentSeal;
-use crate::index::ExtentNumber;
-use crate::io::{BlockPool, Fatal, FileId, IoDone, IoError, IoErrorKind, IoOperation, IoRequest, RequestId};
+use crate::io::{BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest, RequestId};
 use crate::limits::EXTENT_NUMBERS_AHEAD;
 use crate::log::copies::CopiesWrite;
 use crate::log::pending_write::RequestIds;
-use crate::planted::{self, PlantedBug};
-use crate::shard::{Shard, ShardFloor};
-use crate::shard_manifest::{PublishedSnapshot, ShardManifest};
+use crate::shard::Shard;
+use crate::shard_manifest::ShardManifest;
 use crate::snapshot::{SnapshotIdentity, SnapshotWriter};
 use crate::types::{BatchNumber, Lsn, UnixMs};
-
-/// A checkpoint that has just been published: what the log need not keep any more.
-pub(crate) struct Published {
-    pub(crate) floor: ShardFloor,
-    /// Highest batch number given out when it began.
-    pub(crate) batch: BatchNumber,
-    /// When that was.
-    pub(crate) began: UnixMs,
-}
+use data_life::DataFileState;
+use publication::{Published, Writing};
 
 /// Figures of the checkpoints of one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -48,28 +45,6 @@ pub struct CheckpointFigures {
     pub snapshot_bytes: u64,
     /// Checkpoints given up since the start, because the disk was full.
     pub given_up: u64,
-}
-
-/// What the manifest is being written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    /// More extent numbers, or databases that have changed theirs.
-    Numbers,
-    /// A checkpoint is published; extents below this one are the snapshot's.
-    Snapshot(ExtentNumber),
-}
-
-/// How far the data file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DataFileState {
-    /// Not there, or of a run that published nothing.
-    Unmade,
-    /// It is being made.
-    Creating(RequestId),
-    /// Its name is being made durable.
-    Syncing(RequestId),
-    /// There.
-    There,
 }
 
 /// What one shard keeps on disk beside the log.
@@ -136,20 +111,6 @@ impl<P: BlockPool> ShardFiles<P> {
         }
     }
 
-    /// The data file is there though no snapshot names a place of it: nothing in it counts, its space does.
-    pub fn adopt_data_file(&mut self) {
-        if self.data_file == DataFileState::Unmade {
-            self.data_file = DataFileState::There;
-        }
-    }
-
-    /// The store manifest holds these swaps of databases, durably: the shard's soon says so, that no older one passes for
-    /// it.
-    pub fn note_swaps(&mut self, swaps: SwapMark) {
-        assert!(self.swaps.leads_to(&swaps), "the shard goes with the store manifest");
-        self.swaps = swaps;
-    }
-
     /// The manifest as it is on disk.
     #[must_use]
     pub fn manifest(&self) -> &ShardManifest {
@@ -172,14 +133,6 @@ impl<P: BlockPool> ShardFiles<P> {
     #[must_use]
     pub fn end_lsn(&self) -> Option<Lsn> {
         self.manifest.snapshot.as_ref().map(|snapshot| snapshot.end)
-    }
-
-    /// Last record of the snapshot that is being published, if one is: a crash may leave either it or the one before.
-    #[cfg(feature = "sim")]
-    pub(crate) fn publishing_lsn(&self) -> Option<Lsn> {
-        let (_, manifest, what) = self.manifest_write.as_ref()?;
-        let end = manifest.snapshot.as_ref().map(|snapshot| snapshot.end);
-        end.filter(|_| *what != Writing::Numbers)
     }
 
     /// Whether a checkpoint runs or is to run, or anything else is under way; also until the log has been told of one
@@ -236,11 +189,6 @@ impl<P: BlockPool> ShardFiles<P> {
         self.manifest.snapshot.as_ref().map_or(Lsn::ZERO, |snapshot| snapshot.start.lsn)
     }
 
-    /// What was published since the last call.
-    pub(crate) fn take_published(&mut self) -> Option<Published> {
-        self.published.take()
-    }
-
     /// The batch up to which the log has to become durable for the checkpoint to go on, if that is what it waits for.
     pub(crate) fn awaits_log(&self) -> Option<BatchNumber> {
         let checkpoint = self.checkpoint.as_ref()?;
@@ -263,34 +211,6 @@ impl<P: BlockPool> ShardFiles<P> {
     /// Whether so many of them are on their way that writes should wait.
     pub(crate) fn is_tail_full(&self) -> bool {
         self.checkpoint.as_ref().is_some_and(|one| one.takes_records() && one.writer.is_tail_full())
-    }
-
-    /// Whether the file needs more space than it has, and it is time to ask for it.
-    pub(crate) fn wants_space(&self, shard: &Shard<P>, now: UnixMs) -> bool {
-        self.space.is_due(shard.extents(), now)
-    }
-
-    /// Whether the file has space that is not needed, and it is time to give it back.
-    pub(crate) fn has_space_to_give(&self, shard: &Shard<P>) -> bool {
-        let may = self.freeing.is_none() && !self.cannot_free && self.space.may_give_back();
-        may && self.data_file == DataFileState::There
-            && shard.extents().has_space_to_give(self.space.is_pressed())
-    }
-
-    /// How the worker stands with its disk.
-    pub(crate) const fn press(&mut self, pressure: Pressure, now: UnixMs) {
-        self.space.press(pressure, now);
-    }
-
-    /// Whether the disk is too full for what the shard has in memory.
-    #[must_use]
-    pub fn is_low(&self, shard: &Shard<P>) -> bool {
-        self.space.is_low(shard.extents())
-    }
-
-    /// Whether a record of so many bytes may be placed.
-    pub(crate) fn space_for(&mut self, shard: &Shard<P>, bytes: usize) -> SpaceFor {
-        self.space.space_for(shard.extents(), bytes)
     }
 
     /// Work without a completion, bounded: begins what is wanted, goes on with what runs. Returns whether there is more
@@ -324,19 +244,6 @@ impl<P: BlockPool> ShardFiles<P> {
         more
     }
 
-    /// The file is made with the first record, and has its places before they are needed.
-    fn take_space(&mut self, shard: &Shard<P>, now: UnixMs) {
-        if self.data_file == DataFileState::Unmade && self.space.is_due(shard.extents(), now) {
-            let file = FileId::ShardData { shard: self.seal.shard };
-            let id = self.ids.next();
-            self.data_file = DataFileState::Creating(id);
-            self.requests.push_back(IoRequest { id, operation: IoOperation::CreateFile { file, bytes: 0 } });
-        }
-        if self.data_file == DataFileState::There {
-            self.requests.extend(self.space.next_io(shard.extents(), now, &mut self.ids));
-        }
-    }
-
     /// A checkpoint for which the disk is too full is given up: the snapshot before stays in force.
     fn give_up_if_stuck(&mut self, shard: &mut Shard<P>, pool: &mut P) {
         let Some(checkpoint) = &mut self.checkpoint else { return };
@@ -366,56 +273,14 @@ impl<P: BlockPool> ShardFiles<P> {
         if let Step::Publish(limit) = checkpoint.step
             && self.manifest_write.is_none()
         {
-            let (bytes, crc) = checkpoint.writer.summary();
-            let began = UnixMs(self.began_ms);
-            let begun = Published { floor: checkpoint.start.clone(), batch: checkpoint.start_batch, began };
-            let snapshot = PublishedSnapshot {
-                number: checkpoint.number,
-                bytes,
-                crc,
-                place_count: shard.extents().place_end(),
-                start: checkpoint.start.clone(),
-                end: checkpoint.end.0,
-                log: log.log,
-                end_batch: checkpoint.end.1,
-            };
-            let next = shard.extents().next_number().0;
-            let mut manifest = self.next_manifest();
-            manifest.extent_limit = manifest.extent_limit.max(next.saturating_add(EXTENT_NUMBERS_AHEAD));
-            manifest.snapshot = Some(snapshot);
-            self.publishing_ms = now.0;
-            if planted::is(PlantedBug::FloorBeforeBothCopies) {
-                self.published = Some(begun);
-            }
-            if planted::is(PlantedBug::RemoveSnapshotTooSoon)
-                && let Some(old) = &self.manifest.snapshot
-            {
-                let file = FileId::ShardSnapshot { shard: self.seal.shard, number: old.number };
-                let id = self.ids.next();
-                self.removal = Some((id, file));
-                self.requests.push_back(IoRequest { id, operation: IoOperation::DeleteFile { file } });
-            }
-            self.write_manifest(manifest, Writing::Snapshot(limit), pool);
+            self.publish(limit, shard, log, now, pool);
         }
         more
     }
 
-    fn next_manifest(&self) -> ShardManifest {
-        ShardManifest { swaps: self.swaps, ..self.manifest.successor() }
-    }
-
-    fn write_manifest(&mut self, manifest: ShardManifest, what: Writing, pool: &mut P) {
-        assert!(self.manifest_write.is_none(), "one change of a manifest at a time");
-        let files = ShardManifest::files(self.seal.shard);
-        let (write, request) =
-            CopiesWrite::start(&manifest, files, [true; 2], [false; 2], pool, &mut self.ids);
-        self.requests.push_back(request);
-        self.manifest_write = Some((write, manifest, what));
-    }
-
     /// Gathers what the machines want performed.
     fn collect(&mut self, shard: &mut Shard<P>, pool: &mut P) {
-        if let Some(checkpoint) = &mut self.checkpoint {
+        if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| !self.space.awaits_reserve()) {
             while let Some(request) = checkpoint.writer.next_io(&mut self.ids) {
                 self.requests.push_back(request);
             }
@@ -433,50 +298,6 @@ impl<P: BlockPool> ShardFiles<P> {
             let Some(request) = self.data.next_write(shard.extents_mut(), pool, &mut self.ids) else { break };
             self.requests.push_back(request);
         }
-    }
-
-    /// Gives back space that is not likely to be used again soon. Nothing on disk counts on it: the places are free.
-    fn free_space(&mut self, shard: &mut Shard<P>) {
-        if !self.has_space_to_give(shard) {
-            return;
-        }
-        if let Some((offset, bytes)) = shard.extents_mut().next_free_space(self.space.is_pressed()) {
-            let file = FileId::ShardData { shard: self.seal.shard };
-            let id = self.ids.next();
-            self.freeing = Some(id);
-            self.requests
-                .push_back(IoRequest { id, operation: IoOperation::FreeSpace { file, offset, bytes } });
-        }
-    }
-
-    fn on_space_freed(&mut self, result: Result<usize, IoError>, shard: &mut Shard<P>) -> Result<(), Fatal> {
-        self.freeing = None;
-        shard.extents_mut().on_space_freed(result.is_ok());
-        match result {
-            Err(error) if error.kind == IoErrorKind::Unsupported => self.cannot_free = true,
-            Err(error) => {
-                let file = FileId::ShardData { shard: self.seal.shard };
-                return Err(Fatal { what: "giving back space of a data file", file, offset: 0, error });
-            }
-            Ok(_) => {}
-        }
-        Ok(())
-    }
-
-    /// Whether a sealed extent is to be written now. Until a checkpoint wants them, some stay in memory only: records in
-    /// them are overwritten in place, and those that die first never cost a write.
-    fn is_due(&self, number: ExtentNumber, dirty_count: usize) -> bool {
-        match self.checkpoint.as_ref().map(|checkpoint| checkpoint.step) {
-            Some(Step::WriteExtents(limit)) if number < limit => true,
-            // The sync waits until nothing flies.
-            Some(Step::SyncData(_)) => false,
-            _ => dirty_count > self.dirty_max,
-        }
-    }
-
-    /// So many sealed extents may stay in memory only, until a checkpoint writes them.
-    pub(crate) fn set_dirty_max(&mut self, extents: usize) {
-        self.dirty_max = extents;
     }
 
     /// The next I/O to perform.
@@ -503,26 +324,8 @@ impl<P: BlockPool> ShardFiles<P> {
             self.on_space_freed(done.result, shard)?;
         } else if self.space.owns(done.id) {
             self.requests.extend(self.space.on_io(&done, shard.extents_mut(), &mut self.ids)?);
-        } else if matches!(self.data_file, DataFileState::Creating(id) | DataFileState::Syncing(id) if id == done.id)
-            && matches!(&done.result, Err(error) if error.kind == IoErrorKind::NoSpace)
-        {
-            self.data_file = DataFileState::Unmade;
-            self.space.on_refused(shard.extents().places_short());
-        } else if self.data_file == DataFileState::Creating(done.id) {
-            let file = FileId::ShardData { shard: self.seal.shard };
-            done.result.map_err(|error| Fatal { what: "creating a data file", file, offset: 0, error })?;
-            let id = self.ids.next();
-            self.data_file = DataFileState::Syncing(id);
-            self.requests.push_back(IoRequest { id, operation: IoOperation::SyncDirectory });
-        } else if self.data_file == DataFileState::Syncing(done.id) {
-            let file = FileId::ShardData { shard: self.seal.shard };
-            done.result.map_err(|error| Fatal {
-                what: "syncing the store directory",
-                file,
-                offset: 0,
-                error,
-            })?;
-            self.data_file = DataFileState::There;
+        } else if self.is_making(done.id) {
+            self.on_making_io(done.result, shard)?;
         } else if self.data.owns(done.id) {
             let (request, synced) = self.data.on_io(done, shard.extents_mut(), pool, &mut self.ids)?;
             self.requests.extend(request);
@@ -536,37 +339,6 @@ impl<P: BlockPool> ShardFiles<P> {
             self.on_manifest_io(done, shard, pool)?;
         }
         self.collect(shard, pool);
-        Ok(())
-    }
-
-    fn on_manifest_io(&mut self, done: IoDone<P>, shard: &mut Shard<P>, pool: &mut P) -> Result<(), Fatal> {
-        let (write, ..) = self.manifest_write.as_mut().expect("a completion goes to its request");
-        if let Some(request) = write.on_io(done, pool, &mut self.ids)? {
-            self.requests.push_back(request);
-            return Ok(());
-        }
-        let Some((_, manifest, what)) = self.manifest_write.take() else { unreachable!("looked at above") };
-        let before = std::mem::replace(&mut self.manifest, manifest);
-        if let Writing::Snapshot(limit) = what {
-            let checkpoint = self.checkpoint.take().expect("what is published was begun");
-            self.figures.published += 1;
-            self.figures.last_ms = self.publishing_ms;
-            self.figures.last_duration_ms = self.publishing_ms.saturating_sub(self.began_ms);
-            self.figures.entries = checkpoint.entries;
-            // Condition 7.
-            shard.extents_mut().on_published(limit);
-            let began = UnixMs(self.began_ms);
-            self.published =
-                Some(Published { floor: checkpoint.start, batch: checkpoint.start_batch, began });
-            if let Some(old) = before.snapshot
-                && !planted::is(PlantedBug::RemoveSnapshotTooSoon)
-            {
-                let file = FileId::ShardSnapshot { shard: self.seal.shard, number: old.number };
-                let id = self.ids.next();
-                self.removal = Some((id, file));
-                self.requests.push_back(IoRequest { id, operation: IoOperation::DeleteFile { file } });
-            }
-        }
         Ok(())
     }
 }

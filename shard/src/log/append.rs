@@ -134,7 +134,7 @@ impl<P: BlockPool> Log<P> {
     #[must_use]
     pub fn next_deadline_ns(&self) -> Option<u64> {
         let wanted = self.wants_standby();
-        let may_retry = wanted && (self.has_start_file() || self.rotation.is_under_way());
+        let may_retry = wanted && self.has_start_file();
         let retry = self.standby.as_ref().filter(|_| may_retry).and_then(Standby::retry_at_ns);
         let spare = self.spare_retry_at_ns().filter(|_| wanted);
         [self.seal_due_ns(), self.sync_due_ns(), retry, spare].into_iter().flatten().min()

@@ -8,7 +8,8 @@ use crate::io::{
     BLOCK_BYTES, BlockPool, Fatal, FileId, IoBuffer, IoDone, IoError, IoErrorKind, IoOperation, IoRequest,
     RequestId,
 };
-use crate::log::manifest::{LogManifest, ManifestRead, checksum_of};
+use crate::log::manifest::envelope::checksum_of;
+use crate::log::manifest::{LogManifest, ManifestRead};
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::planted::{self, PlantedBug};
 use crate::shard_manifest::ShardManifest;

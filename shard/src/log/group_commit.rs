@@ -2,8 +2,8 @@
 //!
 //! Rules kept here: batches are numbered when they are begun and submitted in that order; a batch is submitted whole
 //! and never written again; a watermark never passes a batch before it has passed all batches before it; an error on
-//! a write or sync ends the log. Filling is in `append.rs`, what belongs to segments in `rotation.rs`, the watermarks
-//! and the end in `watermarks.rs`.
+//! a write or sync ends the log. Filling is in `append.rs`, what belongs to segments in `rotation.rs` and `retention.rs`,
+//! the watermarks and the end in `watermarks.rs`.
 
 use std::collections::VecDeque;
 
@@ -58,7 +58,7 @@ pub struct Log<P: BlockPool> {
     pub(super) last_sync_ns: u64,
     /// Batches up to this one are to be made durable at once, whatever the policy.
     pub(super) wanted_durable: BatchNumber,
-    // segments, see rotation.rs
+    // segments, see rotation.rs and retention.rs
     pub(super) current: CurrentSegment,
     pub(super) closed: VecDeque<ClosedSegment>,
     pub(super) rotation: Rotation,

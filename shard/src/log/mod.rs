@@ -18,6 +18,7 @@ mod manifest_writer;
 mod open_batch;
 pub(crate) mod pending_write;
 pub mod recovery;
+mod retention;
 mod rotation;
 pub mod segment;
 mod spare;

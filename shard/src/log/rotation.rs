@@ -1,21 +1,19 @@
-//! From segment to segment: the current one, the ones behind it, the one ahead, and what of them is needed.
+//! From segment to segment: the current one, the ones behind it and the one ahead. What of them is needed is in `retention.rs`.
 //!
 //! Rules kept here: a generation's header is written when every batch of the generation before is durable, and no
-//! batch before its header is; a segment is used after the manifest names it, reused after the manifest no longer
-//! needs it, in both copies.
+//! batch before its header is; a segment is used after the manifest names it, in both copies.
 
-use crate::io::{BLOCK_BYTES, BlockPool, Fatal, FileId, IoDone, IoOperation, IoRequest};
+use crate::io::{BLOCK_BYTES, BlockPool, Fatal, FileId, IoDone, IoRequest};
 use crate::log::batch::BatchKind;
 use crate::log::group_commit::Log;
-use crate::log::manifest::{FloorEntry, FreeFile, LogManifest, SegmentEntry};
+use crate::log::manifest::{FreeFile, LogManifest, SegmentEntry};
 use crate::log::manifest_writer::ManifestStep;
 use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::log::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::log::spare::fits;
-use crate::log::standby::Standby;
+use crate::log::standby::{LogSpace, Standby};
 use crate::log::{LogConfig, LogIdentity};
 use crate::planted::{self, PlantedBug};
-use crate::shard::ShardFloor;
 use crate::store_manifest::LogEnd;
 use crate::types::{BatchNumber, Term};
 
@@ -77,7 +75,8 @@ impl Rotation {
 }
 
 impl<P: BlockPool> Log<P> {
-    /// Goes on in the next segment, as if the current one were full. Nothing happens when it holds no batch.
+    /// Goes on in the next segment, as if the current one were full. Nothing happens when it holds no batch, and nothing
+    /// comes of it when the disk is too full for what this takes: then what is appended needs the current segment.
     pub fn rotate(&mut self) {
         if self.has_batches() && !self.is_shutting_down() {
             self.begin_rotation();
@@ -94,7 +93,11 @@ impl<P: BlockPool> Log<P> {
     pub(super) fn pump_rotation(&mut self) {
         let durable =
             self.flights.durable() == self.submitted || planted::is(PlantedBug::HeaderBeforeBatches);
-        if !matches!(self.rotation, Rotation::Waiting) || !durable {
+        if !self.is_rotation_needed() && matches!(self.space(), LogSpace::Low { .. }) {
+            self.rotation.give_up_waiting();
+        }
+        // While there is no file for the next start, the segment ahead is that file.
+        if !matches!(self.rotation, Rotation::Waiting) || !durable || !self.has_start_file() {
             return;
         }
         let usable = |standby: &Standby<P>| {
@@ -108,6 +111,11 @@ impl<P: BlockPool> Log<P> {
         let (write, request) = write_header(&header, &mut self.pool, &mut self.ids);
         self.request(request);
         self.rotation = Rotation::Header(write);
+    }
+
+    /// Whether what is appended does not fit the current segment, and not only somebody has asked for the next one.
+    fn is_rotation_needed(&self) -> bool {
+        self.queue.front().is_some_and(|front| !self.current.fits(front.byte_len(), front.kind()))
     }
 
     fn finish_rotation(&mut self) {
@@ -162,11 +170,8 @@ impl<P: BlockPool> Log<P> {
     }
 
     pub(super) fn pump_standby(&mut self) {
-        if !self.wants_standby() {
-            return;
-        }
-        if !self.has_start_file() && !self.rotation.is_under_way() {
-            // What a start needs comes first, and what space there is belongs to it.
+        // What a start needs comes first, and what space there is belongs to it.
+        if !self.wants_standby() || !self.has_start_file() {
             return;
         }
         if self.standby.is_none() {
@@ -191,140 +196,6 @@ impl<P: BlockPool> Log<P> {
         choose_standby(self.manifest.current(), may_use, &self.config, (generation, new_file))
     }
 
-    // ---- what is needed ---------------------------------------------------------------------------------------
-
-    /// Of these shards no record up to the floor is needed any more: the floor, kept in the manifest, says it all.
-    /// `batch` is [`Self::appended`] at the time the floors were taken. Segments that no shard needs are reused, once all this is durable.
-    ///
-    /// # Panics
-    /// When a shard is not of this log, or the batch was not given out yet.
-    pub fn publish_floor(&mut self, floors: &[ShardFloor], batch: BatchNumber) {
-        assert!(batch <= self.appended(), "a floor lies in the past");
-        for floor in floors {
-            assert!(self.identity.holds(floor.shard), "a floor is of one of the log's shards");
-            self.floors.retain(|entry| entry.floor.shard != floor.shard);
-            self.floors.push(FloorEntry { floor: floor.clone(), batch });
-        }
-        self.pump();
-    }
-
-    /// Starts the next change of the manifest, if one is wanted and none is under way.
-    pub(super) fn pump_manifest(&mut self) {
-        if !self.manifest.is_idle() {
-            return;
-        }
-        let durable = self.flights.durable();
-        let too_soon = planted::is(PlantedBug::RecycleTooSoon);
-        let is_due = |entry: &FloorEntry| entry.batch <= durable || too_soon;
-        let due = self.floors.iter().any(is_due);
-        let prepared = self.standby.as_ref().filter(|standby| standby.is_prepared()).map(Standby::entry);
-        let spare = self.prepared_spare();
-        let drops_free = self.manifest.current().free.len() > self.free_files_max();
-        if !due && prepared.is_none() && spare.is_none() && !drops_free {
-            return;
-        }
-        let mut next = self.manifest.current().successor(self.flights.durable_end());
-        if let Some(entry) = prepared {
-            next.free.retain(|free| free.file != entry.file);
-            next.next_file = next.next_file.max(entry.file + 1);
-            next.segments.push(entry);
-        }
-        let (due, later) = self.floors.drain(..).partition(is_due);
-        self.floors = later;
-        for entry in due {
-            set_floor(&mut next, entry);
-        }
-        self.drop_obsolete(&mut next);
-        self.drop_free(&mut next);
-        if let Some(free) = spare {
-            // Last: what is dropped was named before, and is deleted for that.
-            next.next_file = next.next_file.max(free.file + 1);
-            next.free.push(free);
-        }
-        let current = self.manifest.current();
-        if (&next.segments, &next.free, &next.floors) == (&current.segments, &current.free, &current.floors) {
-            return;
-        }
-        // Deleted once both copies no longer name them. One that the next segment is to be made of stays.
-        let ahead = self.standby.as_ref().map(|standby| standby.entry().file);
-        let named = |file| ahead == Some(file) || next.segments.iter().any(|entry| entry.file == file);
-        let kept = |file| named(file) || next.free.iter().any(|free| free.file == file);
-        let free = self.manifest.current().free.iter().map(|free| free.file);
-        self.unnamed.extend(free.filter(|&file| !kept(file)));
-        let request = self.manifest.start(next, &mut self.pool, &mut self.ids);
-        self.request(request);
-    }
-
-    /// Takes the segments that no shard needs out of the manifest and makes their files free.
-    fn drop_obsolete(&self, next: &mut LogManifest) {
-        let mut obsolete = next.obsolete_through();
-        if planted::is(PlantedBug::RecycleByHighestFloor) {
-            obsolete = next.floors.iter().map(|entry| entry.batch).max().unwrap_or(obsolete);
-        }
-        if planted::is(PlantedBug::RecycleBatchAtFloor) {
-            obsolete = obsolete.next();
-        }
-        for closed in &self.closed {
-            if closed.last_batch > obsolete || next.segments[0] != closed.entry {
-                break;
-            }
-            let SegmentEntry { file, file_bytes, .. } = next.segments.remove(0);
-            // One that is smaller than a segment served a start. Too many are taken out at the end.
-            if file_bytes >= self.config.segment_bytes {
-                next.free.push(FreeFile { file, file_bytes });
-            }
-        }
-        assert!(next.segments.contains(&self.current.entry), "the current segment is needed");
-    }
-
-    /// Whether files of old segments are kept to be used again. On a full disk they are given back.
-    pub fn keep_free_files(&mut self, keep: bool) {
-        if self.is_disk_low == keep {
-            self.is_disk_low = !keep;
-            self.pump();
-        }
-    }
-
-    /// Both copies are durable: what they name may be used, what they no longer name may go.
-    fn on_published(&mut self) {
-        self.on_free_published();
-        let manifest = self.manifest.current();
-        let first = manifest.segments[0].generation;
-        let published = manifest.segments.last().copied();
-        if let Some(standby) = self.standby.as_mut().filter(|standby| standby.is_prepared())
-            && published == Some(standby.entry())
-        {
-            standby.set_ready();
-        }
-        for file in std::mem::take(&mut self.unnamed) {
-            self.delete(file);
-        }
-        while self.closed.front().is_some_and(|closed| closed.entry.generation < first) {
-            let Some(gone) = self.closed.pop_front() else { unreachable!("looked at") };
-            self.stats.recycled += 1;
-            let file = gone.entry.file;
-            let manifest = self.manifest.current();
-            let named = manifest.free.iter().any(|free| free.file == file)
-                || manifest.segments.iter().any(|entry| entry.file == file);
-            if !named {
-                self.delete(file);
-            }
-        }
-    }
-
-    pub(super) fn delete(&mut self, file: u32) {
-        let id = self.ids.next();
-        let file = FileId::Segment { log: self.identity.log, file };
-        self.deleting += 1;
-        self.request(IoRequest { id, operation: IoOperation::DeleteFile { file } });
-    }
-
-    /// Whether segment files that nothing names any more are still being deleted.
-    #[must_use]
-    pub const fn is_deleting(&self) -> bool {
-        self.deleting > 0
-    }
-
     /// Segments that hold batches, the current one included.
     #[must_use]
     pub fn segments(&self) -> usize {
@@ -343,22 +214,10 @@ impl<P: BlockPool> Log<P> {
         self.current.entry.generation
     }
 
-    /// Number of the oldest segment that is kept because a start may need it.
-    #[must_use]
-    pub fn oldest_generation(&self) -> u64 {
-        self.closed.front().map_or(self.generation(), |closed| closed.entry.generation)
-    }
-
     /// Whether the current segment holds a batch.
     #[must_use]
     pub const fn has_batches(&self) -> bool {
         self.current.offset > SEGMENT_HEADER_BYTES as u64
-    }
-
-    /// From now on, until `false`, segment files that no shard needs are deleted; else they are kept for reuse.
-    pub fn drop_free_files(&mut self, drops: bool) {
-        self.drops_free = drops;
-        self.pump();
     }
 
     /// The segment files that the manifest names, which must be there.
@@ -367,36 +226,12 @@ impl<P: BlockPool> Log<P> {
         self.manifest.current().segments.iter().map(move |entry| FileId::Segment { log, file: entry.file })
     }
 
-    /// Whether files are kept for reuse, beside that for the next start, or are on their way out.
-    #[must_use]
-    pub fn has_free_files(&self) -> bool {
-        let ahead = self.standby.as_ref().map(|standby| standby.entry().file);
-        let kept = self.start_file_number();
-        let is_other = |free: &FreeFile| Some(free.file) != ahead && Some(free.file) != kept;
-        self.manifest.current().free.iter().any(is_other) || !self.unnamed.is_empty()
-    }
-
     /// Bytes of all files of the log: segments, the one ahead, free ones, that for the next start.
     #[must_use]
     pub fn bytes_in_use(&self) -> u64 {
         let manifest = self.manifest.current();
         let named: u64 = manifest.segments.iter().map(|entry| entry.file_bytes).sum();
         named + manifest.free.iter().map(|free| free.file_bytes).sum::<u64>()
-    }
-}
-
-/// Puts a floor into the manifest, in order of shards; a floor never goes back, neither in the shard's history nor in the
-/// log: what lies before it may be gone already.
-fn set_floor(manifest: &mut LogManifest, entry: FloorEntry) {
-    let shard = entry.floor.shard;
-    match manifest.floors.binary_search_by_key(&shard, |entry| entry.floor.shard) {
-        Ok(at) => {
-            let old = &mut manifest.floors[at];
-            if old.floor.lsn <= entry.floor.lsn && old.batch <= entry.batch {
-                *old = entry;
-            }
-        }
-        Err(at) => manifest.floors.insert(at, entry),
     }
 }
 
@@ -449,4 +284,154 @@ pub(crate) fn write_header<P: BlockPool>(
     let write = PendingWrite { id: ids.next(), file, offset: 0, range, durable: true, what };
     let request = write.request(pool.freeze(buffer));
     (write, request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::ManifestCopy;
+    use crate::key::KeyHasher;
+    use crate::log::group_commit::Resume;
+    use crate::log::manifest_writer::ManifestWriter;
+    use crate::log::recovery::{LogRecovery, RecoveryMode, RecoveryStart};
+    use crate::log::spare::start_file_bytes;
+    use crate::log::standby::RETRY_AFTER_NS;
+    use crate::record::{Effect, Record};
+    use crate::shard_set::{ShardSet, StorageTask, TaskKind};
+    use crate::testing::HeapPool;
+    use crate::testing::small_disk::SmallDisk;
+    use crate::types::{KeyspaceId, LogId, Lsn, ShardId};
+
+    const IDENTITY: LogIdentity = LogIdentity {
+        uuid: [1; 16],
+        log: LogId(1),
+        checksum_seed: 7,
+        first_shard: ShardId(0),
+        shard_count: 1,
+    };
+    const MANIFEST_BYTES: u64 = 2 * BLOCK_BYTES as u64;
+
+    fn config() -> LogConfig {
+        LogConfig { segment_bytes: 1 << 20, batch_bytes_max: 64 << 10, ..LogConfig::default() }
+    }
+
+    fn settle(log: &mut Log<HeapPool>, disk: &mut SmallDisk, now_ns: u64) {
+        log.tick(now_ns);
+        log.close_batch(now_ns);
+        loop {
+            std::iter::from_fn(|| log.next_io()).for_each(|request| disk.submit(request));
+            let Some(done) = disk.complete_one() else { return };
+            log.on_io(done).expect("a full disk is not the end");
+        }
+    }
+
+    fn append(log: &mut Log<HeapPool>, lsn: u64) {
+        let mut bytes = Vec::new();
+        Record {
+            shard: ShardId(0),
+            term: log.term(),
+            lsn: Lsn(lsn),
+            keyspace: KeyspaceId(1),
+            group_continues: false,
+            key: b"key",
+            effect: Effect::Delete,
+        }
+        .encode_to(&mut bytes);
+        log.append(&bytes);
+    }
+
+    /// A log that has just been made, on a disk with so much room beyond that.
+    fn created(room: u64) -> (Log<HeapPool>, SmallDisk) {
+        let mut disk = SmallDisk::new(MANIFEST_BYTES + config().segment_bytes + room);
+        let start = RecoveryStart { identity: IDENTITY, mode: RecoveryMode::Create, first_term: Term(1) };
+        let mut recovery = LogRecovery::new(start, config(), Vec::new(), HeapPool);
+        while !recovery.is_finished() {
+            std::iter::from_fn(|| recovery.next_io()).for_each(|request| disk.submit(request));
+            recovery.on_io(disk.complete_one().expect("something is in flight until it is finished"));
+        }
+        let log = recovery.finish().expect("there is room for it").log.expect("it goes on");
+        (log, disk)
+    }
+
+    #[test]
+    fn a_rotation_that_somebody_asks_for_holds_nothing_up_on_a_full_disk() {
+        let (mut log, mut disk) = created(start_file_bytes(&config()));
+        settle(&mut log, &mut disk, 0);
+        assert!(log.has_start_file() && matches!(log.space(), LogSpace::Low { .. }));
+        append(&mut log, 1);
+        settle(&mut log, &mut disk, 1);
+        log.rotate();
+        append(&mut log, 2);
+        settle(&mut log, &mut disk, 2);
+        assert_eq!((log.durable(), log.generation()), (log.appended(), 1));
+        // When there is room it is done, if somebody asks again.
+        disk.room = config().segment_bytes;
+        settle(&mut log, &mut disk, 2 * RETRY_AFTER_NS);
+        log.rotate();
+        settle(&mut log, &mut disk, 2 * RETRY_AFTER_NS);
+        assert_eq!(log.generation(), 2);
+    }
+
+    #[test]
+    fn a_task_asks_again_for_a_rotation_that_found_no_room() {
+        let (mut log, mut disk) = created(start_file_bytes(&config()));
+        settle(&mut log, &mut disk, 0);
+        append(&mut log, 1);
+        settle(&mut log, &mut disk, 1);
+        disk.room = config().segment_bytes;
+        // The segment ahead is tried again in the very moment in which the task begins.
+        log.advance_clock(2 * RETRY_AFTER_NS);
+        let mut set = ShardSet::new(Vec::new(), KeyHasher::new([7; 16]), HeapPool, Some(log));
+        let mut task = StorageTask::begin(TaskKind::RotateLog, &mut set).expect("there is a log");
+        for turn in 0.. {
+            assert!(turn < 10, "it comes to an end");
+            if task.step(&mut set).expect("there is room") {
+                break;
+            }
+            settle(set.log_mut().expect("there is a log"), &mut disk, 2 * RETRY_AFTER_NS);
+        }
+        assert_eq!(set.log().map(Log::generation), Some(2));
+    }
+
+    #[test]
+    fn a_log_leaves_no_segment_while_it_has_no_file_for_the_next_start() {
+        let entry = |generation, file| SegmentEntry { generation, file, file_bytes: config().segment_bytes };
+        let (used, ahead) = (entry(1, 1), entry(2, 2));
+        let manifest = LogManifest {
+            sequence: 1,
+            next_file: 3,
+            segments: vec![used, ahead],
+            ..LogManifest::empty(&IDENTITY)
+        };
+        // As it was stopped, cleanly.
+        let mut log = Log::resume(Resume {
+            identity: IDENTITY,
+            config: config(),
+            pool: HeapPool,
+            term: Term(1),
+            ids: RequestIds::new(),
+            end: LogEnd { batch: BatchNumber(1), crc: 9 },
+            last_kind: BatchKind::Clean,
+            current: CurrentSegment { offset: (SEGMENT_HEADER_BYTES + BLOCK_BYTES) as u64, entry: used },
+            closed: std::collections::VecDeque::new(),
+            standby: Some(Standby::ready(IDENTITY.log, ahead)),
+            manifest: ManifestWriter::new(manifest),
+            start_file: None,
+            left_over: Vec::new(),
+        });
+        let mut disk = SmallDisk::new(0);
+        let segment = |file| FileId::Segment { log: IDENTITY.log, file };
+        disk.lens.extend([1, 2].map(|file| (segment(file), config().segment_bytes)));
+        let copy = |copy| FileId::LogManifest { log: IDENTITY.log, copy };
+        disk.lens.extend([ManifestCopy::A, ManifestCopy::B].map(|of| (copy(of), BLOCK_BYTES as u64)));
+        log.rotate();
+        settle(&mut log, &mut disk, 0);
+        assert_eq!((log.generation(), log.lacks_start_file()), (1, true), "the segment ahead is for a start");
+        disk.room = start_file_bytes(&config());
+        log.rotate();
+        settle(&mut log, &mut disk, 2 * RETRY_AFTER_NS);
+        log.rotate();
+        settle(&mut log, &mut disk, 2 * RETRY_AFTER_NS);
+        assert_eq!((log.generation(), log.has_start_file()), (2, true));
+    }
 }

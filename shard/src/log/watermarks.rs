@@ -3,6 +3,8 @@
 use crate::io::BlockPool;
 use crate::log::batch::BatchKind;
 use crate::log::group_commit::{Log, Shutdown};
+#[cfg(feature = "sim")]
+use crate::log::open_batch::OpenBatch;
 use crate::log::standby::{LogSpace, Standby};
 use crate::log::{LogConfig, LogIdentity, LogStats, SyncPolicy};
 use crate::store_manifest::LogEnd;
@@ -97,6 +99,14 @@ impl<P: BlockPool> Log<P> {
         }
         let low = self.standby.as_ref().is_some_and(Standby::is_out_of_space);
         if low { LogSpace::Low { bytes_left: self.current.bytes_left() } } else { LogSpace::Ok }
+    }
+
+    /// Whether something waits to be written that has its place, and nothing is in flight that it could wait for. Never at
+    /// the end of a turn.
+    #[cfg(feature = "sim")]
+    pub(crate) fn stands_still(&self) -> bool {
+        let fits = |front: &OpenBatch<P::Buffer>| self.current.fits(front.byte_len(), front.kind());
+        self.outstanding == 0 && self.queue.front().map_or(self.open.is_some(), fits)
     }
 
     /// Figures.

@@ -120,7 +120,8 @@ impl<P: BlockPool> ShardSet<P> {
         }
         let is_held_back = storage.is_low || reserve.held_bytes() == 0;
         storage.was_held_back = is_held_back;
-        let pressure = Pressure { is_held_back, is_short: storage.is_low, is_low };
+        let awaits_reserve = reserve.is_being_lent();
+        let pressure = Pressure { is_held_back, is_short: storage.is_low, is_low, awaits_reserve };
         storage.files.iter_mut().for_each(|files| files.press(pressure, now));
         for shard in shards.iter_mut() {
             shard.compaction.set_pressed(is_low);
@@ -178,4 +179,71 @@ fn reserve_bytes<P: BlockPool>(shards: &[Shard<P>], log: Option<&Log<P>>) -> u64
     let entries = shards.iter().map(Shard::entry_count).max().unwrap_or(0);
     let snapshot = (entries * SNAPSHOT_ENTRY_BYTES).max(SNAPSHOT_BYTES_MIN).next_power_of_two();
     snapshot + log.map_or(TAIL_BYTES, |log| log.config().segment_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extent::ExtentSeal;
+    use crate::key::KeyHasher;
+    use crate::shard_manifest::ShardManifest;
+    use crate::shard_set::storage::first_request_id;
+    use crate::shard_set::storage_config::StorageConfig;
+    use crate::testing::HeapPool;
+    use crate::testing::small_disk::SmallDisk;
+    use crate::types::{Db, SLOT_COUNT, ShardId, Term};
+
+    const SHARD: ShardId = ShardId(0);
+
+    /// Turns until nothing is in flight. There are more of them than completions, as others have work too.
+    fn settle(set: &mut ShardSet<HeapPool>, disk: &mut SmallDisk, now: UnixMs) {
+        loop {
+            while set.end_turn(now, 0) || set.end_turn(now, 0) {}
+            std::iter::from_fn(|| set.next_io()).for_each(|request| disk.submit(request));
+            let Some(done) = disk.complete_one() else { return };
+            set.on_io(done).expect("a full disk is not the end");
+        }
+    }
+
+    /// A set without a log, with one record and its reserve, on a disk that is full since.
+    fn full(unsaved_ms_max: Option<u64>) -> (ShardSet<HeapPool>, SmallDisk) {
+        let seal = ExtentSeal { store: 4711, shard: SHARD };
+        let mut shard = Shard::new(SHARD, 0..SLOT_COUNT, Term(1), UnixMs(0));
+        shard.keep_on_disk(seal, 5);
+        let files = ShardFiles::new(ShardManifest::create([1; 16], SHARD), seal, first_request_id(0));
+        let mut set = ShardSet::new(vec![shard], KeyHasher::new([7; 16]), HeapPool, None);
+        set.keep_files(vec![files], StorageConfig { unsaved_ms_max, ..StorageConfig::default() });
+        let key = set.key(b"key");
+        set.put(Db(0), &key, b"value", None);
+        let mut disk = SmallDisk::new(1 << 30);
+        disk.lens.extend(ShardManifest::files(SHARD).map(|file| (file, 4096)));
+        set.tick(UnixMs(0), 0, 10);
+        settle(&mut set, &mut disk, UnixMs(0));
+        assert!(set.disk_space().is_some_and(|space| space.reserve_bytes > 0 && !space.is_low));
+        disk.room = 0;
+        (set, disk)
+    }
+
+    fn given_up(set: &ShardSet<HeapPool>) -> u64 {
+        set.disk_space().map_or(0, |space| space.checkpoints_given_up)
+    }
+
+    #[test]
+    fn the_last_snapshot_waits_for_the_reserve_that_is_lent_to_it() {
+        let (mut set, mut disk) = full(None);
+        set.begin_close();
+        settle(&mut set, &mut disk, UnixMs(1));
+        assert_eq!((given_up(&set), set.is_closed()), (1, true), "the first, before which nothing is lent");
+    }
+
+    #[test]
+    fn a_snapshot_that_time_asks_for_waits_for_the_reserve_that_is_lent_to_it() {
+        let (mut set, mut disk) = full(Some(1));
+        for turn in 1..4 {
+            let now = UnixMs(turn * (SPACE_RETRY_MS + 1));
+            set.tick(now, 0, 10);
+            settle(&mut set, &mut disk, now);
+        }
+        assert_eq!((given_up(&set), set.changes_since_checkpoint()), (1, 0), "the first, as above");
+    }
 }

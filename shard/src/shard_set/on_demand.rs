@@ -113,6 +113,12 @@ impl StorageTask {
             // Again and again: another task that has ended has let files be kept.
             log.drop_free_files(true);
         }
+        if let Wait::Segment(next) = self.wait
+            && let Some(log) = set.log.as_mut().filter(|log| log.generation() < next)
+        {
+            // Again: what found no room is given up, and there may be room now.
+            log.rotate();
+        }
         // One step leads to the next within a turn where nothing has to be waited for.
         while self.is_over(set)? {
             self.wait = match (self.kind, &self.wait) {

@@ -205,6 +205,9 @@ impl Driver {
                 self.follow(at);
             }
             self.workers[at].end_turn(self.now, self.now_ns);
+            if self.workers[at].log().is_some_and(crate::log::Log::stands_still) {
+                return Err(format!("the log of worker {at} writes nothing of what it has to write"));
+            }
         }
         self.step_tasks()?;
         self.submit_all();

@@ -25,7 +25,8 @@ use super::{Era, EraState, LogEnd, LogEntry, StoreManifest};
 use crate::databases::DatabaseMap;
 use crate::limits::STORE_MANIFEST_BYTES_MAX;
 use crate::log::fields::{FieldReader, FieldWriter};
-use crate::log::manifest::{ManifestRead, read_manifest, seal_manifest};
+use crate::log::manifest::ManifestRead;
+use crate::log::manifest::envelope::{read_manifest, seal_manifest};
 use crate::types::{BatchNumber, LogId, SLOT_COUNT, ShardId, Slot, UnixMs};
 
 /// First bytes of a store manifest.
