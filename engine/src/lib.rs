@@ -24,6 +24,7 @@ mod replay_memory;
 pub mod ring_io;
 mod scratch;
 pub mod start;
+mod start_io;
 pub mod store;
 pub mod sync_probe;
 pub mod worker;

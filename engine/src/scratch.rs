@@ -4,6 +4,7 @@
 //! manifests, a header, a fresh segment of zeros; blocks of zeros take no memory.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -51,7 +52,7 @@ impl Scratch {
             IoOperation::SyncFile { file, .. } => (self.sync(files, file), IoBuffer::None),
             IoOperation::SyncDirectory => (files.directory().sync_all().map(|()| 0), IoBuffer::None),
             IoOperation::Read { file, offset, mut buffer, len } => {
-                let result = self.read(files, file, &mut buffer.as_mut()[..len], offset);
+                let result = self.read(file, files.get(file), &mut buffer.as_mut()[..len], offset);
                 (result, IoBuffer::Owned(buffer))
             }
             // What the range holds is nobody's any more: it may as well stay.
@@ -87,14 +88,24 @@ impl Scratch {
         files.get(file)?.sync_all().map(|()| 0)
     }
 
-    fn read(&self, files: &mut Files, file: FileId, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    /// Reads from a file, if it is there, and from what was changed of it.
+    ///
+    /// # Errors
+    /// Those of the operating system; the one that `file` is where its bytes are needed.
+    pub(crate) fn read(
+        &self,
+        name: FileId,
+        file: io::Result<&File>,
+        bytes: &mut [u8],
+        offset: u64,
+    ) -> io::Result<usize> {
         let changed = self.changed();
-        let changed = changed.get(&file);
+        let changed = changed.get(&name);
         if changed.is_some_and(|changed| changed.removed) {
             return Err(io::Error::from_raw_os_error(libc::ENOENT));
         }
         let hides = changed.is_some_and(|changed| changed.hides);
-        let mut end = if hides { 0 } else { read(files.get(file)?, bytes, offset)? };
+        let mut end = if hides { 0 } else { read(file?, bytes, offset)? };
         let Some(changed) = changed else { return Ok(end) };
         bytes[end..].fill(0);
         let first = offset / BLOCK_BYTES as u64;

@@ -2,9 +2,7 @@
 
 use std::num::NonZero;
 use std::sync::Mutex;
-use std::sync::mpsc::channel;
 
-use shard::io::IoRequest;
 use shard::key::KeyHasher;
 use shard::log::Log;
 use shard::log::recovery::{LogRecovery, RecoveryMode, RecoveryReport, RecoveryStart};
@@ -15,7 +13,6 @@ use shard::types::{LogId, Term};
 
 use super::Opener;
 use crate::Shard;
-use crate::blocking_io::perform;
 use crate::files::Files;
 use crate::open_error::OpenError;
 use crate::open_shards::{
@@ -25,6 +22,7 @@ use crate::pool::Pool;
 use crate::progress::Progress;
 use crate::replay::Replay;
 use crate::replay_memory::ShardManifests;
+use crate::start_io::StartIo;
 
 /// A log recovered: its shards, itself unless its era is over, and the files it has open.
 pub(super) struct RecoveredLog {
@@ -228,21 +226,11 @@ impl Opener<'_> {
         let mut recovery = LogRecovery::new(start, config, present, reading.clone());
         let mut seen = (0, 0);
         let failed = |error| OpenError::of_replay(self.directory.path().to_path_buf(), error);
-        // Reads go on in a thread of their own, and what they brought is applied by others.
+        // Reads go on in threads of their own, and what they brought is applied by others.
         let mut shards = std::thread::scope(|scope| {
             let tools = (&pool, &self.directory);
             let mut replay = Replay::start(scope, first, shards, threads, hasher, tools, shard_manifests);
-            let (requests, to_perform) = channel::<IoRequest<Pool>>();
-            let (performed, completions) = channel();
-            let files = &mut files;
-            scope.spawn(move || {
-                while let Ok(request) = to_perform.recv() {
-                    if performed.send(perform(files, request)).is_err() {
-                        return;
-                    }
-                }
-            });
-            let mut under_way = 0;
+            let mut io = StartIo::start(scope, &mut files, config.read_depth);
             while !recovery.is_finished() {
                 while let Some(event) = recovery.next_event() {
                     replay.take(event).map_err(failed)?;
@@ -256,15 +244,13 @@ impl Opener<'_> {
                             self.remove_reserves(|log| log == own)?;
                         }
                     }
-                    under_way += 1;
-                    requests.send(request).expect("the thread performs until this end is gone");
+                    io.request(request);
                 }
-                if under_way > 0 {
-                    let done = completions.recv().expect("every request is performed");
-                    under_way -= 1;
+                if let Some(done) = io.next_done() {
                     recovery.on_io(done);
                 }
             }
+            drop(io);
             replay.finish().map_err(failed)
         })?;
         reading.keep_no_more();
