@@ -13,8 +13,8 @@ use crate::types::UnixMs;
 
 /// Less work than this is put off until more is owed.
 const GRAIN_BYTES: u64 = 16 << 10;
-/// Of the work that is owed a step does this part, within its bounds: what has piled up while a victim was read is done
-/// over many turns, and those who come meanwhile do not wait for all of it.
+/// Of the work that all shards owe a turn does this part, within its bounds: what has piled up while victims were read is
+/// done over many turns, and those who come meanwhile do not wait for all of it, however many shards have a victim.
 const OWED_PART: u64 = 16;
 /// How long a shard rests when it has dead bytes but no extent that is worth emptying, in milliseconds.
 const REST_MS: u64 = 100;
@@ -122,6 +122,8 @@ impl<P: BlockPool> ShardSet<P> {
         let (mut more, mut is_written, mut steps) = (false, false, COMPACTION_STEPS_PER_TURN);
         let count = self.shards.len();
         let mut wanting = None;
+        let owed: u64 = self.shards.iter().map(|shard| shard.compaction.pacing.owed()).sum();
+        let mut gentle_bytes = (owed / OWED_PART).max(GRAIN_BYTES);
         for turn in 0..count {
             let position = (self.next_to_compact + turn) % count;
             let debt = self.shards[position].compaction_debt(now);
@@ -136,21 +138,25 @@ impl<P: BlockPool> ShardSet<P> {
             more = true;
             let full = self.shards[position].compaction.wants_full();
             while steps > 0 && (full || self.shards[position].compaction.pacing.owed() >= GRAIN_BYTES) {
-                steps -= 1;
                 // Each key that has ended is a record of the log too: of those a step takes no more than a turn may.
                 let compaction = &self.shards[position].compaction;
                 let in_haste = compaction.pressed || full || compaction.pacing.is_behind();
+                if !in_haste && gentle_bytes == 0 {
+                    break;
+                }
+                steps -= 1;
                 let is_gentle = compaction.empties_ended() && !in_haste;
                 let records_max = if is_gentle { keys_max } else { usize::MAX };
-                let bytes_max = match in_haste {
-                    true => u64::MAX,
-                    false => (compaction.pacing.owed() / OWED_PART).max(GRAIN_BYTES),
-                };
+                let bytes_max = if in_haste { u64::MAX } else { gentle_bytes };
                 let part = StepPart { records_max, bytes_max };
                 match self.compact_step(position, now, part) {
                     // A choice, or a beginning: the work is still to come.
                     Worked::Bytes(0) => {}
                     Worked::Bytes(_) if in_haste => {}
+                    Worked::Bytes(bytes) => {
+                        gentle_bytes = gentle_bytes.saturating_sub(bytes);
+                        break;
+                    }
                     _ => break,
                 }
             }
