@@ -31,6 +31,7 @@ impl Service {
                 self.core.counters.add(Counter::Receives, 1);
                 self.core.counters.add(Counter::BytesIn, buffer.len() as u64);
                 connection.client.session.last_interaction = worker.clock.now;
+                connection.client.session.last_interaction_ns = worker.clock.now_ns;
                 connection.client.session.figures.bytes_in += buffer.len() as u64;
                 match (connection.client.life, connection.is_tls()) {
                     (Life::Open, false) => self.take_bytes(worker, &mut connection, me, &buffer),
