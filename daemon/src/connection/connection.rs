@@ -102,6 +102,8 @@ pub(crate) struct Connection {
     pub(crate) is_ready: bool,
     /// Its next request could not be taken in this turn: it can when something completes or mail comes.
     pub(crate) stalled: bool,
+    /// The turn in which it last ran commands, and how many.
+    pub(crate) ran_in_turn: (u64, usize),
     /// Since when its output has been above the soft limit, on the monotonic clock.
     pub(crate) soft_limit_since_ns: Option<u64>,
 }
@@ -133,6 +135,7 @@ impl Connection {
             is_dirty: false,
             is_ready: false,
             stalled: false,
+            ran_in_turn: (0, 0),
             soft_limit_since_ns: None,
         }
     }

@@ -1,7 +1,8 @@
 //! Every bound of the connection layer, in one place. What operators may set is in `Settings`.
 
-/// Commands that one connection runs in one turn at most: a burst of one client may not starve the others.
-pub(crate) const COMMANDS_PER_TURN: usize = 512;
+/// Commands that one connection runs in one turn at most, however many pieces they come in: a burst of one client may not
+/// starve the others.
+pub(crate) const COMMANDS_PER_TURN: usize = 1024;
 /// Unparsed bytes of one connection above which no more are received from it until some are parsed, unless they
 /// are one large request under way: that is bounded by `client-query-buffer-limit`.
 pub(crate) const BACKLOG_BYTES_MAX: usize = 64 << 10;
