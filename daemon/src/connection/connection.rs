@@ -79,6 +79,11 @@ impl Client {
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.output.len() + self.in_flight + self.slots.ready_bytes()
     }
+
+    /// The same, with the places of replies that wait for others: what its limit is compared with.
+    pub(crate) fn limited_bytes(&self) -> usize {
+        self.unsent_bytes() + self.slots.place_bytes()
+    }
 }
 
 /// One connection.
@@ -191,6 +196,7 @@ impl Connection {
         let memory = size_of::<Self>()
             + self.input.capacity()
             + self.client.output.capacity()
+            + self.client.slots.memory_bytes()
             + self.parser.memory_bytes()
             + self.client.subscriptions.as_ref().map_or(0, |all| all.memory_bytes())
             + self.tls.as_ref().map_or(0, |_| size_of::<TlsStream>());
