@@ -271,13 +271,13 @@ impl Service {
                     self.core.swapping.must_look = true;
                     None
                 }
-                Err(error) => Some(Err(error.to_string())),
+                Err(error) => Some(Err(format!("ERR {error}"))),
             };
         };
         let result = match task.step(&mut worker.shards) {
             Ok(false) => return None,
             Ok(true) => Ok(()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(format!("ERR {error}")),
         };
         self.core.swapping.flush = None;
         // What ran meanwhile may have written: then the log is flushed once more.
@@ -301,7 +301,8 @@ impl Service {
         let write = move || {
             let result = match server.swaps.write(shown) {
                 Ok(()) => Ok(()),
-                Err(error @ KeeperError::Unchanged(_)) => Err(error.to_string()),
+                Err(error @ KeeperError::Unchanged(_)) => Err(format!("ERR {error}")),
+                Err(error @ KeeperError::NoSpace(_)) => Err(format!("MISCONF {error}")),
                 Err(KeeperError::Unknown(fatal)) => {
                     tracing::error!("SWAPDB: {fatal}; the next start finds the databases swapped, or not");
                     ExitCode::Storage.exit();
@@ -317,8 +318,9 @@ impl Service {
         }
         let started = std::thread::Builder::new().name("swapdb".to_owned()).spawn(write);
         if let Err(error) = started {
-            let text =
-                format!("no thread can be started to write the store manifest, nothing was changed: {error}");
+            let text = format!(
+                "ERR no thread can be started to write the store manifest, nothing was changed: {error}"
+            );
             self.core.server.swaps.end_part(number, Err(text));
             self.wake_others(worker);
             self.core.swapping.must_look = true;
@@ -352,7 +354,7 @@ impl Service {
         let result = match &self.core.swapping.led {
             Some(Led { stage: Stage::Begun, .. }) => self.core.server.swaps.release(),
             Some(Led { stage: Stage::GivenUp, .. }) => Err(
-                "without a log a save comes first, and it was not done: the daemon's log says why; nothing \
+                "ERR without a log a save comes first, and it was not done: the daemon's log says why; nothing \
                      was changed"
                     .to_owned(),
             ),
@@ -364,7 +366,7 @@ impl Service {
         let mut reply = ReplyWriter::new(&mut out, job.protocol);
         match result {
             Ok(()) => reply.ok(),
-            Err(error) => reply.error(&format!("ERR {error}")),
+            Err(error) => reply.error(&error),
         }
         self.core.counters.note_reply(job.command.id, &out);
         self.answer_job(worker, &job, &out, 0, BatchNumber::ZERO);
