@@ -1,6 +1,7 @@
 //! One client's session: who it is, what it has selected, what it last did. The connection layer keeps the figures,
 //! the commands change the rest. It holds no socket and no buffer: an idle connection costs little more than this.
 
+use engine::clock::Clock;
 use resp::Protocol;
 use shard::types::{Db, UnixMs};
 
@@ -35,10 +36,14 @@ pub struct Session {
     pub fd: i32,
     /// When it was accepted.
     pub created: UnixMs,
-    /// Since when it has had time to log in, where it has to: when it was accepted, or set back.
-    pub unknown_since: UnixMs,
+    /// The same on the monotonic clock, by which all patience is measured: a jump of the other neither ends nor prolongs it.
+    pub created_ns: u64,
+    /// Since when it has had time to log in, where it has to: when it was accepted, or set back. On the monotonic clock.
+    pub unknown_since_ns: u64,
     /// When it last sent something.
     pub last_interaction: UnixMs,
+    /// The same on the monotonic clock.
+    pub last_interaction_ns: u64,
     /// What it last ran.
     pub last_command: Option<CommandId>,
     /// Whether its requests are answered.
@@ -102,7 +107,7 @@ impl Session {
         local: String,
         is_unix: bool,
         fd: i32,
-        now: UnixMs,
+        clock: Clock,
     ) -> Self {
         Self {
             id,
@@ -116,9 +121,11 @@ impl Session {
             identity,
             is_unix,
             fd,
-            created: now,
-            unknown_since: now,
-            last_interaction: now,
+            created: clock.now,
+            created_ns: clock.now_ns,
+            unknown_since_ns: clock.now_ns,
+            last_interaction: clock.now,
+            last_interaction_ns: clock.now_ns,
             last_command: None,
             replies: Replies::On,
             no_evict: false,
@@ -148,9 +155,9 @@ impl Session {
 
     /// Back to how it was when it was accepted, as far as RESET goes: the library stays known. Who was logged in and has to
     /// do so again has as long for it as a new connection; who was not gains no time.
-    pub fn reset(&mut self, identity: Identity, now: UnixMs) {
+    pub fn reset(&mut self, identity: Identity, now_ns: u64) {
         if self.identity.is_logged_in() {
-            self.unknown_since = now;
+            self.unknown_since_ns = now_ns;
         }
         self.identity = identity;
         self.name.clear();
@@ -175,19 +182,21 @@ impl Session {
 mod tests {
     use super::*;
 
+    const CLOCK: Clock = Clock { now: UnixMs(1), now_ns: 2 };
+
     fn identity() -> Identity {
         Identity::new(crate::acl::Acl::default().default_user())
     }
 
     #[test]
     fn reset_forgets_name_protocol_and_database_but_not_the_library() {
-        let mut session = Session::new(1, identity(), "a:1".into(), "b:2".into(), false, 5, UnixMs(1));
+        let mut session = Session::new(1, identity(), "a:1".into(), "b:2".into(), false, 5, CLOCK);
         session.name = b"n".to_vec();
         session.library_name = b"lib".to_vec();
         session.protocol = Protocol::Resp3;
         session.db = Db(3);
-        session.reset(identity(), UnixMs(9));
-        assert_eq!((session.created, session.unknown_since), (UnixMs(1), UnixMs(9)));
+        session.reset(identity(), 9);
+        assert_eq!((session.created, session.created_ns, session.unknown_since_ns), (UnixMs(1), 2, 9));
         assert!(session.name.is_empty() && session.protocol == Protocol::Resp2 && session.db == Db(0));
         assert_eq!(session.library_name, b"lib");
     }
@@ -197,11 +206,11 @@ mod tests {
         let acl = crate::acl::Acl::default();
         acl.require_password("p");
         let identity = || Identity::new(acl.default_user());
-        let mut session = Session::new(1, identity(), "a:1".into(), "b:2".into(), false, 5, UnixMs(1));
-        session.reset(identity(), UnixMs(9));
-        assert_eq!(session.unknown_since, UnixMs(1));
+        let mut session = Session::new(1, identity(), "a:1".into(), "b:2".into(), false, 5, CLOCK);
+        session.reset(identity(), 9);
+        assert_eq!(session.unknown_since_ns, 2);
         session.identity.log_in(acl.authenticate(b"default", b"p").unwrap());
-        session.reset(identity(), UnixMs(20));
-        assert!(!session.identity.is_logged_in() && session.unknown_since == UnixMs(20));
+        session.reset(identity(), 20);
+        assert!(!session.identity.is_logged_in() && session.unknown_since_ns == 20);
     }
 }

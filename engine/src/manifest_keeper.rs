@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use shard::databases::DatabaseMap;
 use shard::io::{Fatal, FileId, ManifestCopy};
 use shard::limits::STORE_MANIFEST_BYTES_MAX;
-use shard::store_files::StoreManifestWrite;
 use shard::store_manifest::StoreManifest;
+use shard::store_manifest_change::{ChangeOutcome, StoreManifestChange};
 use shard::types::Db;
 
 use crate::blocking_io::perform;
@@ -23,30 +23,37 @@ pub enum KeeperError {
     /// Nothing was written: all is as it was, and may be tried again.
     #[error("the store manifest cannot be opened, nothing was changed: {0}")]
     Unchanged(io::Error),
+    /// All is as it was, durably, and may be tried again.
+    #[error(
+        "the disk is too full to write the store manifest, nothing was changed: free space on the file system of --dir; {0}"
+    )]
+    NoSpace(Fatal),
     /// What is on disk is unknown: the process must end, and recovery decides.
     #[error(transparent)]
     Unknown(Fatal),
 }
 
-/// The manifest as both copies on disk have it.
+/// The manifest as both copies on disk have it, but for one that a full disk has damaged.
 #[derive(Debug)]
 pub struct ManifestKeeper {
     directory: PathBuf,
     manifest: StoreManifest,
+    /// Until it is written again, by the next change or by the next start.
+    damaged: Option<ManifestCopy>,
 }
 
 impl ManifestKeeper {
     /// Of a store directory that is locked and whose copies are both this manifest.
     pub(crate) fn new(directory: &Path, manifest: StoreManifest) -> Self {
-        Self { directory: directory.to_path_buf(), manifest }
+        Self { directory: directory.to_path_buf(), manifest, damaged: None }
     }
 
     /// Has two databases change their numbers. On return the change survives power loss; after a crash on the way it is
     /// there as a whole or not at all. Waits for the drive.
     ///
     /// # Errors
-    /// [`KeeperError::Unchanged`]: nothing happened. [`KeeperError::Unknown`]: end the process, with nothing more
-    /// acknowledged.
+    /// [`KeeperError::Unchanged`], [`KeeperError::NoSpace`]: nothing was changed. [`KeeperError::Unknown`]: end the process,
+    /// with nothing more acknowledged.
     ///
     /// # Panics
     /// When there are no such databases.
@@ -54,15 +61,29 @@ impl ManifestKeeper {
         let mut next = self.manifest.clone();
         next.swap_databases(first, second);
         let (mut files, pool) = self.prepare().map_err(KeeperError::Unchanged)?;
-        let mut write = StoreManifestWrite::new(&next, false, pool);
-        loop {
-            let request = write.next_io().expect("writing goes on until both copies are durable");
-            if write.on_io(perform(&mut files, request)).map_err(KeeperError::Unknown)? {
-                break;
+        let mut change = StoreManifestChange::new(&self.manifest, &next, self.damaged, pool);
+        let outcome = loop {
+            let request = change.next_io().expect("it goes on until there is an outcome");
+            if let Some(outcome) = change.on_io(perform(&mut files, request)).map_err(KeeperError::Unknown)? {
+                break outcome;
+            }
+        };
+        match outcome {
+            ChangeOutcome::Changed => {
+                (self.manifest, self.damaged) = (next, None);
+                Ok(self.manifest.databases)
+            }
+            ChangeOutcome::Kept { stale, why } => {
+                self.damaged = stale;
+                if let Some(copy) = stale {
+                    let (file, other) = (FileId::StoreManifest(copy), FileId::StoreManifest(copy.other()));
+                    tracing::error!(
+                        "a full disk has damaged {file}: {other} holds all; the next SWAPDB or the next start writes it again"
+                    );
+                }
+                Err(KeeperError::NoSpace(why))
             }
         }
-        self.manifest = next;
-        Ok(self.manifest.databases)
     }
 
     /// All that can be missing before the first write: both files, open, and memory.

@@ -39,6 +39,7 @@ pub mod slot;
 pub mod snapshot;
 pub mod store_files;
 pub mod store_manifest;
+pub mod store_manifest_change;
 pub mod testing;
 pub mod types;
 pub mod wheel;

@@ -11,7 +11,8 @@ use crate::shard_manifest::ShardManifest;
 use crate::store_manifest::StoreManifest;
 use crate::types::{LogId, ShardId};
 
-const FILES: [FileId; 2] = [FileId::StoreManifest(ManifestCopy::A), FileId::StoreManifest(ManifestCopy::B)];
+pub(crate) const FILES: [FileId; 2] =
+    [FileId::StoreManifest(ManifestCopy::A), FileId::StoreManifest(ManifestCopy::B)];
 
 /// Why a store manifest cannot be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

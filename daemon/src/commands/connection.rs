@@ -66,7 +66,7 @@ pub(super) fn select(ctx: &mut ConnectionContext<'_>, args: Args<'_>) {
 /// RESET
 pub(super) fn reset(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
     let identity = Identity::new(ctx.server.acl.default_user());
-    ctx.session.reset(identity, ctx.now);
+    ctx.session.reset(identity, ctx.now_ns);
     ctx.switch_protocol(Protocol::Resp2).simple("RESET");
 }
 

@@ -134,6 +134,8 @@ pub struct ConnectionContext<'a> {
     pub reply: ReplyWriter<'a>,
     /// The time the command runs at.
     pub now: UnixMs,
+    /// The same on the monotonic clock.
+    pub now_ns: u64,
     /// What the connection is to do after the reply.
     pub action: &'a mut Action,
     /// Index of this worker.

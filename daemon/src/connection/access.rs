@@ -57,6 +57,7 @@ impl Core {
             server: &self.server,
             reply: ReplyWriter::new(&mut unused, protocol),
             now: worker.clock.now,
+            now_ns: worker.clock.now_ns,
             action: &mut action,
             worker: worker.index,
         };

@@ -115,7 +115,7 @@ impl Service {
                 tracing::debug!(%error, "socket options of a new connection");
             }
         }
-        let session = self.core.new_session(&socket, peer, worker.clock.now);
+        let session = self.core.new_session(&socket, peer, worker.clock);
         self.core.counters.add(Counter::ConnectionsAccepted, 1);
         let (number, generation) = self.connections.insert(Box::new(Connection::new(socket, session, tls)));
         let Some(connection) = self.connections.get_mut(number, generation) else { return };

@@ -79,6 +79,11 @@ impl Client {
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.output.len() + self.in_flight + self.slots.ready_bytes()
     }
+
+    /// The same, with the places of replies that wait for others: what its limit is compared with.
+    pub(crate) fn limited_bytes(&self) -> usize {
+        self.unsent_bytes() + self.slots.place_bytes()
+    }
 }
 
 /// One connection.
@@ -102,6 +107,8 @@ pub(crate) struct Connection {
     pub(crate) is_ready: bool,
     /// Its next request could not be taken in this turn: it can when something completes or mail comes.
     pub(crate) stalled: bool,
+    /// The turn in which it last ran commands, and how many.
+    pub(crate) ran_in_turn: (u64, usize),
     /// Since when its output has been above the soft limit, on the monotonic clock.
     pub(crate) soft_limit_since_ns: Option<u64>,
 }
@@ -133,6 +140,7 @@ impl Connection {
             is_dirty: false,
             is_ready: false,
             stalled: false,
+            ran_in_turn: (0, 0),
             soft_limit_since_ns: None,
         }
     }
@@ -188,6 +196,7 @@ impl Connection {
         let memory = size_of::<Self>()
             + self.input.capacity()
             + self.client.output.capacity()
+            + self.client.slots.memory_bytes()
             + self.parser.memory_bytes()
             + self.client.subscriptions.as_ref().map_or(0, |all| all.memory_bytes())
             + self.tls.as_ref().map_or(0, |_| size_of::<TlsStream>());

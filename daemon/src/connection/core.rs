@@ -6,9 +6,10 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use engine::clock::Clock;
 use engine::worker::Worker;
 use ring::{Fd, SocketAddress};
-use shard::types::{SLOT_COUNT, UnixMs};
+use shard::types::SLOT_COUNT;
 
 use super::errand::Errands;
 use super::figures::Figures;
@@ -187,20 +188,28 @@ impl Core {
     }
 
     /// The session of a connection just accepted.
-    pub(crate) fn new_session(&self, socket: &Fd, peer: Peer, now: UnixMs) -> Session {
+    pub(crate) fn new_session(&self, socket: &Fd, peer: Peer, clock: Clock) -> Session {
         let id = self.server.next_client_id();
         let fd = socket.as_raw_fd();
         let identity = Identity::new(self.server.acl.default_user());
         if peer == Peer::Unix {
             let path = self.server.options.unix_socket.as_deref().unwrap_or(Path::new(""));
             let name = format!("{}:0", path.display());
-            return Session::new(id, identity, name.clone(), name, true, fd, now);
+            return Session::new(id, identity, name.clone(), name, true, fd, clock);
         }
         // A peer that is gone already has no address; its connection ends with the first receive.
         let text = |address: std::io::Result<SocketAddress>| {
             address.map_or_else(|_| "?:0".to_owned(), |address| address.to_string())
         };
-        Session::new(id, identity, text(socket.peer_address()), text(socket.local_address()), false, fd, now)
+        Session::new(
+            id,
+            identity,
+            text(socket.peer_address()),
+            text(socket.local_address()),
+            false,
+            fd,
+            clock,
+        )
     }
 
     /// Whether requests have to be looked at one by one.

@@ -118,7 +118,7 @@ impl Service {
 
     /// Ends a connection that does not read what it asked for.
     fn check_output(&mut self, worker: &Worker<Service>, connection: &mut Connection) {
-        let bytes = connection.client.unsent_bytes() as u64;
+        let bytes = connection.client.limited_bytes() as u64;
         let class = connection.client.class();
         if bytes <= OUTPUT_PAUSE_BYTES as u64 && class == ClientClass::Normal {
             connection.soft_limit_since_ns = None;
@@ -165,5 +165,33 @@ impl Service {
         }
         self.mark_dirty(&mut connection, me);
         self.connections.put(me.0, connection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::limits::REPLY_SLOTS_MAX;
+    use super::super::reply_slots::{SlotBytes, Source};
+    use super::super::testing::Driven;
+    use super::*;
+    use crate::server::{OutputLimit, OutputLimits};
+    use shard::types::BatchNumber;
+
+    #[test]
+    fn the_places_of_very_many_tiny_replies_count_towards_the_limit_of_output() {
+        for (hard_bytes, life) in [(4 << 20, Life::Open), (3 << 19, Life::Dead)] {
+            let mut driven = Driven::in_memory();
+            let limit = OutputLimit { hard_bytes, soft_bytes: 0, soft_seconds: 0 };
+            driven.service.core.server.settings.set_output_limits(&OutputLimits([limit; 3]));
+            let (me, _client) = driven.connect();
+            let mut connection = driven.service.connections.take(me.0, me.1).unwrap();
+            let slots = &mut connection.client.slots;
+            slots.open_waiting(Source::Write);
+            for _ in 1..REPLY_SLOTS_MAX {
+                slots.push_ready(SlotBytes::from_slice(b"+OK\r\n"), BatchNumber::ZERO);
+            }
+            driven.service.check_output(&driven.worker, &mut connection);
+            assert_eq!(connection.client.life, life, "{hard_bytes}");
+        }
     }
 }

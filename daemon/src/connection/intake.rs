@@ -31,6 +31,7 @@ impl Service {
                 self.core.counters.add(Counter::Receives, 1);
                 self.core.counters.add(Counter::BytesIn, buffer.len() as u64);
                 connection.client.session.last_interaction = worker.clock.now;
+                connection.client.session.last_interaction_ns = worker.clock.now_ns;
                 connection.client.session.figures.bytes_in += buffer.len() as u64;
                 match (connection.client.life, connection.is_tls()) {
                     (Life::Open, false) => self.take_bytes(worker, &mut connection, me, &buffer),
@@ -108,10 +109,18 @@ impl Service {
         me: (u32, u32),
         bytes: &[u8],
     ) -> usize {
+        if connection.ran_in_turn.0 != self.turn {
+            connection.ran_in_turn = (self.turn, 0);
+        }
+        let may_run = COMMANDS_PER_TURN - connection.ran_in_turn.1;
+        if may_run == 0 {
+            self.mark_ready(connection, me);
+            return 0;
+        }
         let mut plan = std::mem::take(&mut self.plan);
         let mut limits = self.limits;
         limits.authenticated = connection.client.session.identity.is_logged_in();
-        let (mut taken, mut budget) = (0, COMMANDS_PER_TURN);
+        let (mut taken, mut budget) = (0, may_run);
         self.core.is_watched = self.core.watches();
         let began_ns = self.timing.start();
         self.core.clocking.set(self.core.server.settings.slow_ns(), began_ns);
@@ -140,12 +149,13 @@ impl Service {
                 }
             }
         }
+        connection.ran_in_turn.1 += may_run - budget;
         if connection.client.changing.is_some() {
             self.mark_ready(connection, me);
         }
         let run = self.timing.end(&mut self.core.counters);
         if self.core.clocking.is_slow(run.duration_ns) && run.count > 0 {
-            let single = plan.requests().first().filter(|_| COMMANDS_PER_TURN - budget == 1);
+            let single = plan.requests().first().filter(|_| may_run - budget == 1);
             self.note_slow_run(worker, connection, run, single.map(|one| (one, plan.args(one, bytes))));
         }
         self.plan = plan;
@@ -286,5 +296,38 @@ impl Service {
             self.mark_dirty(&mut connection, me);
             self.connections.put(me.0, connection);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Driven;
+    use super::*;
+
+    const PING: &[u8] = b"PING\r\n";
+
+    #[test]
+    fn a_connection_runs_so_many_commands_in_a_turn_in_however_many_pieces_they_come() {
+        let mut driven = Driven::in_memory();
+        let ((many, _client), (other, _other_client)) = (driven.connect(), driven.connect());
+        let (pieces, of_piece) = (20, 300);
+        let mut ran = 0;
+        for _ in 0..pieces {
+            driven.receive(many, &PING.repeat(of_piece));
+            ran = driven.connection(many).client.session.figures.commands;
+            assert!(ran <= COMMANDS_PER_TURN as u64, "{ran} in one turn");
+        }
+        driven.receive(other, PING);
+        assert_eq!(driven.connection(other).client.session.figures.commands, 1);
+        let mut turns = 0;
+        while ran < (pieces * of_piece) as u64 {
+            driven.turn();
+            turns += 1;
+            let now = driven.connection(many).client.session.figures.commands;
+            assert!(now - ran <= COMMANDS_PER_TURN as u64, "{} in one turn", now - ran);
+            assert!(now > ran || turns == 1, "it goes on in every turn but the one it was full in");
+            ran = now;
+        }
+        assert_eq!(driven.connection(many).backlog(), 0);
     }
 }

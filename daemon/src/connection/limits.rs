@@ -1,7 +1,8 @@
 //! Every bound of the connection layer, in one place. What operators may set is in `Settings`.
 
-/// Commands that one connection runs in one turn at most: a burst of one client may not starve the others.
-pub(crate) const COMMANDS_PER_TURN: usize = 512;
+/// Commands that one connection runs in one turn at most, however many pieces they come in: a burst of one client may not
+/// starve the others.
+pub(crate) const COMMANDS_PER_TURN: usize = 1024;
 /// Unparsed bytes of one connection above which no more are received from it until some are parsed, unless they
 /// are one large request under way: that is bounded by `client-query-buffer-limit`.
 pub(crate) const BACKLOG_BYTES_MAX: usize = 64 << 10;
@@ -85,13 +86,13 @@ pub(crate) const CLOCK_ALL_NS: u64 = 1_000_000_000;
 pub(crate) const FIGURES_NS: u64 = 100_000_000;
 /// Turns from one publication of a worker's figures to the next at most.
 pub(crate) const PUBLISH_TURNS: u64 = 64;
-/// How long a client that has to log in may take, in milliseconds.
-pub(crate) const LOGIN_MS_MAX: u64 = 10_000;
+/// How long a client that has to log in may take, in nanoseconds.
+pub(crate) const LOGIN_NS_MAX: u64 = 10_000_000_000;
 /// TLS handshakes of one worker that are under way at one time at most: further TLS connections are closed at once. With
 /// it strangers hold no more than so many times what rustls keeps of a handshake, 64 KiB and a record.
 pub(crate) const HANDSHAKES_MAX: usize = 512;
 /// TLS connections of one worker whose handshake goes on in one turn, of those that have waited for it at most, and as many
 /// that have not: a step of it takes up to some milliseconds of the processor, and others are to be served in between.
 pub(crate) const HANDSHAKES_PER_TURN: usize = 8;
-/// How long a TLS handshake may take, in milliseconds.
-pub(crate) const HANDSHAKE_MS_MAX: u64 = 10_000;
+/// How long a TLS handshake may take, in nanoseconds.
+pub(crate) const HANDSHAKE_NS_MAX: u64 = 10_000_000_000;

@@ -42,6 +42,8 @@ mod subscribing;
 mod swapping;
 mod table;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod timing;
 mod tls_stream;
 mod tracking;

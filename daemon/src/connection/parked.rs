@@ -51,6 +51,11 @@ impl Parked {
         self.jobs[place].take().expect("a token is called once")
     }
 
+    #[cfg(test)]
+    pub(super) fn put_waiting(&mut self, ticket: u32, job: Job) {
+        self.waiting.push((ticket, job));
+    }
+
     fn len(&self) -> usize {
         self.jobs.len() - self.free.len() + self.waiting.len()
     }

@@ -95,6 +95,17 @@ impl ReplySlots {
         self.ready_bytes
     }
 
+    /// Bytes of the places in which replies wait, of those that are there and of those that are not.
+    #[inline]
+    pub(crate) fn place_bytes(&self) -> usize {
+        self.slots.len() * size_of::<Slot>()
+    }
+
+    /// Bytes of memory, but for replies that are larger than a place.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot>()
+    }
+
     /// Bytes of the replies that are there, and likely bytes of those that are not.
     #[inline]
     pub(crate) fn owed_bytes(&self) -> usize {

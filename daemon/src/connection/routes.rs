@@ -401,6 +401,7 @@ impl Core {
             server,
             reply: ReplyWriter::new(out, protocol),
             now: worker.clock.now,
+            now_ns: worker.clock.now_ns,
             action: &mut action,
             worker: worker.index,
         };
@@ -451,6 +452,7 @@ impl Core {
             server: &self.server,
             reply: ReplyWriter::new(&mut out, protocol),
             now: worker.clock.now,
+            now_ns: worker.clock.now_ns,
             action: &mut action,
             worker: worker.index,
         };

@@ -80,6 +80,8 @@ pub struct Service {
     pub(super) waiting_handshakes: VecDeque<(u32, u32)>,
     /// What the bytes of a TLS connection say; empty between them.
     pub(super) plain: Vec<u8>,
+    /// The number of the turn at hand, from 1.
+    pub(super) turn: u64,
     /// The log takes no more for now: what other workers ask waits until a write completes.
     pub(super) log_is_full: bool,
 }
@@ -120,6 +122,7 @@ impl Service {
             handshakes_gone_on: 0,
             waiting_handshakes: VecDeque::new(),
             plain: Vec::new(),
+            turn: 1,
             log_is_full: false,
         }
     }
@@ -182,6 +185,7 @@ impl EngineService for Service {
         if self.stopping.is_some() {
             self.advance_stop(worker);
         }
+        self.turn += 1;
     }
 
     fn flush(&mut self, worker: &mut Worker<Self>) {

@@ -271,13 +271,13 @@ impl Service {
                     self.core.swapping.must_look = true;
                     None
                 }
-                Err(error) => Some(Err(error.to_string())),
+                Err(error) => Some(Err(format!("ERR {error}"))),
             };
         };
         let result = match task.step(&mut worker.shards) {
             Ok(false) => return None,
             Ok(true) => Ok(()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(format!("ERR {error}")),
         };
         self.core.swapping.flush = None;
         // What ran meanwhile may have written: then the log is flushed once more.
@@ -301,7 +301,8 @@ impl Service {
         let write = move || {
             let result = match server.swaps.write(shown) {
                 Ok(()) => Ok(()),
-                Err(error @ KeeperError::Unchanged(_)) => Err(error.to_string()),
+                Err(error @ KeeperError::Unchanged(_)) => Err(format!("ERR {error}")),
+                Err(error @ KeeperError::NoSpace(_)) => Err(format!("MISCONF {error}")),
                 Err(KeeperError::Unknown(fatal)) => {
                     tracing::error!("SWAPDB: {fatal}; the next start finds the databases swapped, or not");
                     ExitCode::Storage.exit();
@@ -317,8 +318,9 @@ impl Service {
         }
         let started = std::thread::Builder::new().name("swapdb".to_owned()).spawn(write);
         if let Err(error) = started {
-            let text =
-                format!("no thread can be started to write the store manifest, nothing was changed: {error}");
+            let text = format!(
+                "ERR no thread can be started to write the store manifest, nothing was changed: {error}"
+            );
             self.core.server.swaps.end_part(number, Err(text));
             self.wake_others(worker);
             self.core.swapping.must_look = true;
@@ -352,7 +354,7 @@ impl Service {
         let result = match &self.core.swapping.led {
             Some(Led { stage: Stage::Begun, .. }) => self.core.server.swaps.release(),
             Some(Led { stage: Stage::GivenUp, .. }) => Err(
-                "without a log a save comes first, and it was not done: the daemon's log says why; nothing \
+                "ERR without a log a save comes first, and it was not done: the daemon's log says why; nothing \
                      was changed"
                     .to_owned(),
             ),
@@ -364,9 +366,76 @@ impl Service {
         let mut reply = ReplyWriter::new(&mut out, job.protocol);
         match result {
             Ok(()) => reply.ok(),
-            Err(error) => reply.error(&format!("ERR {error}")),
+            Err(error) => reply.error(&error),
         }
         self.core.counters.note_reply(job.command.id, &out);
         self.answer_job(worker, &job, &out, 0, BatchNumber::ZERO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Driven, job, request};
+    use super::*;
+
+    /// Brings the swap to a step, in which the worker has its part to do.
+    fn at(step: SwapStep) -> Driven {
+        let mut driven = Driven::with_log();
+        let swapping = &mut driven.service.core.swapping;
+        (swapping.seen, swapping.owes_part) = (step as u64, true);
+        assert_eq!(Swaps::step_of(swapping.seen), step);
+        driven
+    }
+
+    fn finish(driven: &mut Driven) -> Option<Result<(), String>> {
+        driven.service.finish_for_swap(&mut driven.worker)
+    }
+
+    #[test]
+    fn a_swap_waits_for_commands_that_wait_for_disk_space() {
+        let mut driven = at(SwapStep::Finish);
+        driven.service.core.parked.put_waiting(0, job(&["SET", "key", "value"]));
+        for _ in 0..3 {
+            assert_eq!(finish(&mut driven), None, "it would write into another database");
+        }
+        assert!(driven.service.core.swapping.flush.is_none());
+        driven.service.core.parked = Default::default();
+        assert_eq!(finish(&mut driven), None, "the log is flushed first");
+        assert_eq!(finish(&mut driven), Some(Ok(())));
+    }
+
+    #[test]
+    fn what_runs_while_the_log_is_flushed_for_a_swap_is_flushed_too() {
+        let mut driven = at(SwapStep::Finish);
+        assert_eq!(finish(&mut driven), None);
+        assert!(driven.service.core.swapping.flush.is_some());
+        // Put off by its client's worker, asked for before that one stopped.
+        driven.service.inboxes[1].messages.push_back(request(&["SET", "key", "value"]));
+        assert_eq!(finish(&mut driven), None, "it has not run");
+        assert!(driven.service.core.swapping.flush.is_none());
+        driven.service.inboxes[1].messages.clear();
+        assert_eq!(finish(&mut driven), None);
+        assert!(driven.service.core.swapping.flush.is_some(), "what it wrote is flushed");
+        assert_eq!(finish(&mut driven), Some(Ok(())));
+    }
+
+    #[test]
+    fn a_worker_that_has_stopped_for_a_swap_asks_for_no_reply_that_was_put_off() {
+        for (has_stopped, asked) in [(false, 1), (true, 0)] {
+            let mut driven = at(SwapStep::Stop);
+            driven.service.core.swapping.owes_part = !has_stopped;
+            let (me, _client) = driven.connect();
+            let Driven { worker, service, .. } = &mut driven;
+            let mut connection = service.connections.take(me.0, me.1).unwrap();
+            let slot = connection.client.slots.open_waiting(super::super::reply_slots::Source::Read);
+            connection.client.deferred.insert((slot, 1));
+            service.core.ask_for_deferred(worker, &mut connection.client, me);
+            assert_eq!(connection.client.asked, asked);
+            assert_eq!(
+                service.core.outboxes[1].is_some(),
+                asked > 0,
+                "it has said that nothing is under way"
+            );
+        }
     }
 }

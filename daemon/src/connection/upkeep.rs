@@ -6,7 +6,7 @@ use engine::worker::Worker;
 
 use super::connection::Life;
 use super::core::Core;
-use super::limits::{HANDSHAKE_MS_MAX, LOGIN_MS_MAX, SWEEP_NS};
+use super::limits::{HANDSHAKE_NS_MAX, LOGIN_NS_MAX, SWEEP_NS};
 use super::mail::Inbox;
 use super::service::Service;
 use crate::server::ShutdownRequest;
@@ -25,26 +25,28 @@ impl Service {
         self.core.tidy_tracking();
         let bulk = self.core.server.settings.bulk_bytes_max();
         self.limits.bulk_bytes_max = usize::try_from(bulk).unwrap_or(usize::MAX);
-        let timeout_ms = u64::from(self.core.server.settings.timeout_seconds()) * 1000;
-        let request_timeout_ms = u64::from(self.core.server.settings.request_timeout_seconds()) * 1000;
+        let timeout_ns = u64::from(self.core.server.settings.timeout_seconds()) * 1_000_000_000;
+        let request_timeout_ns =
+            u64::from(self.core.server.settings.request_timeout_seconds()) * 1_000_000_000;
+        let now_ns = worker.clock.now_ns;
         let mut memory_bytes = 0;
         for me in self.connections.numbers() {
             let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
             connection.note_figures();
             memory_bytes += connection.client.session.figures.memory_bytes;
-            let idle_ms = worker.clock.now.0.saturating_sub(connection.client.session.last_interaction.0);
-            let stuck = connection.parser.is_mid_request() && idle_ms > request_timeout_ms;
             let session = &connection.client.session;
-            let age_ms = worker.clock.now.0.saturating_sub(session.created.0);
+            let idle_ns = now_ns.saturating_sub(session.last_interaction_ns);
+            let stuck = connection.parser.is_mid_request() && idle_ns > request_timeout_ns;
+            let age_ns = now_ns.saturating_sub(session.created_ns);
             // Who is subscribed waits for messages, and who looks on for requests of others, as long as it takes.
-            let may_time_out = timeout_ms > 0 && !session.is_subscribed() && !session.is_monitor;
-            let unknown_ms = worker.clock.now.0.saturating_sub(session.unknown_since.0);
-            let unknown = !session.identity.is_logged_in() && unknown_ms > LOGIN_MS_MAX;
+            let may_time_out = timeout_ns > 0 && !session.is_subscribed() && !session.is_monitor;
+            let unknown_ns = now_ns.saturating_sub(session.unknown_since_ns);
+            let unknown = !session.identity.is_logged_in() && unknown_ns > LOGIN_NS_MAX;
             if session.identity.is_deleted() || !Core::keeps_subscriptions(&mut connection.client) {
                 connection.client.life = Life::Dead;
             }
-            let unshaken = age_ms > HANDSHAKE_MS_MAX && connection.is_handshaking();
-            let silent = may_time_out && idle_ms > timeout_ms && connection.is_quiet();
+            let unshaken = age_ns > HANDSHAKE_NS_MAX && connection.is_handshaking();
+            let silent = may_time_out && idle_ns > timeout_ns && connection.is_quiet();
             if stuck || unknown || unshaken || silent {
                 connection.client.life = Life::Dead;
             }
@@ -111,6 +113,45 @@ impl Service {
                     other.wake();
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Driven;
+    use super::*;
+    use crate::server::Server;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+
+    /// Who is still there when so many seconds have passed and the wall clock has jumped: a client that has to log in, one
+    /// whose request stands still, one that says nothing.
+    fn left(seconds: u64, jump: impl Fn(u64) -> u64) -> [bool; 3] {
+        let mut driven = Driven::in_memory();
+        let of = |server: &Server| {
+            server.settings.set_timeout_seconds(10);
+            server.settings.set_request_timeout_seconds(10);
+        };
+        of(&driven.service.core.server);
+        let silent = driven.connect();
+        let mid_request = driven.connect();
+        driven.receive(mid_request.0, b"*2\r\n$3\r\nGET\r\n");
+        driven.service.core.server.acl.require_password("p");
+        let unknown = driven.connect();
+        let clock = &mut driven.worker.clock;
+        clock.now.0 = jump(clock.now.0);
+        clock.now_ns += seconds * SECOND_NS;
+        driven.service.sweep(&mut driven.worker);
+        [unknown.0, mid_request.0, silent.0].map(|me| driven.connection(me).client.life == Life::Open)
+    }
+
+    #[test]
+    fn a_clock_that_jumps_neither_ends_nor_prolongs_what_clients_have_time_for() {
+        for jump in [|now| now, |now| now + DAY_MS, |now| now - DAY_MS] {
+            assert_eq!(left(9, jump), [true; 3]);
+            assert_eq!(left(11, jump), [false; 3]);
         }
     }
 }

@@ -50,7 +50,7 @@ struct State {
     missing: usize,
     /// What is shown when it has been taken.
     map: Option<DatabaseMap>,
-    /// Why it does not come to that.
+    /// Why it does not come to that, as a reply.
     error: Option<String>,
     keeper: Option<ManifestKeeper>,
 }
@@ -194,7 +194,7 @@ impl Swaps {
     }
 
     /// Ends the swap that was claimed, whose last step is over or whose first one never began: another one may be claimed.
-    /// The error, if it came to nothing.
+    /// The error to reply with, if it came to nothing.
     pub fn release(&self) -> Result<(), String> {
         self.with(|state| {
             state.swap = None;

@@ -354,3 +354,41 @@ fn every_command_is_allowed_and_denied_as_redis_does() {
         assert_eq!(ask(&mut ours, &words), ask(&mut theirs, &words), "{wrong}");
     }
 }
+
+#[test]
+fn ten_thousand_users_go_to_the_file_and_come_back_from_it() {
+    const USERS: usize = 10_000;
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("users.acl");
+    std::fs::write(&file, "").unwrap();
+    let name = file.to_str().unwrap();
+    let server = Setup::memory().and(&["--aclfile", name]).start();
+    let mut wire = server.connect();
+    let mut requests = Vec::new();
+    for number in 0..USERS {
+        let (user, password) = (format!("user{number}"), format!(">pw{number}"));
+        let (keys, channel) = (format!("~{number}:*"), format!("&news:{number}"));
+        let category = ["+@read", "+@write", "+@all", "(+get ~shared)"][number % 4];
+        let words = ["ACL", "SETUSER", &user, "on", &password, &keys, &channel, "+ping", category];
+        requests.extend(request(&words.map(str::as_bytes)));
+    }
+    wire.send(&requests);
+    wire.expect(&b"+OK\r\n".repeat(USERS));
+    expect(&mut wire, &["ACL", "SAVE"], "OK");
+    let listed = ask(&mut wire, &["ACL", "LIST"]);
+    assert_eq!(listed.matches("user user").count(), USERS);
+    let saved = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(saved.lines().filter(|line| line.starts_with("user ")).count(), USERS + 1);
+    drop(server);
+    let server = Setup::memory().and(&["--aclfile", name]).start();
+    let mut wire = server.connect();
+    assert!(ask(&mut wire, &["ACL", "LIST"]) == listed, "started with the file");
+    let mut last = server.connect();
+    expect(&mut last, &["AUTH", "user9998", "pw9998"], "OK");
+    expect(&mut wire, &["ACL", "LOAD"], "OK");
+    assert!(ask(&mut wire, &["ACL", "LIST"]) == listed, "loaded from the file");
+    expect(&mut last, &["SET", "9998:key", "v"], "OK");
+    assert!(ask(&mut last, &["SET", "9997:key", "v"]).contains("NOPERM"));
+    expect(&mut wire, &["ACL", "SAVE"], "OK");
+    assert!(std::fs::read_to_string(&file).unwrap() == saved, "saved again it is the same file");
+}

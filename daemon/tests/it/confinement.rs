@@ -176,8 +176,13 @@ fn unit_filters(denial: Denial) -> Option<Vec<Value>> {
     ])
 }
 
+/// A filter under which a system call fails with this error, and all others do what they do.
+pub(crate) fn failing(syscall: &str, errno: i32) -> Value {
+    filter(&json!({ "errno": errno }), &json!("allow"), &[rule(syscall)])
+}
+
 /// The command that becomes another one under filters: this program, told so.
-fn confined(filters: &[Value], words: &[String]) -> Command {
+pub(crate) fn confined(filters: &[Value], words: &[String]) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["confinement::becomes_what_is_confined", "--exact", "--ignored", "--nocapture"]);
     command.env(FILTERS, json!(filters).to_string()).env(WORDS, json!(words).to_string());

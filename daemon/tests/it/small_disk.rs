@@ -80,6 +80,19 @@ impl SmallDisk {
         Some(Frozen(self.path().to_owned()))
     }
 
+    /// Takes all space that is left, until what comes back is removed.
+    pub(crate) fn fill(&self) -> PathBuf {
+        let path = self.path().join("filler");
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+        loop {
+            match std::io::Write::write(&mut file, &[1; 4096]) {
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => return path,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
     /// Gives a tmpfs more room.
     pub(crate) fn grow(&self, mib: u32) {
         let size = format!("remount,size={mib}m");

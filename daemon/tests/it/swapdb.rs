@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use resp::Reply;
 
-use crate::server::{Server, Setup};
+use crate::server::{Server, Setup, wait_for};
 use crate::small_disk::SmallDisk;
 use crate::wire::{Wire, key_of, request, show};
 
@@ -298,4 +298,57 @@ fn a_manifest_that_cannot_be_opened_is_an_error_and_nothing_is_swapped() {
     expect(&mut wire, "a");
     assert_eq!(wire.answer(&["SWAPDB", "0", "1"]), "+OK");
     expect(&mut in_database(&server, 1), "a");
+}
+
+/// Figures are a moment old: waits until they tell this.
+fn tells(wire: &mut Wire, expected: &[String]) {
+    wait_for("INFO keyspace to tell all", || (keyspace(wire) == expected).then_some(()));
+}
+
+#[test]
+fn as_many_databases_as_there_may_be_are_selected_swapped_flushed_and_told_and_no_more() {
+    const MOST: u8 = 16;
+    let server = Setup::disk().and(&["--databases", "16"]).start();
+    let mut all: Vec<Wire> = (0..MOST).map(|number| in_database(&server, number)).collect();
+    for (number, wire) in all.iter_mut().enumerate() {
+        for key in 0..=number {
+            assert_eq!(wire.answer(&["SET", &key_of(key % 2, key / 2), &number.to_string()]), "+OK");
+        }
+    }
+    let told = |sizes: &[usize]| -> Vec<String> {
+        let filled = sizes.iter().enumerate().filter(|(_, size)| **size > 0);
+        filled.map(|(number, size)| format!("db{number}:keys={size},expires=0")).collect()
+    };
+    let mut sizes: Vec<usize> = (1..=usize::from(MOST)).collect();
+    tells(&mut all[0], &told(&sizes));
+    // Every number takes part in a swap with its neighbour, and the first ends up last.
+    for number in 1..MOST {
+        let (before, this) = ((number - 1).to_string(), number.to_string());
+        assert_eq!(all[0].answer(&["SWAPDB", &before, &this]), "+OK");
+        sizes.swap(usize::from(number) - 1, usize::from(number));
+    }
+    tells(&mut all[0], &told(&sizes));
+    assert_eq!(all[15].answer(&["GET", &key_of(0, 0)]), "0");
+    let server = server.kill().start();
+    let mut all: Vec<Wire> = (0..MOST).map(|number| in_database(&server, number)).collect();
+    tells(&mut all[0], &told(&sizes));
+    for number in (0..usize::from(MOST)).rev() {
+        assert_eq!(all[number].answer(&["FLUSHDB"]), "+OK");
+        sizes[number] = 0;
+        tells(&mut all[0], &told(&sizes));
+    }
+    for words in [&["SELECT", "16"][..], &["SWAPDB", "0", "16"], &["SELECT", "-1"]] {
+        assert_eq!(all[0].answer(words), "-ERR DB index is out of range", "{words:?}");
+    }
+    let server = Setup::memory().and(&["--databases", "4"]).start();
+    let mut wire = in_database(&server, 3);
+    for words in [&["SELECT", "4"][..], &["SWAPDB", "4", "3"]] {
+        assert_eq!(wire.answer(words), "-ERR DB index is out of range", "{words:?}");
+    }
+    let temp = tempfile::tempdir().unwrap();
+    for beyond in ["17", "4096", "0"] {
+        let (code, log) = Setup::memory().and(&["--databases", beyond]).refusal(temp.path());
+        assert_eq!(code, 64, "{log}");
+        assert!(log.contains("--databases") && log.contains("1..=16"), "{log}");
+    }
 }

@@ -1,14 +1,21 @@
 //! A process that is killed around a SWAPDB: after the next start the databases are swapped or not, as a whole, and never
 //! other than what was answered.
 
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::confinement::{confined, failing};
 use crate::server::{Server, Setup};
+use crate::small_disk::SmallDisk;
 use crate::wire::{Wire, key_of, request};
 
 /// Keys of each database, over both workers and all shards.
 const KEYS: usize = 40;
+const STORAGE: i32 = 74;
+const EIO: i32 = 5;
 
 fn in_database(server: &Server, number: u8) -> Wire {
     let mut wire = server.connect();
@@ -123,4 +130,85 @@ fn without_a_log_what_was_loaded_before_the_swap_is_there_after_a_kill() {
         assert_eq!(wire.answer(&["GET", &key_of(worker, 0)]), "new");
     }
     assert_eq!(in_database(&server, 1).answer(&["GET", &key_of(0, 0)]), "old");
+}
+
+const MANIFESTS: [&str; 2] = ["store.manifest-a", "store.manifest-b"];
+
+/// A daemon on a disk that is full, whose databases 0 and 1 are even and odd, and in which writing this copy of the store
+/// manifest takes space, as where files are never written in place. What takes all space away is to be removed.
+fn on_a_full_disk(disk: &SmallDisk, copy: &str) -> (Server, PathBuf) {
+    let server = Setup::disk().and(&["--shards", "2"]).start_in(Arc::clone(&disk.temp));
+    for (db, name) in [(0, "even"), (1, "odd")] {
+        let mut wire = in_database(&server, db);
+        for number in 0..KEYS {
+            assert_eq!(wire.answer(&["SET", &key_of(number % 2, number / 2), name]), "+OK");
+        }
+    }
+    let file = File::options().write(true).open(server.dir.join(copy)).unwrap();
+    ring::punch_hole(&file, 0, file.metadata().unwrap().len()).unwrap();
+    let filler = disk.fill();
+    (server, filler)
+}
+
+#[test]
+fn a_full_disk_under_the_manifest_is_an_error_and_with_room_the_next_swap_or_start_heals_it() {
+    for ends_first in [false, true] {
+        let Some(disk) = SmallDisk::tmpfs(60) else { return };
+        let (mut server, filler) = on_a_full_disk(&disk, MANIFESTS[0]);
+        for _ in 0..2 {
+            let answer = server.connect().answer(&["SWAPDB", "0", "1"]);
+            let expected = "-MISCONF the disk is too full to write the store manifest, nothing was changed";
+            assert!(answer.starts_with(expected), "{answer}");
+            assert_eq!(shown(&server), ["even", "odd"]);
+        }
+        assert!(server.log().contains("has damaged store.manifest-a"), "{}", server.log());
+        fs::remove_file(&filler).unwrap();
+        if ends_first {
+            server = server.kill().start();
+            assert_eq!(shown(&server), ["even", "odd"]);
+        }
+        assert_eq!(server.connect().answer(&["SWAPDB", "0", "1"]), "+OK");
+        assert_eq!(shown(&server), ["odd", "even"]);
+        let [a, b] = MANIFESTS.map(|name| fs::read(server.dir.join(name)).unwrap());
+        assert!(a == b, "both copies say the same");
+        assert_eq!(shown(&server.kill().start()), ["odd", "even"]);
+    }
+}
+
+#[test]
+fn a_full_disk_when_one_copy_has_the_swap_ends_the_process_and_the_next_start_finds_it_done() {
+    let Some(disk) = SmallDisk::tmpfs(60) else { return };
+    let (server, filler) = on_a_full_disk(&disk, MANIFESTS[1]);
+    let mut wire = server.connect();
+    wire.send(&request(&[b"SWAPDB", b"0", b"1"]));
+    assert!(wire.try_take(1).is_none(), "it is not acknowledged");
+    let ended = server.ended();
+    assert_eq!(ended.status.code(), Some(STORAGE), "{}", ended.log);
+    assert!(ended.log.contains("SWAPDB: writing the store manifest"), "{}", ended.log);
+    fs::remove_file(&filler).unwrap();
+    assert_eq!(shown(&ended.start()), ["odd", "even"]);
+}
+
+#[test]
+fn a_manifest_whose_write_fails_ends_the_process_and_nothing_is_swapped() {
+    let server = Setup::disk().start();
+    for (db, name) in [(0, "even"), (1, "odd")] {
+        let mut wire = in_database(&server, db);
+        for number in 0..KEYS {
+            assert_eq!(wire.answer(&["SET", &key_of(number % 2, number / 2), name]), "+OK");
+        }
+    }
+    // Started again in order it writes nothing this way but what SWAPDB asks for.
+    let mut ended = server.terminate();
+    let filters = [failing("pwrite64", EIO)];
+    ended.setup.starter = Some(Box::new(move |words| confined(&filters, words)));
+    let server = ended.start();
+    let mut wire = server.connect();
+    wire.send(&request(&[b"SWAPDB", b"0", b"1"]));
+    assert!(wire.try_take(1).is_none(), "it is not acknowledged");
+    let mut ended = server.ended();
+    assert_eq!(ended.status.code(), Some(STORAGE), "{}", ended.log);
+    assert!(ended.log.contains("SWAPDB: writing the store manifest"), "{}", ended.log);
+    ended.setup.starter = None;
+    assert_eq!(shown(&ended.start()), ["even", "odd"]);
 }

@@ -247,6 +247,11 @@ impl<M: TwoCopies> CopiesLoad<M> {
         out.extend([IoRequest { id, operation: IoOperation::Read { file, offset, buffer, len } }]);
     }
 
+    /// Whether a copy was not given back by the drive: it may be anything.
+    pub(crate) fn has_unreadable(&self) -> bool {
+        self.copies.iter().any(|copy| matches!(copy, CopyState::Unreadable(_)))
+    }
+
     fn judge(&self) -> Loaded<M> {
         for copy in &self.copies {
             if let CopyState::Newer(format) = copy {

@@ -273,6 +273,13 @@ impl SimDisk {
         if self.full && offset + bytes.len() > target.len() {
             return Err(ENOSPC);
         }
+        // As where files are never written in place. Of a manifest that changes while the store serves that is no end.
+        if self.full && !durable && matches!(file, FileId::StoreManifest(_)) && self.rng.chance(500) {
+            if self.rng.chance(700) {
+                self.tear(file, offset, bytes);
+            }
+            return Err(ENOSPC);
+        }
         if self.fault(Fault::WriteError, self.rates.write_error) {
             report.fault_of(Fault::WriteError, file);
             self.tear(file, offset, bytes);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::databases::DatabaseMap;
-use crate::io::Fatal;
+use crate::io::{Fatal, ManifestCopy};
 use crate::log::SyncPolicy;
 use crate::planted::{self, PlantedBug};
 use crate::shard_set::{ShardSet, StorageTask, TaskError, TaskKind};
@@ -38,6 +38,8 @@ pub struct Driver {
     /// What the numbers of databases show, as of the last swap.
     pub(super) databases: DatabaseMap,
     pub(super) swap: Option<Swap>,
+    /// The copy of the store manifest that a full disk has damaged.
+    pub(super) stale_manifest: Option<ManifestCopy>,
     /// Draws swaps, by itself: what else happens does not depend on them.
     pub(super) swap_rng: Rng,
     pub(super) replies: Vec<Replies>,
@@ -88,6 +90,7 @@ impl Driver {
             on_disk: None,
             databases: DatabaseMap::default(),
             swap: None,
+            stale_manifest: None,
             swap_rng: Rng::new(options.seed ^ 0x0053_7761_7064_6200),
             replies: Vec::new(),
             strict_from: Vec::new(),

@@ -9,8 +9,8 @@ use crate::io::{Fatal, FileId, IoDone, ManifestCopy};
 use crate::limits::DATABASE_COUNT;
 use crate::sim::disk::Files;
 use crate::sim::driver::Driver;
-use crate::store_files::StoreManifestWrite;
 use crate::store_manifest::StoreManifest;
+use crate::store_manifest_change::{ChangeOutcome, StoreManifestChange};
 use crate::testing::HeapPool;
 use crate::types::{Db, StoredDb};
 
@@ -19,7 +19,7 @@ pub(super) const STORE: usize = usize::MAX;
 
 /// A swap that is being written.
 pub(super) struct Swap {
-    write: StoreManifestWrite<HeapPool>,
+    change: StoreManifestChange<HeapPool>,
     next: StoreManifest,
 }
 
@@ -37,10 +37,11 @@ impl Driver {
         // Operations use few databases: most swaps concern one of them.
         let first = if self.swap_rng.chance(700) { self.db(0) } else { self.any_db() };
         let second = self.any_db();
-        let Some(mut next) = self.on_disk.clone() else { return };
+        let Some(now) = self.on_disk.clone() else { return };
+        let mut next = now.clone();
         next.swap_databases(first, second);
-        let write = StoreManifestWrite::new(&next, false, HeapPool);
-        self.swap = Some(Swap { write, next });
+        let change = StoreManifestChange::new(&now, &next, self.stale_manifest, HeapPool);
+        self.swap = Some(Swap { change, next });
         self.submit_swap();
     }
 
@@ -50,7 +51,7 @@ impl Driver {
 
     fn submit_swap(&mut self) {
         let Some(swap) = &mut self.swap else { return };
-        while let Some(request) = swap.write.next_io() {
+        while let Some(request) = swap.change.next_io() {
             self.disk.submit(STORE, request);
         }
     }
@@ -58,11 +59,17 @@ impl Driver {
     /// A write or sync of the store manifest has ended.
     pub(super) fn on_swap_io(&mut self, done: IoDone<HeapPool>) -> Result<(), Fatal> {
         let Some(swap) = &mut self.swap else { unreachable!("nobody else writes it") };
-        if !swap.write.on_io(done)? {
+        let Some(outcome) = swap.change.on_io(done)? else {
             self.submit_swap();
             return Ok(());
-        }
+        };
         let Some(Swap { next, .. }) = self.swap.take() else { unreachable!("looked at above") };
+        if let ChangeOutcome::Kept { stale, .. } = outcome {
+            self.stale_manifest = stale;
+            self.report.count(format!("swaps that met a full disk, a copy damaged: {}", stale.is_some()));
+            return Ok(());
+        }
+        self.stale_manifest = None;
         self.databases = next.databases;
         for worker in &mut self.workers {
             worker.show_databases(next.databases);
@@ -83,9 +90,11 @@ impl Driver {
 
     /// Whether at least one copy of the store manifest is as it should be.
     pub(super) fn has_store_manifest(&self, is: &Files) -> bool {
-        [ManifestCopy::A, ManifestCopy::B].map(FileId::StoreManifest).iter().any(|file| {
+        let mut copies = [ManifestCopy::A, ManifestCopy::B].into_iter();
+        copies.any(|copy| {
+            let file = &FileId::StoreManifest(copy);
             let bytes = |files: &Files| files.get(file).map(|file| file.bytes());
-            bytes(is).is_some() && bytes(is) == bytes(&self.disk.files)
+            self.stale_manifest != Some(copy) && bytes(is).is_some() && bytes(is) == bytes(&self.disk.files)
         })
     }
 
@@ -98,6 +107,7 @@ impl Driver {
         }
         self.databases = on_disk.databases;
         self.on_disk = Some(on_disk);
+        self.stale_manifest = None;
         Ok(())
     }
 }

@@ -50,7 +50,7 @@ impl Executor {
             "/tmp/x:0".into(),
             true,
             8,
-            now,
+            engine::clock::Clock { now, now_ns: now.0 * 1_000_000 },
         );
         let counters = WorkerCounters::default();
         Self {
@@ -233,6 +233,7 @@ impl Executor {
             session: &mut self.session,
             server: &self.server,
             now: self.now,
+            now_ns: self.now.0 * 1_000_000,
             action: &mut self.action,
             worker: 0,
         }
