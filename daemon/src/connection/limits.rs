@@ -66,6 +66,8 @@ pub(crate) const KEPT_BUFFERS_BYTES_MAX: usize = 2 << 20;
 pub(crate) const KEPT_MESSAGES_BYTES_MAX: usize = 2 << 20;
 /// How often idle, slow and half-sent connections are looked for, in nanoseconds.
 pub(crate) const SWEEP_NS: u64 = 1_000_000_000;
+/// Connections looked at in one turn: each costs some cache misses, and a reply waits for the turn's end.
+pub(crate) const SWEEP_CONNECTIONS: usize = 64;
 /// How long accepting rests when the process is out of descriptors, in nanoseconds.
 pub(crate) const ACCEPT_REST_NS: u64 = 100_000_000;
 /// How often it is said that accepting rests, in nanoseconds.

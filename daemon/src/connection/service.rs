@@ -21,7 +21,7 @@ use super::message::{Control, Peer, Replies, Requests};
 use super::plan::Plan;
 use super::table::ConnectionTable;
 use super::timing::Timing;
-use super::upkeep::Stopping;
+use super::upkeep::{Stopping, Sweep};
 use crate::commands::watch_departures;
 use crate::server::Server;
 
@@ -64,7 +64,7 @@ pub struct Service {
     pub(super) ready: VecDeque<(u32, u32)>,
     pub(super) released: Vec<(u32, u32)>,
     pub(super) seen_released: BatchNumber,
-    pub(super) next_sweep_ns: u64,
+    pub(super) sweep: Sweep,
     pub(super) stopping: Option<Stopping>,
     pub(super) limits: RequestLimits,
     pub(super) timing: Timing,
@@ -111,7 +111,7 @@ impl Service {
             ready: VecDeque::new(),
             released: Vec::new(),
             seen_released: BatchNumber::ZERO,
-            next_sweep_ns: 0,
+            sweep: Sweep::default(),
             stopping: None,
             limits: RequestLimits::AUTHENTICATED,
             timing: Timing::default(),
@@ -179,7 +179,7 @@ impl EngineService for Service {
         self.run_ready(worker);
         self.serve_mail(worker);
         self.run_jobs(worker);
-        if worker.clock.now_ns >= self.next_sweep_ns {
+        if worker.clock.now_ns >= self.sweep.next_ns {
             self.sweep(worker);
         }
         if self.stopping.is_some() {
@@ -219,7 +219,7 @@ impl EngineService for Service {
     fn next_deadline_ns(&self) -> Option<u64> {
         let stop = self.stopping.map(|_| ring::monotonic_ns() + DRAIN_POLL_NS);
         let patience = self.core.tasks.next_deadline_ns();
-        [Some(self.next_sweep_ns), self.accept_again_ns, stop, self.core.pause_ends_ns, patience]
+        [Some(self.sweep.next_ns), self.accept_again_ns, stop, self.core.pause_ends_ns, patience]
             .into_iter()
             .flatten()
             .min()

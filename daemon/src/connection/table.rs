@@ -89,6 +89,17 @@ impl ConnectionTable {
         (0u32..).zip(&self.places).filter_map(|(number, place)| Some((number, place.connection.as_deref()?)))
     }
 
+    /// Places, those without a connection included.
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Number and generation of the connection in a place, if there is one.
+    pub(crate) fn at(&self, place: usize) -> Option<(u32, u32)> {
+        let found = self.places.get(place).filter(|found| found.connection.is_some())?;
+        Some((u32::try_from(place).ok()?, found.generation))
+    }
+
     /// Numbers and generations of all connections.
     pub(crate) fn numbers(&self) -> Vec<(u32, u32)> {
         self.iter().map(|(number, _)| (number, self.generation(number))).collect()

@@ -1,4 +1,4 @@
-//! What is done now and then: the sweep over all connections once a second, and the steps of an orderly stop.
+//! What is done now and then: the sweep, which comes by every connection once a second, and the steps of an orderly stop.
 
 use std::sync::atomic::Ordering;
 
@@ -6,7 +6,7 @@ use engine::worker::Worker;
 
 use super::connection::Life;
 use super::core::Core;
-use super::limits::{HANDSHAKE_NS_MAX, LOGIN_NS_MAX, SWEEP_NS};
+use super::limits::{HANDSHAKE_NS_MAX, LOGIN_NS_MAX, SWEEP_CONNECTIONS, SWEEP_NS};
 use super::mail::Inbox;
 use super::service::Service;
 use crate::server::ShutdownRequest;
@@ -18,19 +18,35 @@ pub(super) struct Stopping {
     pub(super) announced: bool,
 }
 
+/// How far the sweep is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sweep {
+    /// When it goes on.
+    pub(super) next_ns: u64,
+    /// Place in the table that is looked at next.
+    next_place: usize,
+    /// Memory of the connections it came by.
+    memory_bytes: u64,
+}
+
 impl Service {
-    /// Once a second: clients that say nothing, requests that stand still, output that is not read.
+    /// Looks for clients that say nothing, requests that stand still, output that is not read: at some connections each time,
+    /// so that nobody waits for all of them, and so often that each is looked at once a second.
     pub(super) fn sweep(&mut self, worker: &mut Worker<Service>) {
-        self.next_sweep_ns = worker.clock.now_ns + SWEEP_NS;
-        self.core.tidy_tracking();
-        let bulk = self.core.server.settings.bulk_bytes_max();
-        self.limits.bulk_bytes_max = usize::try_from(bulk).unwrap_or(usize::MAX);
+        let Sweep { next_place: first, mut memory_bytes, .. } = self.sweep;
+        if first == 0 {
+            self.core.tidy_tracking();
+            let bulk = self.core.server.settings.bulk_bytes_max();
+            self.limits.bulk_bytes_max = usize::try_from(bulk).unwrap_or(usize::MAX);
+        }
         let timeout_ns = u64::from(self.core.server.settings.timeout_seconds()) * 1_000_000_000;
         let request_timeout_ns =
             u64::from(self.core.server.settings.request_timeout_seconds()) * 1_000_000_000;
         let now_ns = worker.clock.now_ns;
-        let mut memory_bytes = 0;
-        for me in self.connections.numbers() {
+        let places = self.connections.places();
+        let end = places.min(first + SWEEP_CONNECTIONS);
+        for place in first..end {
+            let Some(me) = self.connections.at(place) else { continue };
             let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
             connection.note_figures();
             memory_bytes += connection.client.session.figures.memory_bytes;
@@ -53,7 +69,13 @@ impl Service {
             self.mark_dirty(&mut connection, me);
             self.connections.put(me.0, connection);
         }
-        self.core.connection_bytes = memory_bytes;
+        let parts = places.div_ceil(SWEEP_CONNECTIONS).max(1);
+        let next_ns = now_ns + SWEEP_NS / parts as u64;
+        self.sweep = Sweep { next_ns, next_place: end, memory_bytes };
+        if end == places {
+            self.core.connection_bytes = memory_bytes;
+            self.sweep = Sweep { next_ns, ..Sweep::default() };
+        }
     }
 
     pub(super) fn begin_stop(&mut self, worker: &mut Worker<Service>, request: ShutdownRequest) {
@@ -145,6 +167,26 @@ mod tests {
         clock.now_ns += seconds * SECOND_NS;
         driven.service.sweep(&mut driven.worker);
         [unknown.0, mid_request.0, silent.0].map(|me| driven.connection(me).client.life == Life::Open)
+    }
+
+    #[test]
+    fn of_very_many_clients_some_are_looked_at_each_time_and_all_within_a_second() {
+        let mut driven = Driven::in_memory();
+        let all: Vec<_> = (0..SWEEP_CONNECTIONS * 3 + 1).map(|_| driven.connect().0).collect();
+        driven.service.core.server.settings.set_timeout_seconds(10);
+        driven.worker.clock.now_ns += 11 * SECOND_NS;
+        let begun_ns = driven.worker.clock.now_ns;
+        let gone = |driven: &mut Driven| {
+            all.iter().filter(|&&me| driven.connection(me).client.life == Life::Dead).count()
+        };
+        for part in 1..=4 {
+            driven.service.sweep(&mut driven.worker);
+            assert_eq!(gone(&mut driven), all.len().min(part * SWEEP_CONNECTIONS));
+            assert_eq!(driven.service.core.connection_bytes > 0, part == 4, "told when all were looked at");
+            driven.worker.clock.now_ns = driven.service.sweep.next_ns;
+        }
+        assert_eq!(driven.worker.clock.now_ns - begun_ns, SECOND_NS, "and then from the start");
+        assert_eq!(driven.service.sweep.next_place, 0);
     }
 
     #[test]
