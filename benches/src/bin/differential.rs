@@ -97,11 +97,13 @@ fn compare(line: &CommandLine) -> Result<bool> {
         }
     })?;
     say(&format!(
-        "{} sessions, {} commands, {} keys compared, {} told, in {:.1} s",
+        "{} sessions, {} commands, {} keys compared, {} told, {} to receivers, {} of receivers gone, in {:.1} s",
         tally.sessions,
         tally.commands,
         tally.keys,
         tally.told,
+        tally.redirected,
+        tally.broken,
         begun.elapsed().as_secs_f64()
     ));
     if let Some(difference) = &difference {

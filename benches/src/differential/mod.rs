@@ -1,13 +1,14 @@
 //! Random requests to two servers at once: replies and what is left in the end must be the same, byte for byte.
 //!
 //! A session is a fresh connection to two emptied servers, in RESP2 or RESP3, and a sequence of requests, sent in
-//! pipelines that are cut into pieces anywhere; one in three is that of a user who may not do everything, one in four of
-//! the others that of clients that cache what they read. [`generate`] draws requests, `user` rules of users, [`tracking`]
-//! what caching clients ask for, [`compare`] knows what need not be the same and why, `wire` sends and reads, and a session
-//! that shows a difference is made small by `shrink`.
+//! pipelines that are cut into pieces anywhere; one in three is that of a user who may not do everything, one in four that
+//! of clients that cache what they read. [`generate`] draws requests, `user` rules of users, [`tracking`] what caching
+//! clients ask for, `receiver` is told in their place, [`compare`] knows what need not be the same and why, `wire` sends
+//! and reads, and a session that shows a difference is made small by `shrink`.
 
 pub mod compare;
 pub mod generate;
+mod receiver;
 mod shrink;
 pub mod tracking;
 mod user;
@@ -32,7 +33,7 @@ const SESSION_REQUESTS: u64 = 200;
 const PIPELINE_REQUESTS_MAX: usize = 40;
 /// One session in so many is that of a user with drawn rules.
 const USER_ONE_IN: u64 = 3;
-/// One session in so many of those without such a user is that of clients that cache.
+/// One session in so many is that of clients that cache.
 const TRACKING_ONE_IN: u64 = 4;
 /// Bytes of a word that a difference shows.
 const SHOWN_BYTES_MAX: usize = 100;
@@ -63,6 +64,10 @@ pub struct Tally {
     pub keys: u64,
     /// Keys that clients were told of.
     pub told: u64,
+    /// What clients were told in the place of others.
+    pub redirected: u64,
+    /// How often a client was told that the one told in its place is gone.
+    pub broken: u64,
 }
 
 /// A session that the two answered differently.
@@ -105,6 +110,9 @@ impl std::fmt::Display for Difference {
         };
         writeln!(f, "session {} (RESP{}), at its smallest:", self.session, self.smallest.protocol)?;
         if let Some(tracking) = &self.smallest.tracking {
+            if let Some(receiver) = &tracking.receiver {
+                writeln!(f, "  {}", line(receiver))?;
+            }
             writeln!(f, "  reader: {}", line(&tracking.reader))?;
             writeln!(f, "  {}", line(&tracking.main))?;
         }
@@ -130,13 +138,14 @@ pub fn run(comparison: &Comparison, mut progress: impl FnMut(&Tally)) -> Result<
         let mut rng = Rng::new(comparison.seed, tally.sessions);
         let mut protocol = if rng.one_in(2) { 2 } else { 3 };
         let set_user = rng.one_in(USER_ONE_IN).then(|| user::set_user(&mut rng));
-        let tracking = (set_user.is_none() && rng.one_in(TRACKING_ONE_IN)).then(|| Tracking::draw(&mut rng));
-        if tracking.is_some() {
+        let tracking = rng.one_in(TRACKING_ONE_IN).then(|| Tracking::draw(&mut rng));
+        if tracking.as_ref().is_some_and(|tracking| tracking.receiver.is_none()) {
             // The old protocol has no way to tell a client on the connection that reads.
             protocol = 3;
         }
-        let draw = |_| {
-            if tracking.is_some() { Tracking::request(&mut rng) } else { Generator.request(&mut rng) }
+        let draw = |_| match &tracking {
+            Some(tracking) => tracking.request(&mut rng),
+            None => Generator.request(&mut rng),
         };
         let requests = (0..SESSION_REQUESTS).map(draw).collect();
         let session = Session { protocol, set_user, tracking, requests };
@@ -169,40 +178,39 @@ fn play(
     rng: Option<&mut Rng>,
     tally: &mut Tally,
 ) -> Result<Option<Mismatch>> {
-    let (mut ours, mut theirs) = (Wire::connect(&comparison.ours)?, Wire::connect(&comparison.theirs)?);
-    for wire in [&mut ours, &mut theirs] {
+    let mut admins = [Wire::connect(&comparison.ours)?, Wire::connect(&comparison.theirs)?];
+    for wire in &mut admins {
         wire.ask(&words(&["FLUSHALL"]))?;
         wire.ask(&words(&["HELLO", &session.protocol.to_string()]))?;
     }
-    if let Some(tracking) = &session.tracking {
-        let mut caches = Caches::begin(comparison, tracking)?;
-        let mismatch = caches.set_up(&mut ours, &mut theirs)?;
-        if mismatch.is_some() {
-            return Ok(mismatch);
-        }
-        let mismatch = requests(&mut ours, &mut theirs, session, rng, Some(&mut caches), tally)?;
-        return if mismatch.is_some() { Ok(mismatch) } else { what_is_left(&mut ours, &mut theirs, tally) };
-    }
+    let mut users = None;
     if let Some(set_user) = &session.set_user {
         // Who asks what is left in the end goes on as the default user.
-        let mut admins = (ours, theirs);
-        let (our, their) = (admins.0.ask(set_user)?, admins.1.ask(set_user)?);
+        let [our, their] = [admins[0].ask(set_user)?, admins[1].ask(set_user)?];
         if our != their {
             return Ok(Some(Mismatch { question: set_user.clone(), ours: our, theirs: their }));
         }
-        (ours, theirs) = (Wire::connect(&comparison.ours)?, Wire::connect(&comparison.theirs)?);
-        for wire in [&mut ours, &mut theirs] {
+        let mut both = [Wire::connect(&comparison.ours)?, Wire::connect(&comparison.theirs)?];
+        for wire in &mut both {
             wire.ask(&user::login(session.protocol))?;
         }
-        let mismatch = requests(&mut ours, &mut theirs, session, rng, None, tally)?;
-        return if mismatch.is_some() {
-            Ok(mismatch)
-        } else {
-            what_is_left(&mut admins.0, &mut admins.1, tally)
-        };
+        users = Some(both);
     }
-    let mismatch = requests(&mut ours, &mut theirs, session, rng, None, tally)?;
-    if mismatch.is_some() { Ok(mismatch) } else { what_is_left(&mut ours, &mut theirs, tally) }
+    let [ours, theirs] = users.as_mut().unwrap_or(&mut admins);
+    let mismatch = match &session.tracking {
+        None => requests(ours, theirs, session, rng, None, tally)?,
+        Some(tracking) => {
+            let mut caches = Caches::begin(comparison, tracking)?;
+            let mut mismatch = caches.set_up(ours, theirs)?;
+            if mismatch.is_none() {
+                mismatch = requests(ours, theirs, session, rng, Some(&mut caches), tally)?;
+            }
+            caches.end()?;
+            mismatch
+        }
+    };
+    let [ours, theirs] = &mut admins;
+    if mismatch.is_some() { Ok(mismatch) } else { what_is_left(ours, theirs, tally) }
 }
 
 /// Plays the requests of a session; where clients cache, compares what they are told after each pipeline.
@@ -224,11 +232,27 @@ fn requests(
         }
         let (pipeline, after) = rest.split_at(len);
         rest = after;
-        ours.send(pipeline, rng.as_deref_mut())?;
-        theirs.send(pipeline, rng.as_deref_mut())?;
-        for request in pipeline {
+        let is_step = caches.as_deref_mut().map_or(Ok(false), |caches| caches.step(&pipeline[0]))?;
+        let sent = if is_step { &[] } else { pipeline };
+        match &caches {
+            Some(caches) => {
+                let [our, their] = caches.filled(sent);
+                ours.send(&our, rng.as_deref_mut())?;
+                theirs.send(&their, rng.as_deref_mut())?;
+            }
+            None => {
+                ours.send(sent, rng.as_deref_mut())?;
+                theirs.send(sent, rng.as_deref_mut())?;
+            }
+        }
+        for request in sent {
             tally.commands += 1;
-            let (our, their) = (ours.reply()?, theirs.reply()?);
+            let [mut our, mut their] = [ours.reply()?, theirs.reply()?];
+            if let Some(caches) = &caches
+                && tracking::tells_id(request)
+            {
+                [our, their] = caches.numbered([our, their]);
+            }
             if !same(request, &our, &their) {
                 return Ok(Some(Mismatch { question: request.clone(), ours: our, theirs: their }));
             }

@@ -14,8 +14,11 @@ use crate::rng::Rng;
 /// Bytes of one piece of a pipeline at most, where it is cut.
 const PIECE_BYTES_MAX: u64 = 300;
 
-/// How what a client that caches is told begins: other pushes confirm what was asked for.
-const INVALIDATION: &[u8] = b">2\r\n$10\r\ninvalidate\r\n";
+/// How it begins that a client which was told in the place of this one is gone.
+pub(super) const BROKEN: &[u8] = b">2\r\n$21\r\ntracking-redir-broken\r\n";
+/// How what a client that caches is told begins, the last in the old protocol: other pushes confirm what was asked for.
+const TOLD: [&[u8]; 3] =
+    [b">2\r\n$10\r\ninvalidate\r\n", BROKEN, b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n"];
 
 pub(super) struct Wire {
     stream: UnixStream,
@@ -60,7 +63,7 @@ impl Wire {
             if let Some((_, consumed)) = parsed.context("a server answered what is no reply")? {
                 let reply = self.input[self.taken..self.taken + consumed].to_vec();
                 self.taken += consumed;
-                if reply.starts_with(INVALIDATION) {
+                if TOLD.iter().any(|head| reply.starts_with(head)) {
                     self.pushed.push(reply);
                     continue;
                 }

@@ -35,6 +35,7 @@ fn check(setup: Setup, workers: usize) {
         panic!("seed {seed}: {difference}");
     }
     assert!(tally.commands >= COMMANDS && tally.keys > 0 && tally.told > 0, "{tally:?}");
+    assert!(tally.redirected > 0 && tally.broken > 0, "{tally:?}");
 }
 
 #[test]
