@@ -6,10 +6,8 @@
 //! Redis tells clients of keys with a prefix at the end of a turn of its loop, to whoever wants to know by then. What is
 //! told comes in no order between keys of different workers; it is compared as it is without one.
 //!
-//! In one session of two there is a third client, which may be told in the place of each of the others ([`receiver`]), and
+//! In one session of two there is a third client, which may be told in the place of each of the others (`receiver.rs`), and
 //! which leaves and comes again.
-//!
-//! [`receiver`]: super::receiver
 
 use anyhow::Result;
 use resp::{Reply, parse_reply};
