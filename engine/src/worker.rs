@@ -28,6 +28,8 @@ pub trait Service: Sized {
     /// What the control plane sends.
     type Control: Send;
 
+    /// What is about to come in this turn, before any of it is taken: a chance to have misses of the cache overlap.
+    fn foresee(&mut self, _worker: &Worker<Self>, _completions: &[Completion]) {}
     /// A completion of an operation it started.
     fn on_completion(&mut self, worker: &mut Worker<Self>, completion: Completion);
     /// A message of the control plane.
@@ -202,6 +204,7 @@ impl<S: Service> Worker<S> {
                 log.advance_clock(self.clock.now_ns);
             }
             self.serves = service.has_work() || self.links.iter().flatten().any(Link::has_mail);
+            service.foresee(self, &completions);
             for completion in completions.drain(..) {
                 self.dispatch(service, completion)?;
             }

@@ -15,6 +15,7 @@ mod disk_full;
 mod encryption;
 mod errand;
 mod figures;
+mod foresight;
 mod gather;
 mod held_replies;
 mod hold;

@@ -15,6 +15,7 @@ use shard::types::BatchNumber;
 
 use super::connection::Connection;
 use super::core::{Core, SlotMap};
+use super::foresight;
 use super::limits::DRAIN_POLL_NS;
 use super::mail::Inbox;
 use super::message::{Control, Peer, Replies, Requests};
@@ -154,6 +155,10 @@ impl EngineService for Service {
             Completion::Accepted { token, result, more } => self.on_accepted(worker, token, result, more),
             other => unreachable!("nothing of this kind is started here: {other:?}"),
         }
+    }
+
+    fn foresee(&mut self, worker: &Worker<Self>, completions: &[Completion]) {
+        foresight::warm(&worker.shards, completions);
     }
 
     fn on_control(&mut self, worker: &mut Worker<Self>, message: Control) {
