@@ -250,7 +250,6 @@ impl Opener<'_> {
                     recovery.on_io(done);
                 }
             }
-            drop(io);
             replay.finish().map_err(failed)
         })?;
         reading.keep_no_more();
