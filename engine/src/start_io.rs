@@ -112,3 +112,55 @@ impl<'a> StartIo<'a> {
         self.reading -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shard::io::{BLOCK_BYTES, BlockPool as _};
+    use shard::types::LogId;
+
+    const NAME: FileId = FileId::Segment { log: LogId(1), file: 1 };
+
+    fn request(id: u64, operation: IoOperation<Pool>) -> IoRequest<Pool> {
+        IoRequest { id: RequestId(id), operation }
+    }
+
+    #[test]
+    fn what_is_not_a_read_waits_for_all_reads_and_a_file_that_is_missing_is_an_error_of_its_read() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join(NAME.to_string()), vec![1; 8 * BLOCK_BYTES]).unwrap();
+        let mut pool = Pool::new(0, 0).unwrap();
+        let mut files = Files::new(directory.path()).unwrap();
+        std::thread::scope(|scope| {
+            let mut io = StartIo::start(scope, &mut files, 4);
+            assert!(io.next_done().is_none(), "nothing is under way");
+            for id in 0..8 {
+                let (offset, buffer) = (id * BLOCK_BYTES as u64, pool.take(BLOCK_BYTES));
+                io.request(request(id, IoOperation::Read { file: NAME, offset, buffer, len: BLOCK_BYTES }));
+            }
+            let mut zeros = pool.take(8 * BLOCK_BYTES);
+            zeros.as_mut().fill(0);
+            let (buffer, range) = (pool.freeze(zeros), 0..8 * BLOCK_BYTES);
+            io.request(request(
+                8,
+                IoOperation::Write { file: NAME, offset: 0, buffer, range, durable: true },
+            ));
+            let mut read = Vec::new();
+            for _ in 0..8 {
+                let IoDone { id, result, buffer: IoBuffer::Owned(buffer) } = io.next_done().unwrap() else {
+                    panic!("reads end first")
+                };
+                assert_eq!(result, Ok(BLOCK_BYTES));
+                assert!(buffer.as_ref().iter().all(|&byte| byte == 1), "as it was before the write");
+                read.push(id.0);
+            }
+            read.sort_unstable();
+            assert_eq!(read, (0..8).collect::<Vec<_>>());
+            assert_eq!(io.next_done().unwrap().id, RequestId(8));
+            let (missing, buffer) = (FileId::Segment { log: LogId(1), file: 2 }, pool.take(BLOCK_BYTES));
+            io.request(request(9, IoOperation::Read { file: missing, offset: 0, buffer, len: BLOCK_BYTES }));
+            assert!(io.next_done().unwrap().result.is_err());
+            assert!(io.next_done().is_none());
+        });
+    }
+}
