@@ -133,8 +133,18 @@ fn parse_cpu_ticks(stat: &str) -> Option<u64> {
 /// Resident memory of a process in bytes.
 #[must_use]
 pub fn resident_bytes(pid: u32) -> Option<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process has had, in bytes.
+#[must_use]
+pub fn resident_bytes_max(pid: u32) -> Option<u64> {
+    status_bytes(pid, "VmHWM:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -175,5 +185,6 @@ mod tests {
         assert_eq!(parse_cpu_ticks("42 (x) S 1 2"), None);
         assert!(cpu_seconds(std::process::id()).is_some());
         assert!(resident_bytes(std::process::id()).unwrap() > 100_000);
+        assert!(resident_bytes_max(std::process::id()) >= resident_bytes(std::process::id()));
     }
 }

@@ -57,6 +57,7 @@ pub fn open_store(server: &Server) -> Result<ServedStore, (ExitCode, String)> {
             log_bytes_max: options.checkpoint_log_bytes,
             unsaved_ms_max: (options.checkpoint_seconds > 0)
                 .then(|| u64::from(options.checkpoint_seconds) * 1000),
+            scrub_ms: options.scrub_ms,
             ..StorageConfig::default()
         },
     };
@@ -90,7 +91,7 @@ pub fn policy(append_fsync: AppendFsync) -> SyncPolicy {
     }
 }
 
-/// The sync method that was asked for, or the faster one, and what was measured.
+/// The sync method that was asked for, or the better one, and what was measured.
 fn sync_method(options: &Options) -> Result<(SyncMethod, String), (ExitCode, String)> {
     match options.wal_sync {
         // Nothing waits for a sync.
@@ -110,11 +111,11 @@ fn sync_method(options: &Options) -> Result<(SyncMethod, String), (ExitCode, Str
                 return Ok((SyncMethod::Dsync, ", not measured: the disk is too full".to_owned()));
             };
             let text = format!(
-                ", the faster of: O_DSYNC {} us, fdatasync {} us per 16 KiB write",
+                ", measured: O_DSYNC {} us, fdatasync {} us per 16 KiB write",
                 probe.dsync.as_micros(),
                 probe.fdatasync.as_micros()
             );
-            Ok((probe.faster(), text))
+            Ok((probe.better(), text))
         }
     }
 }

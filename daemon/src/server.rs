@@ -17,6 +17,7 @@ mod worker_stats;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 
+use shard::scrub::ScrubFigures;
 use shard::types::UnixMs;
 
 pub use self::counters::{CommandCounters, Counter, ErrorCode, WorkerCounters};
@@ -93,6 +94,7 @@ pub struct Server {
     stats_epoch: AtomicU64,
     sync_text: std::sync::OnceLock<String>,
     compactions: AtomicU64,
+    scrubs: AtomicU64,
     rates: RateMeter,
 }
 
@@ -122,6 +124,7 @@ impl Server {
             stats_epoch: AtomicU64::new(0),
             sync_text: std::sync::OnceLock::new(),
             compactions: AtomicU64::new(0),
+            scrubs: AtomicU64::new(0),
             rates: RateMeter::default(),
             options,
         };
@@ -206,6 +209,28 @@ impl Server {
     #[must_use]
     pub fn compactions_asked(&self) -> u64 {
         self.compactions.load(Ordering::Relaxed)
+    }
+
+    /// Asks every worker to read back and verify its data files: each begins in its next turn.
+    pub fn ask_for_scrub(&self) {
+        self.scrubs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was asked for.
+    #[must_use]
+    pub fn scrubs_asked(&self) -> u64 {
+        self.scrubs.load(Ordering::Relaxed)
+    }
+
+    /// How the scrub stands, over all workers, as of the last turn of each.
+    #[must_use]
+    pub fn scrub_figures(&self) -> ScrubFigures {
+        let of_workers = self.workers.iter().filter_map(|worker| worker.figures().scrub());
+        let sum = of_workers.reduce(|mut sum, figures| {
+            sum.add(&figures);
+            sum
+        });
+        sum.unwrap_or_default()
     }
 
     /// Says, once at start, how the log makes writes durable: its sync method and what it measured.

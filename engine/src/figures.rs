@@ -6,6 +6,7 @@ use shard::checkpoint::CheckpointFigures;
 use shard::compaction::CompactionFigures;
 use shard::histogram::Histogram;
 use shard::log::{LogStats, SyncMethod, SyncPolicy};
+use shard::scrub::ScrubFigures;
 use shard::types::{BatchNumber, Db, Lsn, StoredDb};
 
 use crate::Shards;
@@ -77,6 +78,8 @@ pub struct ShardFigures {
     pub checkpoint: CheckpointFigures,
     /// Its compaction.
     pub compaction: CompactionFigures,
+    /// Its scrub.
+    pub scrub: ScrubFigures,
     /// Bytes of records that commands wrote.
     pub written_bytes: u64,
 }
@@ -168,6 +171,15 @@ impl WorkerFigures {
         self.shards.iter().map(|shard| shard.unsaved_since_ms).filter(|since| *since > 0).min().unwrap_or(0)
     }
 
+    /// How the scrub of all its shards stands; `None`: it has none.
+    #[must_use]
+    pub fn scrub(&self) -> Option<ScrubFigures> {
+        self.shards.iter().map(|shard| shard.scrub).reduce(|mut sum, figures| {
+            sum.add(&figures);
+            sum
+        })
+    }
+
     /// When every shard had published a checkpoint since the start, in Unix ms; 0 while one has not.
     #[must_use]
     pub fn checkpointed_ms(&self) -> u64 {
@@ -195,6 +207,7 @@ fn shard_figures(shard: &crate::Shard, first: StoredDb, files: Option<&crate::Sh
         unsaved_since_ms: 0,
         checkpoint: files.map(crate::ShardFiles::figures).unwrap_or_default(),
         compaction: shard.compaction_figures(),
+        scrub: shard.scrub_figures(),
         written_bytes: extents.fresh_bytes(),
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Replay<'scope> {
     filling: Vec<(Vec<u8>, usize)>,
     emptied: VecDeque<Vec<u8>>,
     chunk_bytes: usize,
+    /// Bytes of chunks that are under way to any thread.
+    bytes_under_way: usize,
 }
 
 impl<'scope> Replay<'scope> {
@@ -80,7 +82,7 @@ impl<'scope> Replay<'scope> {
                 Link { jobs, done, under_way: 0, thread }
             })
             .collect();
-        Self { first, held, links, filling, emptied: VecDeque::new(), chunk_bytes }
+        Self { first, held, links, filling, emptied: VecDeque::new(), chunk_bytes, bytes_under_way: 0 }
     }
 
     /// Takes an event. It takes effect later, after those of its shard before it.
@@ -105,7 +107,8 @@ impl<'scope> Replay<'scope> {
                     self.send_chunk(position)?;
                 }
                 self.filling[position].0.extend_from_slice(bytes);
-                Ok(())
+                // A record larger than a chunk does not wait for the next one: there may be one of each shard.
+                if bytes.len() > self.chunk_bytes { self.send_chunk(position) } else { Ok(()) }
             }
         }
     }
@@ -151,7 +154,20 @@ impl<'scope> Replay<'scope> {
         }
         let fresh = self.emptied.pop_front().unwrap_or_else(|| Vec::with_capacity(self.chunk_bytes));
         let (bytes, _) = std::mem::replace(&mut self.filling[position], (fresh, self.chunk_bytes));
+        self.make_room(bytes.len())?;
+        self.bytes_under_way += bytes.len();
         self.send(position, Job::Records { at: position / self.links.len(), bytes })
+    }
+
+    /// Waits until so many bytes more may be under way: as many as all threads' usual chunks, or one record of any size.
+    fn make_room(&mut self, bytes: usize) -> Result<(), ReplayError> {
+        let bytes_max = REPLAY_CHUNKS_AHEAD * self.chunk_bytes * self.links.len();
+        while self.bytes_under_way > 0 && self.bytes_under_way + bytes > bytes_max {
+            let busiest = (0..self.links.len()).max_by_key(|&number| self.links[number].under_way);
+            let busiest = busiest.expect("what is under way is so to a thread");
+            self.wait(busiest, self.links[busiest].under_way - 1)?;
+        }
+        Ok(())
     }
 
     fn send(&mut self, position: usize, job: Job) -> Result<(), ReplayError> {
@@ -169,6 +185,7 @@ impl<'scope> Replay<'scope> {
         while link.under_way > left {
             let mut emptied = link.done.recv().expect("every job is answered")?;
             link.under_way -= 1;
+            self.bytes_under_way -= emptied.len();
             // A chunk of one huge record is not kept.
             if emptied.capacity() <= 2 * self.chunk_bytes && emptied.capacity() > 0 {
                 emptied.clear();

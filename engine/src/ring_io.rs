@@ -21,6 +21,11 @@ use crate::pool::{Buffer, Frozen, Pool};
 /// Set in the tokens of storage operations; a service's tokens leave it clear.
 pub const STORAGE_TOKEN: Token = 1 << 63;
 
+/// Reads that are submitted together ahead of the turn's end.
+const EARLY_READS: usize = 8;
+/// Requests in flight from which on reads go with all else at the turn's end: the drive has enough to do.
+const EARLY_IN_FLIGHT_MAX: usize = 64;
+
 /// The I/O of one worker's log.
 pub struct RingIo {
     path: PathBuf,
@@ -62,6 +67,24 @@ impl RingIo {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight + self.done.len()
+    }
+
+    /// Starts every request there is. While the drive has little to do, reads are on their way before the worker does
+    /// anything else: the kernel holds what is submitted together until all of it is, sends of answers included.
+    pub fn start_all(&mut self, mut next: impl FnMut() -> Option<IoRequest<Pool>>, ring: &mut Ring) {
+        let early = self.in_flight < EARLY_IN_FLIGHT_MAX;
+        let mut reads = 0;
+        while let Some(request) = next() {
+            reads += usize::from(matches!(request.operation, IoOperation::Read { .. }));
+            self.start(request, ring);
+            if early && reads == EARLY_READS {
+                ring.submit_early();
+                reads = 0;
+            }
+        }
+        if early && reads > 0 {
+            ring.submit_early();
+        }
     }
 
     /// Starts a request. What cannot even be started completes with its error.

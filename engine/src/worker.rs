@@ -89,8 +89,10 @@ pub struct Worker<S: Service> {
     control: Receiver<S::Control>,
     sleep: Arc<Sleep>,
     stage: Stage,
-    /// Expiry or background work is waiting: go on soon.
+    /// Work of checkpoints is waiting: go on soon.
     more: bool,
+    /// Expiry or background work is waiting: go on then.
+    tick_at_ns: Option<u64>,
     /// A client, or another worker, had something for the service in this turn.
     serves: bool,
     next_housekeeping_ns: u64,
@@ -132,6 +134,7 @@ impl<S: Service> Worker<S> {
             sleep: parts.sleep,
             stage: Stage::Serving,
             more: false,
+            tick_at_ns: None,
             serves: false,
             next_housekeeping_ns: 0,
             turns: 0,
@@ -232,7 +235,8 @@ impl<S: Service> Worker<S> {
             wait = !self.links.iter().flatten().any(Link::has_mail);
             let log = self.shards.log().and_then(|log| log.next_deadline_ns());
             // Work that nobody waits for leaves the processor to others in between.
-            let more = self.more.then(|| ring::monotonic_ns() + BACKGROUND_REST_NS);
+            let more = self.more.then_some(0).or(self.tick_at_ns);
+            let more = more.map(|at| at.max(ring::monotonic_ns() + BACKGROUND_REST_NS));
             let deadline = [Some(self.next_housekeeping_ns), log, service.next_deadline_ns(), more];
             self.ring.set_timer(deadline.into_iter().flatten().min());
         }
@@ -267,9 +271,7 @@ impl<S: Service> Worker<S> {
         let Some(io) = &mut self.io else { return Ok(()) };
         while let Some(done) = io.next_done() {
             self.shards.on_io(done).map_err(WorkerError::Storage)?;
-            while let Some(request) = self.shards.next_io() {
-                io.start(request, &mut self.ring);
-            }
+            io.start_all(|| self.shards.next_io(), &mut self.ring);
         }
         Ok(())
     }
@@ -278,18 +280,18 @@ impl<S: Service> Worker<S> {
         let now_ns = self.clock.now_ns;
         let due = now_ns >= self.next_housekeeping_ns;
         let log_due = self.shards.log().and_then(|log| log.next_deadline_ns()).is_some_and(|at| at <= now_ns);
-        if due || log_due || self.more {
+        // Checkpoints go on: places and victims may have come free with what was just done.
+        if due || log_due || self.more || self.tick_at_ns.is_some_and(|at| at <= now_ns) {
             let keys = if self.serves { EXPIRE_BUDGET_PER_BUSY_TURN } else { EXPIRE_BUDGET_PER_TURN };
             let budget = (keys / self.shards.shards().len().max(1)).max(1);
-            self.more = self.shards.tick(self.clock.now, now_ns, budget);
+            let more = self.shards.tick(self.clock.now, now_ns, budget);
+            self.tick_at_ns = more.then(|| now_ns + self.shards.rest_ns());
             self.next_housekeeping_ns = now_ns + HOUSEKEEPING_NS;
         }
-        self.more |= self.shards.end_turn(self.clock.now, now_ns);
+        self.more = self.shards.end_turn(self.clock.now, now_ns);
         let Some(io) = &mut self.io else { return };
         io.remove_next(&mut self.ring);
-        while let Some(request) = self.shards.next_io() {
-            io.start(request, &mut self.ring);
-        }
+        io.start_all(|| self.shards.next_io(), &mut self.ring);
     }
 
     fn wake_peers(&mut self) {

@@ -135,15 +135,19 @@ mod tests {
     fn samples_are_due_at_the_start_each_interval_and_the_end() {
         let mut watch = UsageWatch::new(Some(std::process::id()), 10, 10 + INTERVAL_NS * 3 / 2);
         assert!(watch.poll(9).is_none());
-        assert!(watch.poll(10).is_some());
+        let first = watch.poll(10).unwrap();
         assert_eq!(watch.next_ns(), 10 + INTERVAL_NS);
         assert!(watch.poll(11).is_none());
         assert!(watch.poll(10 + INTERVAL_NS).is_some());
         assert_eq!(watch.next_ns(), 10 + INTERVAL_NS * 3 / 2);
-        assert!(watch.poll(10 + INTERVAL_NS * 3 / 2).is_some());
+        let last = watch.poll(10 + INTERVAL_NS * 3 / 2).unwrap();
         assert!(watch.poll(u64::MAX - 1).is_none());
         let usage = watch.finish().unwrap();
-        assert_eq!(usage.server_cpu, usage.client_cpu);
+        // The two may differ, as they are read one after the other.
+        let between = |first: Option<u64>, last: Option<u64>| Some(last? - first?);
+        assert_eq!(usage.server_cpu.map(CpuTime::total_ns), between(first.server_cpu_ns, last.server_cpu_ns));
+        assert_eq!(usage.client_cpu.map(CpuTime::total_ns), between(first.client_cpu_ns, last.client_cpu_ns));
+        assert!(usage.server_cpu.is_some() && usage.client_cpu.is_some());
         assert!(usage.server.rss_bytes.is_some());
     }
 

@@ -113,8 +113,8 @@ impl Queue {
         unsafe { submission.push(entry) }.is_ok()
     }
 
-    /// Submits without waiting, to make room. An error shows again at the next `enter`, where it is handled.
-    fn submit_now(&mut self) {
+    /// Submits without waiting. An error shows again at the next `enter`, where it is handled.
+    pub(crate) fn submit_now(&mut self) {
         self.publish_recv_buffers();
         let queued = u32::try_from(self.uring.submission().len()).expect("at most ENTRIES_MAX");
         self.enters += 1;

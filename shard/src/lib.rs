@@ -28,6 +28,7 @@ pub mod planted;
 #[cfg(not(feature = "sim"))]
 mod planted;
 pub mod record;
+pub mod scrub;
 pub mod shard;
 pub mod shard_copy;
 pub mod shard_manifest;

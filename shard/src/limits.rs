@@ -23,10 +23,18 @@ pub const SCAN_SLOTS_PER_CALL: usize = 4096;
 /// One free place of a data file keeps its disk space for so many used ones: about what comes free with a checkpoint, so
 /// that space does not come and go.
 pub const FREE_PLACES_SHARE: usize = 16;
+/// Free places that were used a little while ago keep it too, one for so many used ones: a drive has more to do with space
+/// that comes and goes than with what is written into it.
+pub const FREE_PLACES_SHARE_MAX: usize = 2;
+/// How long places are free before they count as not used, in milliseconds.
+pub const FREE_PLACES_WINDOW_MS: u64 = 10_000;
+/// Places whose space a data file gives back in that time at most, unless the disk is full: clients wait for a drive that is
+/// busy with it.
+pub const FREE_PLACES_PER_WINDOW: usize = 32;
 /// Free places of a data file that keep their disk space beside those.
 pub const FREE_PLACES_KEPT: usize = 2;
 /// Places whose space one request gives back at most.
-pub const FREE_PLACES_PER_STEP: u32 = 16;
+pub const FREE_PLACES_PER_STEP: u32 = 4;
 /// Bytes of one write to a data file at most: larger ones hold up the log's writes on the same drive for longer.
 pub const DATA_WRITE_BYTES_MAX: usize = 256 << 10;
 /// Writes to one data file that fly at once at most.
@@ -83,7 +91,30 @@ pub const COMPACTION_RECORDS_PER_KEY: usize = 4;
 /// Bytes that compaction reads at once at most: larger reads hold up those that clients wait for.
 pub const COMPACTION_READ_BYTES_MAX: usize = 128 << 10;
 /// Steps that compaction makes in one turn of a worker at most.
-pub const COMPACTION_STEPS_PER_TURN: usize = 4;
+pub const COMPACTION_STEPS_PER_TURN: usize = 16;
+
+/// Time between two extents of one shard that a scrub begins to read by itself at least, in milliseconds: 10 MiB a second,
+/// six TiB in seven days.
+pub const SCRUB_INTERVAL_MS_MIN: u64 = 100;
+/// Time from a start to the first extent that is read at most, and between two looks at a shard with nothing on disk, in
+/// milliseconds: so that a process that is often started anew reads something too.
+pub const SCRUB_FIRST_MS: u64 = 60_000;
+/// Longest round of a scrub: what a day more would change nobody would notice.
+pub const SCRUB_PERIOD_MS_MAX: u64 = 3650 * 24 * 60 * 60 * 1000;
+/// A scrub of which no shard wants a step is looked at again after this long, in nanoseconds: far below the shortest interval.
+pub const SCRUB_REST_NS: u64 = 10_000_000;
+/// Extents that one step of a scrub looks at to find those that lie first in the file.
+pub const SCRUB_WEIGHED_PER_STEP: usize = 2048;
+/// Extents that one pass finds, in the order of their places.
+pub const SCRUB_CHOSEN_MAX: usize = 64;
+/// Bytes whose checksums one step of a scrub computes at most, but for the record it ends in.
+pub const SCRUB_STEP_BYTES: usize = 64 << 10;
+/// Bytes behind damage in which the next intact record is looked for.
+pub const SCRUB_SEARCH_BYTES: usize = 64 << 10;
+/// Bytes whose checksums are computed at most to find it: what looks like a record of damaged length may be long.
+pub const SCRUB_SEARCH_HASHED_MAX: usize = 4 << 20;
+/// Damaged extents of one shard that are kept in mind.
+pub const SCRUB_DAMAGED_MAX: usize = 1024;
 
 /// Steps of making room that one command waits for at most, beside those for its own bytes.
 pub const EVICTION_STEPS_MAX: usize = 64;
@@ -92,6 +123,8 @@ pub const EVICTION_STEPS_PER_TURN: usize = 8;
 
 /// Entries of the timing wheel above twice the keys with a deadline at which it is rebuilt: they are out of date.
 pub const WHEEL_SLACK: usize = 4096;
+/// A wall clock that is set back by at most so much is waited for; beyond that what looks after deadlines begins anew.
+pub const CLOCK_BACK_MS: u64 = 10_000;
 /// Entries of the timing wheel that one step looks at to take out those of records that have left memory.
 pub const WHEEL_SIFT_PER_STEP: usize = 16;
 /// Index slots that one step of a wheel rebuild visits at most.

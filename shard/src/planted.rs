@@ -100,6 +100,8 @@ pub enum PlantedBug {
     MoveKeepsOldChecksum,
     /// Compaction moves records that it has read from disk without verifying them.
     CompactUnverified,
+    /// The scrub takes the records of an extent for intact when it can tell them apart.
+    ScrubUnverified,
     /// A record read from disk is not verified.
     ColdReadUnverified,
     /// Checksums of records on disk are not mixed with their place.
@@ -130,12 +132,18 @@ pub enum PlantedBug {
     ForeignShardManifest,
     /// A start does not ask whether the data file is as long as the snapshot needs.
     DataFileUnchecked,
+    /// A key whose time has come is told to be absent, and no record says so.
+    ExpiryNotLogged,
+    /// Under `volatile-*` a key goes that has no deadline any more.
+    EvictsWithoutDeadline,
+    /// In memory, room is said to be there and none is made.
+    NoRoomMade,
 }
 
 #[cfg(feature = "sim")]
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 65] = [
         Self::AcknowledgeEarly,
         Self::AcknowledgeOutOfOrder,
         Self::SkipDsync,
@@ -182,6 +190,7 @@ impl PlantedBug {
         Self::MoveKeepsOldLocation,
         Self::MoveKeepsOldChecksum,
         Self::CompactUnverified,
+        Self::ScrubUnverified,
         Self::ColdReadUnverified,
         Self::ColdReadWithoutIdentity,
         Self::ShortColdReadAccepted,
@@ -197,6 +206,9 @@ impl PlantedBug {
         Self::LogBehindAccepted,
         Self::ForeignShardManifest,
         Self::DataFileUnchecked,
+        Self::ExpiryNotLogged,
+        Self::EvictsWithoutDeadline,
+        Self::NoRoomMade,
     ];
 }
 
@@ -207,10 +219,26 @@ impl PlantedBug {
     pub const fn shows_in_mixed_copies(self) -> bool {
         matches!(
             self,
-            Self::ParentNotChecked
+            Self::SkipChainCheck
+                | Self::ParentNotChecked
                 | Self::ReachedNotChecked
                 | Self::UnnamedSegmentPassedOver
                 | Self::UnnamedLogPassedOver
+        )
+    }
+}
+
+#[cfg(feature = "sim")]
+impl PlantedBug {
+    /// Whether it may show in memory-only storage.
+    #[must_use]
+    pub const fn shows_in_memory(self) -> bool {
+        matches!(
+            self,
+            Self::MoveKeepsOldLocation
+                | Self::ExpiryNotLogged
+                | Self::EvictsWithoutDeadline
+                | Self::NoRoomMade
         )
     }
 }

@@ -257,7 +257,7 @@ impl<'a> Record<'a> {
 }
 
 /// The checksum as stored at the start of a record of at least four bytes.
-fn stored_checksum(record: &[u8]) -> u32 {
+pub(crate) fn stored_checksum(record: &[u8]) -> u32 {
     u32::from_le_bytes([record[0], record[1], record[2], record[3]])
 }
 

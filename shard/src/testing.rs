@@ -37,3 +37,10 @@ impl BlockPool for HeapPool {
 
     fn reclaim(&mut self, _frozen: SharedVec) {}
 }
+
+/// A time on the monotonic clock, each 5 ms after the one before: for tests in which only turns pass.
+#[cfg(test)]
+pub(crate) fn later_ns() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1 << 40);
+    NEXT.fetch_add(5_000_000, std::sync::atomic::Ordering::Relaxed)
+}

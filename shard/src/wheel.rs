@@ -5,6 +5,7 @@
 //! so an entry that is out of date costs a look and harms nothing. Entries sit in fixed chunks: no slot is ever
 //! copied or freed in one piece, and all work is done in steps of a bounded number of entries.
 
+use crate::limits::CLOCK_BACK_MS;
 use crate::types::{Slot, UnixMs};
 
 /// Milliseconds in one tick, as a power of two: 128 ms.
@@ -129,6 +130,12 @@ impl Wheel {
         UnixMs(self.tick << TICK_SHIFT)
     }
 
+    /// Whether the clock was set back so far behind the wheel that its entries would be looked at too late.
+    #[must_use]
+    pub fn is_ahead_of(&self, now: UnixMs) -> bool {
+        self.now().0 > now.0.saturating_add(CLOCK_BACK_MS)
+    }
+
     /// Entries held, those out of date included.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -249,10 +256,18 @@ impl Wheel {
                     due.push(entry);
                 }
             }
-            self.tick = if self.len == 0 { target + 1 } else { self.tick + 1 };
+            self.tick = if self.len == 0 { target + 1 } else { self.next_tick().min(target + 1) };
             self.spread = false;
         }
         false
+    }
+
+    /// The next tick at which there may be something to do: a clock that jumps by years is followed in few steps.
+    fn next_tick(&self) -> u64 {
+        let empty = self.level_lens.iter().take_while(|&&here| here == 0).count().min(LEVELS - 1);
+        // Nothing changes before the span of the lowest level with entries begins: then those of its slot are spread.
+        let span = 1u64 << (LEVEL_BITS as usize * empty);
+        (self.tick / span + 1) * span
     }
 
     /// Spreads the entries of higher levels whose span begins at this tick, before the tick's own slot is emptied.
@@ -316,6 +331,33 @@ mod tests {
             assert!(turns < 10_000_000, "the wheel makes no progress");
         }
         fired
+    }
+
+    #[test]
+    fn a_clock_that_jumps_by_years_is_followed_in_few_steps() {
+        const YEAR_MS: u64 = 365 * 86_400_000;
+        let start = 1_700_000_000_123;
+        let deadlines: Vec<u64> = (0..1000).map(|i| start + i * YEAR_MS / 10).collect();
+        let mut wheel = Wheel::new(UnixMs(start));
+        for (i, &deadline) in deadlines.iter().enumerate() {
+            wheel.insert(u32::try_from(i).unwrap(), Slot(0), 0, UnixMs(deadline));
+        }
+        let mut steps = 0;
+        while !wheel.is_empty() {
+            let before = wheel.tick;
+            wheel.tick = wheel.next_tick();
+            assert!(wheel.tick > before);
+            wheel.spread = false;
+            assert!(wheel.cascade(&mut usize::MAX.clone()));
+            while let Some((entry, _)) = wheel.levels[0][Wheel::slot_at(wheel.tick, 0)].pop() {
+                wheel.level_lens[0] -= 1;
+                wheel.len -= 1;
+                assert!(wheel.tick << TICK_SHIFT > deadlines[entry.hash as usize], "fired early");
+            }
+            steps += 1;
+        }
+        assert!(steps < 1000 * LEVELS * SLOTS, "{steps} steps");
+        assert_eq!(run(start, &deadlines, 100 * YEAR_MS, 7).len(), deadlines.len());
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use benches::binaries::Program;
-use benches::crash::cycles::{Cycles, Plan, Tally};
+use benches::crash::cycles::{Cycles, Plan};
+use benches::crash::tally::Tally;
 use benches::crash::violation::Violation;
 use benches::machine::Machine;
 use benches::progress::Progress;
@@ -89,6 +90,7 @@ struct Report<'a> {
     machine: Machine,
     seed: u64,
     workers: &'a [usize],
+    server_arguments: &'a [String],
     writers: usize,
     readers: usize,
     tally: &'a Tally,
@@ -177,6 +179,7 @@ fn report(
         machine,
         seed,
         workers: &line.workers,
+        server_arguments: &line.extra,
         writers: line.writers,
         readers: line.readers,
         tally,

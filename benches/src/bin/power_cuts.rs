@@ -11,8 +11,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use benches::binaries::Program;
-use benches::crash::cycles::{Cycles, Plan, Tally};
+use benches::crash::cycles::{Cycles, Plan};
 use benches::crash::power::PowerSwitch;
+use benches::crash::tally::Tally;
 use benches::machine::Machine;
 use benches::progress::Progress;
 use benches::server::{Durability, ServerKind, ServerSpec};

@@ -1,13 +1,18 @@
 //! Holds what a restarted server has against what was sent, acknowledged and read before.
 //!
-//! Of what one writer sent to one log, exactly a prefix must have survived, at least up to the last operation that
-//! was acknowledged and to every state that a reader saw. For each key, what was found allows some lengths of that
-//! prefix; one length must be allowed by all keys. No clock, socket or process here: histories in, violations out.
+//! Of what one writer sent to the keys of one strand, exactly a prefix must have survived, at least up to the last operation
+//! that was acknowledged and to every state that a reader saw. For each key, what was found allows some lengths of that
+//! prefix; one length must be allowed by all keys of the strand. What a strand is follows from what the server promises:
+//! all keys of a log, or, where a command may wait for the drive while those after it run, a key or a group of keys that are
+//! written together. No clock, socket or process here: histories in, violations out.
+
+use std::collections::HashMap;
 
 use super::history::History;
 use super::key_state::{KeyState, Shown, ShownState, Sighting};
 use super::operation::KeyIndex;
 use super::reader::Seen;
+use super::strand::StrandId;
 use super::violation::{Promise, Violation};
 
 /// One state of a key, from one operation to the next.
@@ -28,57 +33,74 @@ struct Timeline<'a> {
     read: usize,
 }
 
-/// One writer's changes in one log.
-struct Strand<'a> {
-    history: &'a History,
-    log: usize,
+/// One writer's changes to the keys of one strand.
+#[derive(Default)]
+struct Strand {
+    id: StrandId,
     /// Changes sent.
     sent: usize,
     /// Changes acknowledged.
     acknowledged: usize,
+    keys: Vec<KeyIndex>,
+}
+
+/// All that one writer did, by key and by strand.
+struct Account<'a> {
+    history: &'a History,
+    /// By key.
     timelines: Vec<Timeline<'a>>,
+    strands: Vec<Strand>,
 }
 
 /// Checks one restart. `seen` holds what each reader saw, in order, `found` what each writer's keys are now,
-/// `log_of` the log of a key's name.
+/// `strand_of` the strand of a key's name.
 #[must_use]
 pub fn check(
     histories: &[History],
     seen: &[Vec<Seen>],
     found: &[Vec<Sighting>],
-    log_of: &dyn Fn(&[u8]) -> usize,
+    strand_of: &dyn Fn(&[u8]) -> StrandId,
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (history, found) in histories.iter().zip(found) {
-        let mut logs: Vec<usize> = history.names.iter().map(|name| log_of(name)).collect();
-        logs.sort_unstable();
-        logs.dedup();
-        for log in logs {
-            let mut strand = Strand::new(history, log, log_of);
-            for seen in seen {
-                strand.check_reader(seen, &mut violations);
-            }
-            strand.check_survivors(found, &mut violations);
+        let mut account = Account::new(history, strand_of);
+        for seen in seen {
+            account.check_reader(seen, &mut violations);
+        }
+        for strand in &account.strands {
+            account.check_survivors(strand, found, &mut violations);
         }
     }
     violations
 }
 
-impl<'a> Strand<'a> {
-    fn new(history: &'a History, log: usize, log_of: &dyn Fn(&[u8]) -> usize) -> Self {
-        let keys = (0..history.names.len()).filter(|key| log_of(&history.names[*key]) == log);
+impl<'a> Account<'a> {
+    fn new(history: &'a History, strand_of: &dyn Fn(&[u8]) -> StrandId) -> Self {
         let mut timelines: Vec<Timeline<'a>> =
-            keys.map(|key| Timeline::new(key, &history.base[key])).collect();
-        let (mut sent, mut acknowledged) = (0, 0);
-        for operation in history.sent.iter().filter(|sent| sent.log == log && !sent.effects.is_empty()) {
-            sent += 1;
+            history.base.iter().enumerate().map(|(key, base)| Timeline::new(key, base)).collect();
+        let mut strands: Vec<Strand> = Vec::new();
+        let mut places: HashMap<StrandId, usize> = HashMap::new();
+        let mut place_of_key = Vec::with_capacity(history.names.len());
+        for (key, name) in history.names.iter().enumerate() {
+            let id = strand_of(name);
+            let place = *places.entry(id).or_insert_with(|| {
+                strands.push(Strand { id, ..Strand::default() });
+                strands.len() - 1
+            });
+            strands[place].keys.push(key);
+            place_of_key.push(place);
+        }
+        for operation in history.sent.iter().filter(|sent| !sent.effects.is_empty()) {
+            let place = places[&operation.strand];
+            let strand = &mut strands[place];
+            strand.sent += 1;
             if operation.acknowledged_ms.is_some() {
-                acknowledged = sent;
+                strand.acknowledged = strand.sent;
             }
             for (key, state) in &operation.effects {
-                let timeline = timelines.iter_mut().find(|timeline| timeline.key == *key);
-                timeline.expect("the keys of an operation share a log").points.push(Point {
-                    position: sent,
+                assert_eq!(place_of_key[*key], place, "the keys of an operation share a strand");
+                timelines[*key].points.push(Point {
+                    position: strand.sent,
                     state,
                     sequence: operation.sequence,
                     sent_ms: operation.sent_ms,
@@ -86,7 +108,7 @@ impl<'a> Strand<'a> {
                 });
             }
         }
-        Self { history, log, sent, acknowledged, timelines }
+        Self { history, timelines, strands }
     }
 
     /// Places each sighting of one reader at the earliest point it can belong to: not behind what was acknowledged
@@ -94,18 +116,15 @@ impl<'a> Strand<'a> {
     fn check_reader(&mut self, seen: &[Seen], violations: &mut Vec<Violation>) {
         let mut reached = vec![0; self.timelines.len()];
         for seen in seen.iter().filter(|seen| seen.writer == self.history.writer) {
-            let Some(place) = self.timelines.iter().position(|timeline| timeline.key == seen.key) else {
-                continue;
-            };
-            let timeline = &mut self.timelines[place];
+            let timeline = &mut self.timelines[seen.key];
             let sighting = &seen.sighting;
             let acknowledged =
                 timeline.last_point(|point| point.acknowledged_ms.is_some_and(|ms| ms < sighting.asked_ms));
             let sent = timeline.last_point(|point| point.sent_ms <= sighting.answered_ms);
-            let first = acknowledged.max(reached[place]);
+            let first = acknowledged.max(reached[seen.key]);
             match (first..=sent).find(|&point| sighting.can_be(timeline.points[point].state)) {
                 Some(point) => {
-                    reached[place] = point;
+                    reached[seen.key] = point;
                     timeline.read = timeline.read.max(point);
                 }
                 None => {
@@ -123,16 +142,16 @@ impl<'a> Strand<'a> {
         }
     }
 
-    fn check_survivors(&self, found: &[Sighting], violations: &mut Vec<Violation>) {
+    fn check_survivors(&self, strand: &Strand, found: &[Sighting], violations: &mut Vec<Violation>) {
         let before = violations.len();
         // Per length of the prefix: how many keys begin and cease to allow it there.
-        let (mut begins, mut ceases) = (vec![0_usize; self.sent + 2], vec![0_usize; self.sent + 2]);
-        let mut bounds = Vec::with_capacity(self.timelines.len());
-        for timeline in &self.timelines {
-            let allowed = self.allowed(timeline, &found[timeline.key]);
+        let (mut begins, mut ceases) = (vec![0_usize; strand.sent + 2], vec![0_usize; strand.sent + 2]);
+        let mut bounds = Vec::with_capacity(strand.keys.len());
+        for timeline in strand.keys.iter().map(|key| &self.timelines[*key]) {
+            let allowed = strand.allowed(timeline, &found[timeline.key]);
             match (allowed.first(), allowed.last()) {
                 (Some(first), Some(last)) => bounds.push((first.0, last.1, timeline.key)),
-                _ => violations.push(self.explain(timeline, &found[timeline.key])),
+                _ => violations.push(self.explain(strand, timeline, &found[timeline.key])),
             }
             for (first, last) in allowed {
                 begins[first] += 1;
@@ -143,15 +162,68 @@ impl<'a> Strand<'a> {
             return;
         }
         let mut allowing = 0;
-        for length in 0..=self.sent {
+        for length in 0..=strand.sent {
             allowing = allowing + begins[length] - ceases[length];
-            if allowing == self.timelines.len() {
+            if allowing == strand.keys.len() {
                 return;
             }
         }
-        violations.push(self.explain_no_prefix(&bounds, found));
+        violations.push(self.explain_no_prefix(strand, &bounds, found));
     }
 
+    /// Why no prefix leaves the key as it was found.
+    fn explain(&self, strand: &Strand, timeline: &Timeline<'_>, found: &Sighting) -> Violation {
+        let matches = |index: &usize| found.can_be(timeline.points[*index].state);
+        let latest = (0..timeline.points.len()).rev().find(matches);
+        let promise = match latest {
+            None => Promise::NothingIsInvented,
+            Some(index) if timeline.end(index, strand.sent) < strand.acknowledged => {
+                Promise::AcknowledgedIsKept
+            }
+            Some(_) => Promise::ReadIsKept,
+        };
+        let acknowledged = timeline.last_point(|point| point.position <= strand.acknowledged);
+        let from = acknowledged.max(timeline.read);
+        let stands = latest.map_or_else(String::new, |index| {
+            format!(", which is the state after operation {}", timeline.points[index].sequence)
+        });
+        let text = format!(
+            "writer {} strand {}: {} is {found}{stands}; right would be one of: {}",
+            self.history.writer,
+            strand.id,
+            Shown(&self.history.names[timeline.key]),
+            timeline.shown(from..timeline.points.len()),
+        );
+        Violation::new(promise, text)
+    }
+
+    /// Which two keys contradict each other.
+    fn explain_no_prefix(
+        &self,
+        strand: &Strand,
+        bounds: &[(usize, usize, KeyIndex)],
+        found: &[Sighting],
+    ) -> Violation {
+        let newest = bounds.iter().max_by_key(|bound| bound.0).expect("a strand has keys");
+        let oldest = bounds.iter().min_by_key(|bound| bound.1).expect("a strand has keys");
+        let show = |key: KeyIndex| format!("{} is {}", Shown(&self.history.names[key]), found[key]);
+        let text = format!(
+            "writer {} strand {} ({} changes sent, {} acknowledged): {} (change {} or later is there); {} (change {} or \
+             later is not)",
+            self.history.writer,
+            strand.id,
+            strand.sent,
+            strand.acknowledged,
+            show(newest.2),
+            newest.0,
+            show(oldest.2),
+            oldest.1 + 1,
+        );
+        Violation::new(Promise::PrefixSurvives, text)
+    }
+}
+
+impl Strand {
     /// Lengths of the prefix that leave the key as it was found, as ascending ranges, both ends included.
     fn allowed(&self, timeline: &Timeline<'_>, found: &Sighting) -> Vec<(usize, usize)> {
         let mut allowed: Vec<(usize, usize)> = Vec::new();
@@ -167,50 +239,6 @@ impl<'a> Strand<'a> {
             }
         }
         allowed
-    }
-
-    /// Why no prefix leaves the key as it was found.
-    fn explain(&self, timeline: &Timeline<'_>, found: &Sighting) -> Violation {
-        let matches = |index: &usize| found.can_be(timeline.points[*index].state);
-        let latest = (0..timeline.points.len()).rev().find(matches);
-        let promise = match latest {
-            None => Promise::NothingIsInvented,
-            Some(index) if timeline.end(index, self.sent) < self.acknowledged => Promise::AcknowledgedIsKept,
-            Some(_) => Promise::ReadIsKept,
-        };
-        let acknowledged = timeline.last_point(|point| point.position <= self.acknowledged);
-        let from = acknowledged.max(timeline.read);
-        let stands = latest.map_or_else(String::new, |index| {
-            format!(", which is the state after operation {}", timeline.points[index].sequence)
-        });
-        let text = format!(
-            "writer {} log {}: {} is {found}{stands}; right would be one of: {}",
-            self.history.writer,
-            self.log,
-            Shown(&self.history.names[timeline.key]),
-            timeline.shown(from..timeline.points.len()),
-        );
-        Violation::new(promise, text)
-    }
-
-    /// Which two keys contradict each other.
-    fn explain_no_prefix(&self, bounds: &[(usize, usize, KeyIndex)], found: &[Sighting]) -> Violation {
-        let newest = bounds.iter().max_by_key(|bound| bound.0).expect("a strand has keys");
-        let oldest = bounds.iter().min_by_key(|bound| bound.1).expect("a strand has keys");
-        let show = |key: KeyIndex| format!("{} is {}", Shown(&self.history.names[key]), found[key]);
-        let text = format!(
-            "writer {} log {} ({} changes sent, {} acknowledged): {} (change {} or later is there); {} (change {} or \
-             later is not)",
-            self.history.writer,
-            self.log,
-            self.sent,
-            self.acknowledged,
-            show(newest.2),
-            newest.0,
-            show(oldest.2),
-            oldest.1 + 1,
-        );
-        Violation::new(Promise::PrefixSurvives, text)
     }
 }
 
@@ -254,7 +282,7 @@ mod tests {
     use crate::crash::history::Sent;
     use crate::crash::key_state::{Deadline, Entry};
 
-    /// A writer of three keys, `a` and `b` in log 0, `c` in log 1, whose operations are sent at 10, 20, ... and the
+    /// A writer of three keys, `a` and `b` in strand 0, `c` in strand 1, whose operations are sent at 10, 20, ... and the
     /// first `acknowledged` of them acknowledged 5 later.
     fn history(operations: &[&[(KeyIndex, &str)]], acknowledged: usize) -> History {
         let names: Vec<Vec<u8>> = [&b"a"[..], b"b", b"c"].map(<[u8]>::to_vec).into();
@@ -264,7 +292,7 @@ mod tests {
             history.sent.push(Sent {
                 sequence: index as u64 + 1,
                 effects: effects.iter().map(|(key, value)| (*key, state(value))).collect(),
-                log: log_of(&history.names[effects[0].0]),
+                strand: strand_of(&history.names[effects[0].0]),
                 sent_ms,
                 acknowledged_ms: (index < acknowledged).then_some(sent_ms + 5),
             });
@@ -272,8 +300,8 @@ mod tests {
         history
     }
 
-    fn log_of(name: &[u8]) -> usize {
-        usize::from(name == b"c")
+    fn strand_of(name: &[u8]) -> StrandId {
+        StrandId::from(name == b"c")
     }
 
     fn state(value: &str) -> KeyState {
@@ -293,7 +321,7 @@ mod tests {
         };
         let seen: Vec<Seen> = seen.iter().map(saw).collect();
         let found = found.map(|value| sighting(value, 1_000_000)).to_vec();
-        check(std::slice::from_ref(history), &[seen], &[found], &log_of)
+        check(std::slice::from_ref(history), &[seen], &[found], &strand_of)
             .iter()
             .map(|violation| violation.promise)
             .collect()

@@ -13,22 +13,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use resp::Reply;
-use serde::Serialize;
-use shard::slot::slot_of;
-use shard::types::SLOT_COUNT;
 
 use super::checker::check;
 use super::history::{History, Journal};
 use super::key_state::KeyState;
 use super::power::PowerSwitch;
 use super::reader::{Read, Seen, read_until_the_end};
+use super::strand::{StrandId, Strands};
 use super::survey::survey;
+use super::tally::Tally;
 use super::violation::{Promise, Violation};
 use super::workload::{WRITER_KEYS, Workload, key_names};
 use super::writer::{Field, Written, write_until_the_end};
+use crate::info::Info;
 use crate::progress::Progress;
 use crate::rng::Rng;
-use crate::server::{Server, ServerKind, ServerSpec};
+use crate::server::{Server, ServerSpec};
 
 /// What to do.
 #[derive(Debug)]
@@ -61,33 +61,6 @@ pub struct Plan {
     pub power: Option<PowerSwitch>,
 }
 
-/// What came of it.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Tally {
-    /// SIGKILLs under load.
-    pub kills: u64,
-    /// SIGKILLs during recovery.
-    pub kills_in_recovery: u64,
-    /// Power cuts, with a kill each.
-    pub power_cuts: u64,
-    /// Orderly stops under load.
-    pub stops: u64,
-    /// Flushes of everything.
-    pub flushes: u64,
-    /// Operations sent.
-    pub operations_sent: u64,
-    /// Operations acknowledged.
-    pub operations_acknowledged: u64,
-    /// Operations under way when the server was killed.
-    pub operations_in_flight: u64,
-    /// Answers that readers got.
-    pub sightings: u64,
-    /// Keys asked for after restarts.
-    pub keys_checked: u64,
-    /// Longest time from start to serving.
-    pub restart_ms_max: u64,
-}
-
 /// Shards of a store, unless its creator said otherwise: a worker has a contiguous range of them.
 const SHARDS: usize = 16;
 /// Histories of so many past cycles are kept.
@@ -96,14 +69,6 @@ const HISTORIES_KEPT: u64 = 3;
 const RECOVERY_KILL_MS_MAX: u64 = 40;
 /// Kills in a row while the server recovers, at most.
 const RECOVERY_KILLS_MAX: u32 = 3;
-
-/// The log of a key, for a server with so many workers.
-fn log_of(kind: ServerKind, workers: usize, name: &[u8]) -> usize {
-    match kind {
-        ServerKind::Redis => 0,
-        ServerKind::Ouro => usize::from(slot_of(name).0) * workers / usize::from(SLOT_COUNT),
-    }
-}
 
 /// A run of cycles.
 #[derive(Debug)]
@@ -178,10 +143,9 @@ impl Cycles {
         if let Some(old) = self.cycle.checked_sub(HISTORIES_KEPT) {
             let _ = fs::remove_dir_all(self.history_dir(old));
         }
-        let workers = server.1;
-        let kind = self.plan.server.kind;
-        let log_of = move |name: &[u8]| log_of(kind, workers, name);
-        let (written, read, ended) = self.load_and_end(&mut server.0, &log_of)?;
+        let strands = Strands::of(&ServerSpec { workers: server.1, ..self.plan.server.clone() });
+        let strand_of = move |name: &[u8]| strands.strand_of(name);
+        let (written, read, ended) = self.load_and_end(&mut server.0, &strand_of)?;
         let mut violations: Vec<Violation> = ended.into_iter().collect();
         let (mut histories, mut seen): (Vec<History>, Vec<Vec<Seen>>) = (Vec::new(), Vec::new());
         for written in written {
@@ -217,7 +181,7 @@ impl Cycles {
             }
         };
         violations.extend(survey.violations);
-        violations.extend(check(&histories, &seen, &survey.found, &log_of));
+        violations.extend(check(&histories, &seen, &survey.found, &strand_of));
         self.tally.keys_checked += (self.names.len() * WRITER_KEYS) as u64;
         self.states =
             survey.found.iter().map(|found| found.iter().map(|seen| seen.to_state()).collect()).collect();
@@ -238,13 +202,13 @@ impl Cycles {
     fn load_and_end(
         &mut self,
         server: &mut Server,
-        log_of: &(dyn Fn(&[u8]) -> usize + Sync),
+        strand_of: &(dyn Fn(&[u8]) -> StrandId + Sync),
     ) -> Result<(Vec<Written>, Vec<Read>, Option<Violation>)> {
         let load = Duration::from_millis(self.rng.between(self.plan.load_ms.0, self.plan.load_ms.1));
         let stop = self.plan.stop_one_in > 0 && self.rng.one_in(self.plan.stop_one_in);
         let ending = AtomicBool::new(false);
         let socket = server.socket().to_owned();
-        let field = Field { socket: &socket, ending: &ending, log_of };
+        let field = Field { socket: &socket, ending: &ending, strand_of };
         let dir = self.history_dir(self.cycle);
         let mut writers = Vec::new();
         for writer in 0..self.plan.writers {
@@ -273,6 +237,10 @@ impl Cycles {
                 .map(|(rng, journal)| scope.spawn(move || read_until_the_end(field, rng, names, journal)))
                 .collect();
             thread::sleep(load);
+            // A server that does not answer is one that is found to have ended, or whose writers say so.
+            if let Ok(info) = Info::ask(server) {
+                self.tally.server.add(&info);
+            }
             let died = server.ended()?.is_some();
             ending.store(true, Ordering::Release);
             let ended = if died {
@@ -383,19 +351,4 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logs_hold_contiguous_slots_of_all_names() {
-        for workers in [1, 2, 4, 16] {
-            let logs: Vec<usize> =
-                (0..1000).map(|i| log_of(ServerKind::Ouro, workers, format!("k{i}").as_bytes())).collect();
-            assert!((0..workers).all(|log| logs.contains(&log)), "{workers}");
-            assert!(logs.iter().all(|log| *log < workers), "{workers}");
-        }
-    }
 }

@@ -10,6 +10,7 @@ use resp::Reply;
 
 use super::key_state::{KeyState, Shown};
 use super::operation::{KeyIndex, Operation, ShownReply};
+use super::strand::StrandId;
 
 /// One operation that was sent, or was about to be.
 #[derive(Clone, Debug)]
@@ -18,8 +19,8 @@ pub struct Sent {
     pub sequence: u64,
     /// What it makes of the keys; empty when it changes nothing.
     pub effects: Vec<(KeyIndex, KeyState)>,
-    /// The log that it goes to.
-    pub log: usize,
+    /// The strand of its keys.
+    pub strand: StrandId,
     /// Just before it left, Unix ms.
     pub sent_ms: u64,
     /// Just after its reply came, Unix ms.

@@ -13,7 +13,7 @@ pub enum Promise {
     ReadIsKept,
     /// A reader sees what was acknowledged before it asked, and never an older state than before.
     ReadIsCurrent,
-    /// Of what one connection sent to one log, a prefix survives.
+    /// Of what one connection sent to the keys of one strand, a prefix survives.
     PrefixSurvives,
     /// A reply is the one that the connection's own operations call for.
     ReplyIsRight,

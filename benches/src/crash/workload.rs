@@ -19,12 +19,16 @@ const GROUPS: usize = 4;
 const GROUP_KEYS: usize = 4;
 /// Keys that end soon.
 const BRIEF_KEYS: usize = 12;
+/// Keys of medium values: so many that all writers' together, 45 MB, can be made larger than the server's memory, and so
+/// much overwritten that it compacts.
+const BULK_KEYS: usize = 3000;
 
 const COUNTERS: usize = TEXT_KEYS;
 const GROUPED: usize = COUNTERS + COUNTER_KEYS;
 const BRIEF: usize = GROUPED + GROUPS * GROUP_KEYS;
+const BULK: usize = BRIEF + BRIEF_KEYS;
 /// Keys of one writer.
-pub const WRITER_KEYS: usize = BRIEF + BRIEF_KEYS;
+pub const WRITER_KEYS: usize = BULK + BULK_KEYS;
 
 /// A value above this is not appended to any more.
 const APPENDED_BYTES_MAX: usize = 600;
@@ -34,6 +38,8 @@ const READ_BYTES_MAX: usize = 4096;
 const LARGE_BYTES: (u64, u64) = (100_000, 700_000);
 /// One operation in so many writes a large value.
 const LARGE_ONE_IN: u64 = 1500;
+/// Values of bulk keys. With what is appended they stay readable by their writer.
+const BULK_BYTES: (u64, u64) = (1000, 4000);
 /// A deadline far ahead, in seconds; each operation adds a different multiple of [`TTL_STEP_S`].
 const TTL_BASE_S: u64 = 10_000_000;
 const TTL_STEP_S: u64 = 100;
@@ -49,7 +55,8 @@ pub fn key_names(writer: usize) -> Vec<Vec<u8>> {
             let member = key - GROUPED;
             format!("group:{{{writer}.{}}}:{}", member / GROUP_KEYS, member % GROUP_KEYS)
         }
-        key => format!("brief:{writer}:{}", key - BRIEF),
+        key if key < BULK => format!("brief:{writer}:{}", key - BRIEF),
+        key => format!("bulk:{writer}:{}", key - BULK),
     };
     (0..WRITER_KEYS).map(|key| name(key).into_bytes()).collect()
 }
@@ -85,10 +92,11 @@ impl Workload {
     pub fn draw(&mut self, states: &[KeyState]) -> Operation {
         self.sequence += 1;
         match self.rng.below(100) {
-            0..55 => self.draw_text(states),
-            55..70 => self.draw_counter(),
-            70..85 => self.draw_group(),
-            _ => self.draw_brief(),
+            0..45 => self.draw_text(states),
+            45..60 => self.draw_counter(),
+            60..75 => self.draw_group(),
+            75..90 => self.draw_brief(),
+            _ => self.draw_bulk(states),
         }
     }
 
@@ -148,6 +156,21 @@ impl Workload {
             _ => {
                 let deadline_ms = Some(now_ms() + self.rng.between(5, 500));
                 Operation::Set { key, value: self.value(), deadline_ms }
+            }
+        }
+    }
+
+    fn draw_bulk(&mut self, states: &[KeyState]) -> Operation {
+        let key = self.pick(BULK, BULK_KEYS);
+        let length = states[key].as_ref().map_or(0, |entry| entry.value.len());
+        match self.rng.below(20) {
+            0 => Operation::Delete { keys: vec![key], may_have_ended: false },
+            1..7 if length < READ_BYTES_MAX => Operation::Get { key },
+            7..9 if length < READ_BYTES_MAX => Operation::Append { key, suffix: self.short_value() },
+            _ => {
+                let length = self.rng.between(BULK_BYTES.0, BULK_BYTES.1);
+                let value = self.filled(usize::try_from(length).expect("fits memory"));
+                Operation::Set { key, value, deadline_ms: None }
             }
         }
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::history::{History, Journal, Sent};
 use super::key_state::{KeyState, now_ms};
 use super::operation::{Expected, ShownReply};
+use super::strand::StrandId;
 use super::violation::{Promise, Violation};
 use super::workload::Workload;
 use crate::client::Client;
@@ -19,8 +20,8 @@ pub struct Field<'a> {
     pub socket: &'a Path,
     /// Whether the server is being killed or stopped: from then on a closed connection is no fault.
     pub ending: &'a AtomicBool,
-    /// Which log a key belongs to.
-    pub log_of: &'a (dyn Fn(&[u8]) -> usize + Sync),
+    /// Which strand a key belongs to.
+    pub strand_of: &'a (dyn Fn(&[u8]) -> StrandId + Sync),
 }
 
 /// What came of a writer.
@@ -143,9 +144,9 @@ impl Writer<'_> {
         for (key, state) in &effects {
             self.states[*key].clone_from(state);
         }
-        let log = (self.field.log_of)(&names[operation.first_key()]);
+        let strand = (self.field.strand_of)(&names[operation.first_key()]);
         self.in_flight.push_back((self.history.sent.len(), expected));
-        self.history.sent.push(Sent { sequence, effects, log, sent_ms, acknowledged_ms: None });
+        self.history.sent.push(Sent { sequence, effects, strand, sent_ms, acknowledged_ms: None });
         Ok(())
     }
 }

@@ -29,6 +29,11 @@ const RULES: &[Rule] = &[
     Rule { names: &["ttl", "expiretime"], how: How::Near(1), reason: "seconds pass" },
     Rule { names: &["pttl", "pexpiretime"], how: How::Near(5000), reason: "milliseconds pass" },
     Rule { names: &["randomkey", "time"], how: How::Kind, reason: "drawn by lot, or the time" },
+    Rule {
+        names: &["slowlog len", "slowlog get"],
+        how: How::Kind,
+        reason: "what was slow on a busy machine is each server's own",
+    },
     Rule { names: &["object help"], how: How::Kind, reason: "later versions of Redis word it otherwise" },
     Rule { names: &["scan"], how: How::Kind, reason: "cursors and portions are each server's own" },
     Rule {
@@ -48,7 +53,7 @@ fn name_of(request: &Words) -> String {
     let lower = |word: &Vec<u8>| String::from_utf8_lossy(word).to_ascii_lowercase();
     let name = request.first().map(lower).unwrap_or_default();
     match request.get(1) {
-        Some(word) if ["memory", "object", "client"].contains(&name.as_str()) => {
+        Some(word) if ["memory", "object", "client", "slowlog"].contains(&name.as_str()) => {
             format!("{name} {}", lower(word))
         }
         _ => name,
@@ -148,6 +153,7 @@ mod tests {
         let one = "-NOPERM this user has no permissions to access one of the keys used as arguments\r\n";
         assert!(holds("get k", "-NOPERM No permissions to access a key\r\n", one));
         assert!(!holds("get k", "-NOPERM No permissions to access a channel\r\n", one));
+        assert!(holds("SLOWLOG LEN", ":0\r\n", ":1\r\n") && !holds("slowlog len", ":0\r\n", "-ERR x\r\n"));
         assert!(!holds("object freq k", ":1\r\n", ":2\r\n") && !holds("randomkey", "$-1\r\n", "$1\r\na\r\n"));
     }
 }

@@ -3,13 +3,17 @@
 //! A session is a fresh connection to two emptied servers, in RESP2 or RESP3, and a sequence of requests, sent in
 //! pipelines that are cut into pieces anywhere; one in three is that of a user who may not do everything, one in four that
 //! of clients that cache what they read. [`generate`] draws requests, `user` rules of users, [`tracking`] what caching
-//! clients ask for, `receiver` is told in their place, [`compare`] knows what need not be the same and why, `wire` sends
-//! and reads, and a session that shows a difference is made small by `shrink`.
+//! clients ask for, `caches` plays them, `receiver` is told in their place, `ids` knows each server's numbers of them and
+//! `told` what they were told, [`compare`] knows what need not be the same and why, `wire` sends and reads, and a session
+//! that shows a difference is made small by `shrink`.
 
+mod caches;
 pub mod compare;
 pub mod generate;
+mod ids;
 mod receiver;
 mod shrink;
+mod told;
 pub mod tracking;
 mod user;
 mod wire;
@@ -18,17 +22,18 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use self::caches::Caches;
 use self::compare::same;
 use self::generate::Generator;
-use self::tracking::{Caches, Tracking};
+use self::tracking::Tracking;
 use self::wire::Wire;
 use crate::rng::Rng;
 
 /// A request as its words.
 pub type Words = Vec<Vec<u8>>;
 
-/// Requests of one session.
-const SESSION_REQUESTS: u64 = 200;
+/// Requests of one session, or a few more.
+const SESSION_REQUESTS: usize = 200;
 /// Requests of one pipeline at most.
 const PIPELINE_REQUESTS_MAX: usize = 40;
 /// One session in so many is that of a user with drawn rules.
@@ -143,11 +148,13 @@ pub fn run(comparison: &Comparison, mut progress: impl FnMut(&Tally)) -> Result<
             // The old protocol has no way to tell a client on the connection that reads.
             protocol = 3;
         }
-        let draw = |_| match &tracking {
-            Some(tracking) => tracking.request(&mut rng),
-            None => Generator.request(&mut rng),
-        };
-        let requests = (0..SESSION_REQUESTS).map(draw).collect();
+        let mut requests = Vec::new();
+        while requests.len() < SESSION_REQUESTS {
+            match &tracking {
+                Some(tracking) => requests.extend(tracking.requests(&mut rng)),
+                None => requests.push(Generator.request(&mut rng)),
+            }
+        }
         let session = Session { protocol, set_user, tracking, requests };
         if let Some(first) = play(comparison, &session, Some(&mut rng), &mut tally)? {
             let found = shrink::shrink(session, first, |session| {
@@ -183,6 +190,7 @@ fn play(
         wire.ask(&words(&["FLUSHALL"]))?;
         wire.ask(&words(&["HELLO", &session.protocol.to_string()]))?;
     }
+    let mut mains = [admins[0].id()?, admins[1].id()?];
     let mut users = None;
     if let Some(set_user) = &session.set_user {
         // Who asks what is left in the end goes on as the default user.
@@ -191,7 +199,8 @@ fn play(
             return Ok(Some(Mismatch { question: set_user.clone(), ours: our, theirs: their }));
         }
         let mut both = [Wire::connect(&comparison.ours)?, Wire::connect(&comparison.theirs)?];
-        for wire in &mut both {
+        for (wire, main) in both.iter_mut().zip(&mut mains) {
+            *main = wire.id()?;
             wire.ask(&user::login(session.protocol))?;
         }
         users = Some(both);
@@ -200,7 +209,7 @@ fn play(
     let mismatch = match &session.tracking {
         None => requests(ours, theirs, session, rng, None, tally)?,
         Some(tracking) => {
-            let mut caches = Caches::begin(comparison, tracking)?;
+            let mut caches = Caches::begin(comparison, tracking, mains)?;
             let mut mismatch = caches.set_up(ours, theirs)?;
             if mismatch.is_none() {
                 mismatch = requests(ours, theirs, session, rng, Some(&mut caches), tally)?;
@@ -232,33 +241,56 @@ fn requests(
         }
         let (pipeline, after) = rest.split_at(len);
         rest = after;
-        let is_step = caches.as_deref_mut().map_or(Ok(false), |caches| caches.step(&pipeline[0]))?;
-        let sent = if is_step { &[] } else { pipeline };
-        match &caches {
-            Some(caches) => {
-                let [our, their] = caches.filled(sent);
-                ours.send(&our, rng.as_deref_mut())?;
-                theirs.send(&their, rng.as_deref_mut())?;
-            }
-            None => {
-                ours.send(sent, rng.as_deref_mut())?;
-                theirs.send(sent, rng.as_deref_mut())?;
-            }
-        }
-        for request in sent {
-            tally.commands += 1;
-            let [mut our, mut their] = [ours.reply()?, theirs.reply()?];
-            if let Some(caches) = &caches
-                && tracking::tells_id(request)
-            {
-                [our, their] = caches.numbered([our, their]);
-            }
-            if !same(request, &our, &their) {
-                return Ok(Some(Mismatch { question: request.clone(), ours: our, theirs: their }));
-            }
+        let mismatch = match caches.as_deref_mut() {
+            Some(caches) if receiver::is_step(&pipeline[0]) => caches.step(&pipeline[0])?,
+            _ => exchange(ours, theirs, pipeline, rng.as_deref_mut(), caches.as_deref_mut(), tally)?,
+        };
+        if mismatch.is_some() {
+            return Ok(mismatch);
         }
         if let Some(caches) = caches.as_deref_mut() {
-            let mismatch = caches.compare_told(pipeline, ours, theirs, tally)?;
+            let mismatch = caches.compare_told(ours, theirs, tally)?;
+            if mismatch.is_some() {
+                return Ok(mismatch);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Sends a pipeline to both and compares the replies.
+fn exchange(
+    ours: &mut Wire,
+    theirs: &mut Wire,
+    pipeline: &[Words],
+    mut rng: Option<&mut Rng>,
+    mut caches: Option<&mut Caches>,
+    tally: &mut Tally,
+) -> Result<Option<Mismatch>> {
+    match &caches {
+        Some(caches) => {
+            let [our, their] = caches.filled(pipeline);
+            ours.send(&our, rng.as_deref_mut())?;
+            theirs.send(&their, rng)?;
+        }
+        None => {
+            ours.send(pipeline, rng.as_deref_mut())?;
+            theirs.send(pipeline, rng)?;
+        }
+    }
+    for request in pipeline {
+        tally.commands += 1;
+        let [mut our, mut their] = [ours.reply()?, theirs.reply()?];
+        if let Some(caches) = &caches
+            && tracking::tells_id(request)
+        {
+            [our, their] = caches.named([our, their]);
+        }
+        if !same(request, &our, &their) {
+            return Ok(Some(Mismatch { question: request.clone(), ours: our, theirs: their }));
+        }
+        if let Some(caches) = caches.as_deref_mut() {
+            let mismatch = caches.follow(request, &their)?;
             if mismatch.is_some() {
                 return Ok(mismatch);
             }

@@ -1,27 +1,32 @@
-//! A client that is told in the place of others (CLIENT TRACKING with REDIRECT), at one server: it comes, is told, leaves,
-//! and another one comes.
+//! A client that is told in the place of others (CLIENT TRACKING with REDIRECT), at one server: it comes, is told, ends in
+//! one of many ways, and another one comes.
 //!
-//! Ids are each server's own. A request has [`PLACE`] where the id goes, that of whoever came last, and a reply is compared
-//! with the id replaced by a number: receivers of a session are counted from 0. That it leaves or comes is drawn as a
-//! request is ([`LEAVES`], [`COMES`] and what it asks for first), which no server gets to see.
+//! That it comes or ends is drawn as a request is, which no server gets to see: a word that says what happens ([`COMES`],
+//! [`LEAVES`], [`IS_ENDED`]), and the words of a request that goes with it. The first client may end it too, with a request
+//! of its own ([`kill`]).
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use super::tracking::settle;
+use super::caches::settle;
+use super::generate::one_of;
+use super::ids::{ADDRESS, Ids, RECEIVER};
 use super::wire::Wire;
 use super::{Words, words};
 use crate::limits::{POLL_INTERVAL, REPLY_TIME_MAX};
 use crate::rng::Rng;
 
-/// Stands for the id in a request.
-pub(super) const PLACE: &[u8] = b"(id of the receiver)";
-/// The word of what is drawn as a request: the connection is closed.
-pub(super) const LEAVES: &[u8] = b"(the receiver leaves)";
-/// The word of what is drawn as a request: the receiver connects, and sends the words that follow, if any do.
+/// It connects, and asks for what follows, if anything does.
 pub(super) const COMES: &[u8] = b"(a receiver comes)";
+/// It asks for what follows, if anything does, and closes if the server does not.
+pub(super) const LEAVES: &[u8] = b"(the receiver leaves)";
+/// Another client, which does not track, asks for what follows.
+pub(super) const IS_ENDED: &[u8] = b"(the receiver is ended)";
+
+/// The user that every receiver is, and nobody else.
+const USER: &str = "receiver";
 
 /// What a receiver asks for first. Who asks for nothing cannot be told, and whoever listens to anything is.
 const GREETINGS: &[&[&str]] = &[
@@ -35,64 +40,113 @@ const GREETINGS: &[&[&str]] = &[
     &[],
 ];
 
+/// Filters of CLIENT KILL that pick the receiver if anybody.
+const FILTERS: &[&[&[u8]]] = &[
+    &[b"ID", RECEIVER],
+    &[b"ID", RECEIVER, b"SKIPME", b"no"],
+    &[b"ID", RECEIVER, b"TYPE", b"normal"],
+    &[b"TYPE", b"pubsub", b"ID", RECEIVER],
+    &[b"ID", RECEIVER, b"ADDR", ADDRESS],
+    &[b"ID", RECEIVER, b"USER", b"default"],
+    &[b"TYPE", b"pubsub"],
+    &[b"USER", USER.as_bytes()],
+    &[b"user", USER.as_bytes(), b"type", b"PUBSUB"],
+    &[b"USER", USER.as_bytes(), b"LADDR", ADDRESS],
+];
+
 /// That a receiver comes.
 pub(super) fn comes(rng: &mut Rng) -> Words {
-    let greeting: &&[&str] = super::generate::one_of(rng, GREETINGS);
-    let greeting = words(greeting);
-    std::iter::once(COMES.to_vec()).chain(greeting).collect()
+    let greeting: &&[&str] = one_of(rng, GREETINGS);
+    std::iter::once(COMES.to_vec()).chain(words(greeting)).collect()
+}
+
+/// That it ends, by itself or by another client.
+pub(super) fn ends(rng: &mut Rng) -> Words {
+    let (how, request) = match rng.below(6) {
+        0 | 1 => (LEAVES, Vec::new()),
+        2 => (LEAVES, words(&["QUIT"])),
+        3 => (LEAVES, [words(&["CLIENT", "KILL", "SKIPME", "no", "ID"]), vec![RECEIVER.to_vec()]].concat()),
+        _ => (IS_ENDED, kill(rng)),
+    };
+    std::iter::once(how.to_vec()).chain(request).collect()
+}
+
+/// CLIENT KILL of the receiver and of nobody else, whoever asks.
+pub(super) fn kill(rng: &mut Rng) -> Words {
+    let filters = one_of(rng, FILTERS).iter().map(|word| word.to_vec());
+    words(&["CLIENT", "KILL"]).into_iter().chain(filters).collect()
 }
 
 /// Whether it is about the receiver, and no request.
 pub(super) fn is_step(request: &Words) -> bool {
-    request.first().is_some_and(|word| word == LEAVES || word == COMES)
+    request.first().is_some_and(|word| [COMES, LEAVES, IS_ENDED].contains(&word.as_slice()))
 }
 
 pub(super) struct Receiver {
     socket: PathBuf,
-    /// Asks whether it is gone.
+    /// Ends it, and asks whether it is gone.
     witness: Wire,
     /// None: it is gone.
     wire: Option<Wire>,
-    /// Ids of all there were, as text.
-    ids: Vec<Vec<u8>>,
 }
 
 impl Receiver {
     pub(super) fn begin(socket: &Path) -> Result<Self> {
-        let witness = Wire::connect(socket)?;
-        Ok(Self { socket: socket.to_owned(), witness, wire: None, ids: Vec::new() })
+        let mut witness = Wire::connect(socket)?;
+        let all = ["ACL", "SETUSER", USER, "on", "nopass", "allkeys", "allchannels", "allcommands"];
+        witness.ask(&words(&all))?;
+        Ok(Self { socket: socket.to_owned(), witness, wire: None })
     }
 
-    /// Does what [`is_step`]. Who is there already stays, and who is gone is gone.
-    pub(super) fn step(&mut self, step: &Words) -> Result<()> {
-        if step[0] == LEAVES {
-            return self.leave();
+    /// Does what [`is_step`], and gives what the server said to it. Who is there already stays, and who is gone is gone.
+    pub(super) fn step(&mut self, step: &Words, ids: &mut Ids) -> Result<Vec<u8>> {
+        let what = step[0].as_slice();
+        let request = &step[1..];
+        if what == COMES {
+            return self.come(request, ids);
         }
         if self.wire.is_none() {
-            let mut wire = Wire::connect(&self.socket)?;
-            let id = wire.ask(&words(&["CLIENT", "ID"]))?;
-            let Some(id) = id.strip_prefix(b":").and_then(|id| id.strip_suffix(b"\r\n")) else {
-                bail!("CLIENT ID is answered by {}", id.escape_ascii());
-            };
-            self.ids.push(id.to_vec());
-            if step.len() > 1 {
-                wire.ask(&step[1..].to_vec())?;
-            }
-            self.wire = Some(wire);
+            return Ok(Vec::new());
         }
-        Ok(())
+        let request = ids.filled(request);
+        if what == IS_ENDED {
+            let reply = self.witness.ask(&request)?;
+            return Ok([&reply[..], &self.see_killed(&reply, ids)?].concat());
+        }
+        let Some(wire) = self.wire.as_mut().filter(|_| !request.is_empty()) else {
+            self.leave(ids)?;
+            return Ok(Vec::new());
+        };
+        let reply = wire.ask(&request)?;
+        if reply.starts_with(b"-") {
+            // Who listens in the old protocol may not ask for everything.
+            self.leave(ids)?;
+            return Ok(reply);
+        }
+        Ok([&reply[..], &self.see_end(ids)?].concat())
+    }
+
+    fn come(&mut self, greeting: &[Vec<u8>], ids: &mut Ids) -> Result<Vec<u8>> {
+        if self.wire.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut wire = Wire::connect(&self.socket)?;
+        ids.receivers.push(wire.id()?);
+        let reply = wire.ask(&words(&["AUTH", USER, "any"]))?;
+        if !greeting.is_empty() {
+            wire.ask(&greeting.to_vec())?;
+        }
+        self.wire = Some(wire);
+        Ok(reply)
     }
 
     /// Closes the connection; on return the server knows.
-    pub(super) fn leave(&mut self) -> Result<()> {
+    pub(super) fn leave(&mut self, ids: &Ids) -> Result<()> {
         if self.wire.take().is_none() {
             return Ok(());
         }
-        // It is refused from when there is no such client.
-        let request = self
-            .filled(&[&words(&["CLIENT", "TRACKING", "OFF", "REDIRECT"])[..], &[PLACE.to_vec()]].concat());
         let begun = Instant::now();
-        while !self.witness.ask(&request)?.starts_with(b"-") {
+        while !self.is_unknown(ids)?.starts_with(b"-") {
             if begun.elapsed() > REPLY_TIME_MAX {
                 bail!("a server keeps a client that has closed its connection");
             }
@@ -101,54 +155,51 @@ impl Receiver {
         Ok(())
     }
 
-    /// A request as this server gets it.
-    pub(super) fn filled(&self, request: &Words) -> Words {
-        let id = self.ids.last().cloned().unwrap_or_default();
-        request.iter().map(|word| if word == PLACE { id.clone() } else { word.clone() }).collect()
+    /// Sees its connection closed if a reply to CLIENT KILL says that somebody was picked. Gives what comes of it.
+    pub(super) fn see_killed(&mut self, reply: &[u8], ids: &Ids) -> Result<Vec<u8>> {
+        let is_picked = reply.starts_with(b":") && reply != b":0\r\n";
+        if is_picked { self.see_end(ids) } else { Ok(Vec::new()) }
     }
 
-    /// A reply that has an id of a receiver as an integer, with its number instead.
-    pub(super) fn numbered(&self, reply: &[u8]) -> Vec<u8> {
-        for (number, id) in self.ids.iter().enumerate() {
-            let integer = [b":", &id[..], b"\r\n"].concat();
-            if let Some(at) = reply.windows(integer.len()).position(|window| window == integer) {
-                let name = format!(":receiver {number}\r\n");
-                return [&reply[..at], name.as_bytes(), &reply[at + integer.len()..]].concat();
-            }
-        }
-        reply.to_vec()
+    /// The server closes the connection. Gives what comes before that, and what is said of the client right after.
+    fn see_end(&mut self, ids: &Ids) -> Result<Vec<u8>> {
+        let Some(mut wire) = self.wire.take() else { return Ok(Vec::new()) };
+        Ok([wire.rest()?, self.is_unknown(ids)?].concat())
+    }
+
+    /// An error if the server does not know the client.
+    fn is_unknown(&mut self, ids: &Ids) -> Result<Vec<u8>> {
+        let request = [words(&["CLIENT", "TRACKING", "OFF", "REDIRECT"]), vec![RECEIVER.to_vec()]].concat();
+        self.witness.ask(&ids.filled(&request))
     }
 
     /// What it was told since this was last asked. What clients are told that it stands for has to be settled.
     pub(super) fn take_told(&mut self) -> Result<Vec<Vec<u8>>> {
         let Some(wire) = &mut self.wire else { return Ok(Vec::new()) };
-        settle(wire, "PING")?;
+        settle(wire, &["PING"])?;
         Ok(wire.take_pushed())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
+    use std::collections::BTreeSet;
 
     use super::*;
 
     #[test]
-    fn ids_are_filled_in_and_become_numbers() {
-        let dir = tempfile::tempdir().unwrap();
-        let socket = dir.path().join("socket");
-        let _listener = UnixListener::bind(&socket).unwrap();
-        let mut receiver = Receiver::begin(&socket).unwrap();
-        receiver.ids = [&b"7"[..], b"71"].map(<[u8]>::to_vec).into();
-        let request = [b"REDIRECT".to_vec(), PLACE.to_vec()].to_vec();
-        assert_eq!(receiver.filled(&request), words(&["REDIRECT", "71"]));
-        let check = |reply: &str, expected: &str| {
-            assert_eq!(receiver.numbered(reply.as_bytes()), expected.as_bytes());
-        };
-        check(":7\r\n", ":receiver 0\r\n");
-        check(":71\r\n", ":receiver 1\r\n");
-        check("*2\r\n:71\r\n*0\r\n", "*2\r\n:receiver 1\r\n*0\r\n");
-        check(":72\r\n", ":72\r\n");
-        check("$1\r\n7\r\n", "$1\r\n7\r\n");
+    fn every_way_to_come_and_to_end_is_drawn() {
+        let mut rng = Rng::new(1, 0);
+        let drawn: BTreeSet<Words> = (0..1000).flat_map(|_| [comes(&mut rng), ends(&mut rng)]).collect();
+        assert!(drawn.iter().all(is_step));
+        for greeting in GREETINGS {
+            assert!(drawn.contains(&[vec![COMES.to_vec()], words(greeting)].concat()), "{greeting:?}");
+        }
+        for filters in FILTERS {
+            assert!(drawn.iter().any(|step| step.len() > 3 && step[3..] == **filters), "{filters:?}");
+        }
+        for how in [&[][..], &["QUIT"]] {
+            assert!(drawn.contains(&[vec![LEAVES.to_vec()], words(how)].concat()), "{how:?}");
+        }
     }
 }

@@ -14,11 +14,14 @@ use crate::rng::Rng;
 /// Bytes of one piece of a pipeline at most, where it is cut.
 const PIECE_BYTES_MAX: u64 = 300;
 
+/// How it begins that keys are not what they were.
+pub(super) const INVALIDATE: &[u8] = b">2\r\n$10\r\ninvalidate\r\n";
+/// The same in the old protocol, to who is told in the place of another.
+pub(super) const MESSAGE: &[u8] = b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n";
 /// How it begins that a client which was told in the place of this one is gone.
 pub(super) const BROKEN: &[u8] = b">2\r\n$21\r\ntracking-redir-broken\r\n";
-/// How what a client that caches is told begins, the last in the old protocol: other pushes confirm what was asked for.
-const TOLD: [&[u8]; 3] =
-    [b">2\r\n$10\r\ninvalidate\r\n", BROKEN, b"*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n"];
+/// How what a client that caches is told begins: other pushes confirm what was asked for.
+const TOLD: [&[u8]; 3] = [INVALIDATE, MESSAGE, BROKEN];
 
 pub(super) struct Wire {
     stream: UnixStream,
@@ -78,6 +81,22 @@ impl Wire {
             }
             self.input.extend_from_slice(&piece[..len]);
         }
+    }
+
+    /// The id that the server gave this connection.
+    pub(super) fn id(&mut self) -> Result<Vec<u8>> {
+        let reply = self.ask(&super::words(&["CLIENT", "ID"]))?;
+        match reply.strip_prefix(b":").and_then(|id| id.strip_suffix(b"\r\n")) {
+            Some(id) => Ok(id.to_vec()),
+            None => bail!("CLIENT ID is answered by {}", reply.escape_ascii()),
+        }
+    }
+
+    /// What comes, and was not asked for, until the server closes the connection.
+    pub(super) fn rest(&mut self) -> Result<Vec<u8>> {
+        let mut rest = self.input.split_off(self.taken);
+        self.stream.read_to_end(&mut rest).context("a server does not close a connection that ends")?;
+        Ok(rest)
     }
 
     /// What was set aside since this was last asked.

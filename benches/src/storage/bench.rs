@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::info::Info;
+use crate::info::Info;
 use crate::load::{Figures, KEY_DIGITS, Load, LoadClient, Measured, Request};
+use crate::process::{resident_bytes, resident_bytes_max};
 use crate::progress::Progress;
 use crate::report::Run;
 use crate::server::{Durability, Server, ServerKind, ServerSpec};
@@ -207,6 +208,16 @@ impl<'a> TestStore<'a> {
                 .collect();
         self.note(name, &figures, Vec::new());
         Ok(info)
+    }
+
+    /// Resident memory of the server, and the most it has had, in bytes.
+    ///
+    /// # Errors
+    /// When it runs no more.
+    pub fn resident_bytes(&self) -> Result<(u64, u64)> {
+        let pid = self.server()?.pid();
+        let both = resident_bytes(pid).zip(resident_bytes_max(pid));
+        both.context("the server's memory cannot be read: it has ended")
     }
 
     /// Bytes that its files take on disk.

@@ -77,6 +77,7 @@ fn measure(bench: &Bench, progress: &mut Progress, ending: &Ending) -> Result<(V
     spec.durability = ending.durability;
     let mut store = TestStore::start(bench, spec, folder.path())?;
     store.load(&format!("expiry_{name}_load"), STAYING_KEYS, STAYING_BYTES)?;
+    let (resident_before, _) = store.resident_bytes()?;
     let fill = Duration::from_secs(keys / FILL_PER_S + 2);
     let quiet = Duration::from_secs_f64(QUIET_S + 5.0);
     let (ends, ends_ms) = (Instant::now() + fill + quiet, unix_ms()? + (fill + quiet).as_millis());
@@ -89,6 +90,7 @@ fn measure(bench: &Bench, progress: &mut Progress, ending: &Ending) -> Result<(V
     let mut load = bench.window(Request::Set, 1, traffic, QUIET_S);
     load.rate = Some(RATE);
     let before = store.run(&format!("expiry_{name}_quiet"), &load)?;
+    let (resident_full, _) = store.resident_bytes()?;
     std::thread::sleep(ends.saturating_duration_since(Instant::now()));
     progress.now(&format!("expiry: {keys} keys in {name} end"));
     load.window_s = BUSY_S;
@@ -100,12 +102,23 @@ fn measure(bench: &Bench, progress: &mut Progress, ending: &Ending) -> Result<(V
         let gone_s = watching.join().ok().context("watching ended in a panic")??;
         (during, gone_s)
     };
+    let (resident_after, _) = store.resident_bytes()?;
     let info = store.info(&format!("expiry_{name}_info"))?;
     let slow = info.get("worker0_turn_us.over_20_ms");
     let times = p99(&during)? / p99(&before)?;
-    let noted = [("keys", keys as f64), ("gone_s", gone_s), ("p99_times", times), ("turns_over_20_ms", slow)];
+    let taken = resident_full.saturating_sub(resident_before) as f64;
+    let returned = resident_full.saturating_sub(resident_after) as f64 / taken;
+    let noted = [
+        ("keys", keys as f64),
+        ("gone_s", gone_s),
+        ("p99_times", times),
+        ("turns_over_20_ms", slow),
+        ("resident_bytes_before", resident_before as f64),
+        ("resident_bytes_full", resident_full as f64),
+        ("resident_bytes_after", resident_after as f64),
+    ];
     store.note(&format!("expiry_{name}"), &noted, Vec::new());
-    let bars = vec![
+    let mut bars = vec![
         Bar::at_most(
             format!("seconds until {keys} keys in {name} that end at once are gone"),
             60.0,
@@ -117,6 +130,14 @@ fn measure(bench: &Bench, progress: &mut Progress, ending: &Ending) -> Result<(V
             Some(times),
         ),
     ];
+    // On disk memory goes to other records.
+    if ending.durability == Durability::Memory {
+        bars.push(Bar::at_least(
+            format!("of the resident memory that {keys} keys in {name} took, given back"),
+            0.9,
+            Some(returned),
+        ));
+    }
     Ok((store.finish()?, bars))
 }
 

@@ -10,7 +10,6 @@ pub mod exact_lru;
 pub mod expiry;
 pub mod fio;
 pub mod index_bytes;
-pub mod info;
 pub mod larger;
 pub mod report;
 pub mod space;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::bar::Bar;
 use super::bench::{Bench, GroupResult, RECORD_OVERHEAD_BYTES, TestStore};
-use super::info::Info;
+use crate::info::Info;
 use crate::load::Request;
 use crate::progress::Progress;
 use crate::server::ServerKind;

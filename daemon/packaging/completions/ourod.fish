@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ourod_global_optspecs
-    string join \n config= dir= unixsocket= unixsocketperm= port= bind= maxclients= databases= timeout= request-timeout= tcp-keepalive= tcp-backlog= proto-max-bulk-len= client-query-buffer-limit= client-output-buffer-limit= tracking-table-max-keys= notify-keyspace-events= requirepass= aclfile= acl-pubsub-default= tls-port= tls-cert-file= tls-key-file= tls-ca-cert-file= tls-auth-clients= appendfsync= storage= wal= wal-segment-bytes= checkpoint-log-bytes= checkpoint-seconds= wal-sync= maxmemory= maxmemory-policy= shards= workers= cpus= admin= loglevel= enable-debug-command= slowlog-log-slower-than= slowlog-max-len= latency-monitor-threshold= shutdown-timeout= h/help V/version
+    string join \n config= dir= unixsocket= unixsocketperm= port= bind= maxclients= databases= timeout= request-timeout= tcp-keepalive= tcp-backlog= proto-max-bulk-len= client-query-buffer-limit= client-output-buffer-limit= tracking-table-max-keys= notify-keyspace-events= requirepass= aclfile= acl-pubsub-default= tls-port= tls-cert-file= tls-key-file= tls-ca-cert-file= tls-auth-clients= appendfsync= storage= wal= wal-segment-bytes= checkpoint-log-bytes= checkpoint-seconds= scrub-days= wal-sync= maxmemory= maxmemory-policy= shards= workers= cpus= admin= loglevel= enable-debug-command= slowlog-log-slower-than= slowlog-max-len= latency-monitor-threshold= shutdown-timeout= h/help V/version
 end
 
 function __fish_ourod_needs_command
@@ -62,6 +62,7 @@ no\t''"
 complete -c ourod -n "__fish_ourod_needs_command" -l wal-segment-bytes -d 'Size of a log segment file, in bytes' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l checkpoint-log-bytes -d 'Log bytes of one worker that a start may have to read, about, or with --wal no bytes of records that a crash may take, about: within so many written, every shard gets a checkpoint; more where the store is large, so that checkpoints stay a small part of what is written' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l checkpoint-seconds -d 'With --wal no on disk: seconds after the first change of a shard that no snapshot holds within which it gets a checkpoint, one shard after the other; 0 for never by time. With a log it means nothing' -r
+complete -c ourod -n "__fish_ourod_needs_command" -l scrub-days -d 'On disk: days, a fraction too, within which everything in the data files is read back and verified, again and again; 0 for only when OURO.SCRUB asks' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l wal-sync -d 'How the log is made durable' -r -f -a "auto\t'Measure both at start and take the faster'
 dsync\t'Every write is durable when it completes (O_DSYNC)'
 fdatasync\t'Plain writes, then one fdatasync'"

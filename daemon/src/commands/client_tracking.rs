@@ -151,6 +151,8 @@ pub(super) fn tracking(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool 
         ctx.reply.error(refusal);
         return false;
     }
+    // As in Redis an exception outlives what is asked for anew: the request that it is for has not come.
+    let is_caching_given = old.is_some_and(|old| old.is_caching_given);
     let mut prefixes = old.map_or_else(Vec::new, |old| old.prefixes.clone());
     if let Some((one, other, was_there)) = asked.collision(&prefixes) {
         let with: &[u8] = if was_there { b"an existing" } else { b"another provided" };
@@ -176,7 +178,7 @@ pub(super) fn tracking(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool 
         redirect: asked.redirect,
         is_redirect_broken: false,
         prefixes,
-        is_caching_given: false,
+        is_caching_given,
     }));
     true
 }
@@ -229,15 +231,14 @@ pub(super) fn trackinginfo(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
     let tracking = ctx.session.tracking.as_deref();
     let mut flags = vec![if tracking.is_some() { "on" } else { "off" }];
     if let Some(tracking) = tracking {
-        match tracking.mode {
-            TrackingMode::All => {}
-            TrackingMode::Broadcast => flags.push("bcast"),
-            TrackingMode::OptIn => flags.push("optin"),
-            TrackingMode::OptOut => flags.push("optout"),
-        }
-        if tracking.is_caching_given {
-            flags.push(if tracking.mode == TrackingMode::OptIn { "caching-yes" } else { "caching-no" });
-        }
+        let (mode, exception) = match tracking.mode {
+            TrackingMode::All => (None, None),
+            TrackingMode::Broadcast => (Some("bcast"), None),
+            TrackingMode::OptIn => (Some("optin"), Some("caching-yes")),
+            TrackingMode::OptOut => (Some("optout"), Some("caching-no")),
+        };
+        flags.extend(mode);
+        flags.extend(exception.filter(|_| tracking.is_caching_given));
         flags.extend(tracking.no_loop.then_some("noloop"));
         flags.extend(tracking.is_redirect_broken.then_some("broken_redirect"));
     }

@@ -9,8 +9,8 @@ use super::context::{ConnectionContext, KeyContext};
 use super::{error_text, glob, tls_parameters as tls};
 use crate::open_store::policy;
 use crate::options::{
-    AppendFsync, LogLevel, Machine, Storage, command_line, format_output_limits, parse, parse_output_limits,
-    parse_policy, parse_size, replace, rewritten,
+    AppendFsync, LogLevel, Machine, Storage, command_line, format_days, format_output_limits, parse,
+    parse_output_limits, parse_policy, parse_size, replace, rewritten,
 };
 use crate::pubsub::EventClasses;
 use crate::server::{OutputLimits, Server};
@@ -224,6 +224,7 @@ const PARAMETERS: &[Parameter] = &[
         }),
     ),
     parameter("save", |_| String::new(), Change::OnlyAsIs(NO_SNAPSHOTS)),
+    parameter("scrub-days", |s| format_days(s.options.scrub_ms), Change::Never),
     parameter("shards", |s| s.options.shards.to_string(), Change::Never),
     parameter(
         "shutdown-timeout",

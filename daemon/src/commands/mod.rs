@@ -46,6 +46,7 @@ mod redaction;
 mod rename;
 mod save;
 pub mod scan;
+mod scrub;
 mod set;
 mod shutdown;
 mod slowlog;

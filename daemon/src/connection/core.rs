@@ -106,6 +106,8 @@ pub(crate) struct Core {
     figures: Figures,
     /// Full compactions begun here, of those that were asked for.
     pub(super) compactions_begun: u64,
+    /// Scrubs begun here, likewise.
+    pub(super) scrubs_begun: u64,
     /// Whether memory is limited, and whether it was when the shards were last told.
     pub(super) has_memory_limit: bool,
     pub(super) had_memory_limit: bool,
@@ -152,6 +154,7 @@ impl Core {
             next_figures_ns: 0,
             figures: Figures::default(),
             compactions_begun: 0,
+            scrubs_begun: 0,
             has_memory_limit: false,
             had_memory_limit: false,
         }

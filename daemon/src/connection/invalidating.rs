@@ -27,7 +27,7 @@ impl Core {
         writer: Option<ClientPlace>,
     ) {
         if self.events.take_flush() {
-            self.tracking.table.clear();
+            self.tracking_table().clear();
             let all = Invalidation { key: None, reach: Reach::Written, writer, targets: Vec::new() };
             // All of them: a client that begins to track before the last worker is done has to hear of it.
             let others = self.others(worker.index, |_| true);
@@ -44,7 +44,7 @@ impl Core {
             if events.len() > 1 && !seen.insert(&event.key) {
                 continue;
             }
-            let readers = self.tracking.table.take(&event.key);
+            let readers = self.tracking_table().take(&event.key);
             let targets: Vec<ClientPlace> = readers.into_iter().flatten().collect();
             if targets.is_empty() && !is_broadcast {
                 continue;

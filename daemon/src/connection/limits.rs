@@ -10,11 +10,15 @@ pub(crate) const BACKLOG_BYTES_MAX: usize = 64 << 10;
 pub(crate) const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Replies of one connection that wait for other workers at most; above it its commands wait.
 pub(crate) const REPLY_SLOTS_MAX: usize = 16 << 10;
-/// Bytes of log not yet submitted above which all commands wait: what the drive cannot take now is not read.
+/// Bytes of log not yet submitted above which writes wait: what the drive cannot take now is not read.
 pub(crate) const LOG_QUEUE_BYTES_MAX: usize = 32 << 20;
 /// Bytes of requests under way from one worker to another above which further ones wait: what that worker cannot
 /// take now is not read.
 pub(crate) const REMOTE_BYTES_MAX: usize = 16 << 20;
+/// The same for writes: they may wait for the drive there, and what is above this is left to reads.
+pub(crate) const REMOTE_WRITE_BYTES_MAX: usize = REMOTE_BYTES_MAX / 4 * 3;
+/// Answers of another worker that writes leave to reads in the same way.
+pub(crate) const READ_CREDITS: usize = 1024;
 /// How large a reply of another worker is taken to be before the connection has had one. What is asked for and not
 /// yet answered counts as unsent by this, so that replies that turn out large do not all come at once.
 pub(crate) const REPLY_BYTES_GUESS: usize = 64 << 10;

@@ -1,14 +1,12 @@
 //! What workers send each other, read and answered: commands of other workers run here, replies of theirs fill the
 //! slots of our connections, and replies that wait for our log are held until they may leave.
 
-use std::collections::VecDeque;
-
 use engine::worker::Worker;
 use resp::{Args, ReplyWriter};
 use shard::shard_set::SpaceFor;
 use shard::types::{BatchNumber, Db};
 
-use super::allowance::{Allowance, NextCommand};
+use super::allowance::NextCommand;
 use super::disk_full::{DISK_FULL_REPLY, disk_full, space_for};
 use super::errand::ERRANDS;
 use super::job::Job;
@@ -19,23 +17,6 @@ use super::service::Service;
 use super::tracking::place_of;
 use crate::commands::{Command, Execution, Flags, TogetherHandlers};
 use crate::server::Counter;
-
-/// Requests of one other worker.
-#[derive(Debug, Default)]
-pub(super) struct Inbox {
-    pub(super) messages: VecDeque<Box<Requests>>,
-    /// Commands of the first message that have run.
-    next: usize,
-    /// What its connections may still get.
-    pub(super) allowance: Allowance,
-}
-
-impl Inbox {
-    /// Whether nothing in it is left to do.
-    pub(super) fn is_empty(&self) -> bool {
-        self.messages.is_empty() && self.allowance.is_empty()
-    }
-}
 
 impl Service {
     pub(super) fn serve_mail(&mut self, worker: &mut Worker<Service>) {
@@ -135,6 +116,7 @@ impl Service {
     /// Runs what a worker asks, until the replies or the log's queue are long: the rest waits for a later turn.
     fn serve_inbox(&mut self, worker: &mut Worker<Service>, other: usize) {
         let mut reply_bytes = 0;
+        self.serve_aside(worker, other, &mut reply_bytes);
         while !self.log_is_full && reply_bytes <= MESSAGE_BYTES {
             let Some(requests) = self.inboxes[other].messages.pop_front() else { return };
             let first = std::mem::take(&mut self.inboxes[other].next);
@@ -164,53 +146,16 @@ impl Service {
             if *reply_bytes > MESSAGE_BYTES {
                 break;
             }
-            if worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX) {
-                self.log_is_full = true;
-                break;
-            }
-            let writes = matches!(request.task, Task::Run(command) if command.flags.contains(Flags::DENYOOM));
-            if worker.shards.is_waiting_room_full() || (writes && worker.shards.holds_writes()) {
-                self.log_is_full = true;
-                break;
-            }
-            if let Task::Run(command) = request.task
-                && command.is_write()
-                && self.space_for_remote(worker, command, (request.db, requests.args(request)))
-                    == SpaceFor::Soon
-            {
+            if worker.shards.is_waiting_room_full() {
                 self.log_is_full = true;
                 break;
             }
             next += 1;
-            let allowance = &mut self.inboxes[other].allowance;
-            match request.task {
-                Task::Run(command) if allowance.admits(&request.address) => {
-                    *reply_bytes += self.run_remote(worker, other, requests, request, command);
-                }
-                Task::Run(command) => {
-                    allowance.defer(&request.address, requests.keep(request, command));
-                    self.tell(other, request.address, Outcome::Deferred);
-                }
-                Task::Next { has_room } => match allowance.next(&request.address, has_room) {
-                    NextCommand::Run(kept) => {
-                        let request = &kept.commands[0];
-                        let Task::Run(command) = request.task else { unreachable!("only these are put off") };
-                        *reply_bytes += self.run_remote(worker, other, &kept, request, command);
-                    }
-                    NextCommand::Later(address) => self.tell(other, address, Outcome::Deferred),
-                    NextCommand::None => self.tell(other, request.address, Outcome::Done),
-                },
-                Task::Hold(command) => {
-                    let of = (request.db, request.protocol);
-                    let job = Job::of_parts(other, request.address, command, of, requests.args(request));
-                    self.core.hold(worker, job);
-                }
-                // Done when it came.
-                Task::Settle(_) | Task::Publish { .. } | Task::Invalidate | Task::Show => {}
-                Task::Forget => {
-                    allowance.forget(&request.address);
-                    self.tell(other, request.address, Outcome::Done);
-                }
+            if self.inboxes[other].aside.is_behind(request) || self.waits_for_drive(worker, requests, request)
+            {
+                self.inboxes[other].aside.put(requests, request);
+            } else {
+                *reply_bytes += self.serve_one(worker, other, requests, request);
             }
         }
         let run = self.timing.end(&mut self.core.counters);
@@ -218,6 +163,90 @@ impl Service {
             self.core.clocking.clock_all_from(run.ended_ns);
         }
         next
+    }
+
+    /// Runs what was put aside, in its order, until something still has to wait.
+    fn serve_aside(&mut self, worker: &mut Worker<Service>, other: usize, reply_bytes: &mut usize) {
+        while *reply_bytes <= MESSAGE_BYTES
+            && let Some(first) = self.inboxes[other].aside.take_first()
+        {
+            let request = &first.commands[0];
+            if worker.shards.is_waiting_room_full() || self.waits_for_drive(worker, &first, request) {
+                self.inboxes[other].aside.put_back(first);
+                return;
+            }
+            *reply_bytes += self.serve_one(worker, other, &first, request);
+            self.inboxes[other].aside.end(request);
+        }
+    }
+
+    /// Whether a request has to wait until the drive has taken some of what is written.
+    fn waits_for_drive(
+        &self,
+        worker: &mut Worker<Service>,
+        requests: &Requests,
+        request: &RemoteCommand,
+    ) -> bool {
+        let is_log_full = |worker: &Worker<Service>| {
+            worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX)
+        };
+        match request.task {
+            Task::Run(command) if command.is_write() => {
+                is_log_full(worker)
+                    || (command.flags.contains(Flags::DENYOOM) && worker.shards.holds_writes())
+                    || self.space_for_remote(worker, command, (request.db, requests.args(request)))
+                        == SpaceFor::Soon
+            }
+            Task::Next { .. } | Task::Hold(_) => is_log_full(worker),
+            Task::Run(_)
+            | Task::Forget
+            | Task::Settle(_)
+            | Task::Publish { .. }
+            | Task::Invalidate
+            | Task::Show => false,
+        }
+    }
+
+    /// Does what is asked. Returns the size of the reply.
+    #[inline]
+    fn serve_one(
+        &mut self,
+        worker: &mut Worker<Service>,
+        other: usize,
+        requests: &Requests,
+        request: &RemoteCommand,
+    ) -> usize {
+        let allowance = &mut self.inboxes[other].allowance;
+        match request.task {
+            Task::Run(command) if allowance.admits(&request.address) => {
+                return self.run_remote(worker, other, requests, request, command);
+            }
+            Task::Run(command) => {
+                allowance.defer(&request.address, requests.keep(request, command));
+                self.tell(other, request.address, Outcome::Deferred);
+            }
+            Task::Next { has_room } => match allowance.next(&request.address, has_room) {
+                NextCommand::Run(kept) => {
+                    let request = &kept.commands[0];
+                    let Task::Run(command) = request.task else { unreachable!("only these are put off") };
+                    return self.run_remote(worker, other, &kept, request, command);
+                }
+                NextCommand::Later(address) => self.tell(other, address, Outcome::Deferred),
+                NextCommand::None => self.tell(other, request.address, Outcome::Done),
+            },
+            Task::Hold(command) => {
+                let of = (request.db, request.protocol);
+                let job = Job::of_parts(other, request.address, command, of, requests.args(request));
+                self.core.hold(worker, job);
+            }
+            // Done when it came.
+            Task::Settle(_) | Task::Publish { .. } | Task::Invalidate | Task::Show => {}
+            Task::Forget => {
+                allowance.forget(&request.address);
+                self.tell(other, request.address, Outcome::Done);
+            }
+        }
+        0
     }
 
     fn tell(&mut self, other: usize, address: Address, outcome: Outcome) {

@@ -64,7 +64,7 @@ pub(crate) enum Outcome {
 }
 
 /// One command for another worker.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct RemoteCommand {
     pub(crate) address: Address,
     pub(crate) task: Task,
@@ -170,6 +170,19 @@ impl Requests {
             first_range,
             range_count: 0,
         });
+    }
+
+    /// A request out of a message, as it is.
+    pub(crate) fn copy(&self, of: &RemoteCommand) -> Self {
+        let mut copy = Self::default();
+        let args = self.args(of);
+        for arg in args.iter() {
+            copy.ranges.push(ArgRange { start: copy.bytes.len(), len: arg.len() });
+            copy.bytes.extend_from_slice(arg);
+        }
+        let range_count = copy.ranges.len();
+        copy.commands.push(RemoteCommand { first_range: 0, range_count, ..*of });
+        copy
     }
 
     /// A command out of a message, to be kept until it is asked for.

@@ -19,6 +19,7 @@ mod foresight;
 mod gather;
 mod held_replies;
 mod hold;
+mod inbox;
 mod intake;
 mod invalidating;
 mod job;

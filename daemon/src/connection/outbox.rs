@@ -5,8 +5,8 @@ use engine::worker::Worker;
 use super::connection::Client;
 use super::core::Core;
 use super::limits::{
-    ASKED_MAX, ERRANDS_MAX, KEPT_MESSAGES_BYTES_MAX, MESSAGE_BYTES, PUBLISH_CREDITS, REMOTE_BYTES_MAX,
-    REPLY_SLOTS_MAX,
+    ASKED_MAX, ERRANDS_MAX, KEPT_MESSAGES_BYTES_MAX, MESSAGE_BYTES, PUBLISH_CREDITS, READ_CREDITS,
+    REMOTE_BYTES_MAX, REMOTE_WRITE_BYTES_MAX, REPLY_SLOTS_MAX,
 };
 use super::message::{Address, Requests, Task};
 use super::reply_slots::Source;
@@ -35,6 +35,22 @@ impl Core {
             && client.deferred.is_empty()
             && client.slots.len() < REPLY_SLOTS_MAX
             && self.remote_bytes[other] <= REMOTE_BYTES_MAX
+    }
+
+    /// As [`Self::has_room`], for one command. Writes may wait for the drive where they go: they leave some room to reads,
+    /// which do not wait for it.
+    pub(super) fn has_room_for(
+        &self,
+        worker: &Worker<Service>,
+        client: &Client,
+        other: usize,
+        command: &Command,
+    ) -> bool {
+        let leaves_room = || {
+            self.remote_bytes[other] <= REMOTE_WRITE_BYTES_MAX
+                && self.credits(worker, other) > PUBLISH_CREDITS + READ_CREDITS
+        };
+        self.has_room(worker, client, other, 1) && (!command.is_write() || leaves_room())
     }
 
     /// Answers that another worker can still be asked for.

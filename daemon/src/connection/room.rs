@@ -1,5 +1,5 @@
-//! What a worker does about memory each turn: its part of `maxmemory`, full compactions that were asked for, and
-//! damage that compaction met.
+//! What a worker does about memory each turn: its part of `maxmemory`, full compactions and scrubs that were
+//! asked for, and damage that they met.
 //!
 //! The limit is the whole store's. A worker may use what the others do not, but where keys are evicted never less
 //! than an equal part: so one that grows takes room back from one that has more.
@@ -30,8 +30,16 @@ impl Core {
             self.compactions_begun = asked;
             worker.shards.compact_all();
         }
+        let asked = self.server.scrubs_asked();
+        if asked != self.scrubs_begun {
+            self.scrubs_begun = asked;
+            worker.shards.scrub_all();
+        }
         while let Some(damaged) = worker.shards.next_damaged_extent() {
             tracing::error!("{damaged}; keep the data file and restore the keys from a copy");
+        }
+        while let Some(finding) = worker.shards.next_scrub_finding() {
+            tracing::error!("{finding}; keep the data file and restore the keys from a copy");
         }
         let limit = self.server.settings.max_memory();
         if self.server.options.storage == Storage::Disk {

@@ -94,12 +94,13 @@ impl Core {
         {
             return (flow, None);
         }
-        if self.publishing.is_full()
-            || worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX)
-        {
+        if self.publishing.is_full() {
             return (Flow::Stall, None);
         }
         if command.is_write() {
+            if worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX) {
+                return (Flow::Stall, None);
+            }
             let (of, now) = ((client.session.db, args), worker.clock.now);
             match space_for(&mut worker.shards, command, of, planned.key.map(|(slot, _)| slot), now) {
                 SpaceFor::Ready => {}
@@ -287,7 +288,7 @@ impl Core {
         owner: usize,
     ) -> Flow {
         let Request { me, command, args } = request;
-        if !self.has_room(worker, client, owner, 1) {
+        if !self.has_room_for(worker, client, owner, command) {
             return Flow::Stall;
         }
         let slot = client.slots.open_waiting(source(command));

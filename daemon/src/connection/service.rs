@@ -16,8 +16,8 @@ use shard::types::BatchNumber;
 use super::connection::Connection;
 use super::core::{Core, SlotMap};
 use super::foresight;
+use super::inbox::Inbox;
 use super::limits::DRAIN_POLL_NS;
-use super::mail::Inbox;
 use super::message::{Control, Peer, Replies, Requests};
 use super::plan::Plan;
 use super::table::ConnectionTable;
@@ -83,7 +83,7 @@ pub struct Service {
     pub(super) plain: Vec<u8>,
     /// The number of the turn at hand, from 1.
     pub(super) turn: u64,
-    /// The log takes no more for now: what other workers ask waits until a write completes.
+    /// No more commands may wait for records on disk: what other workers ask waits until a read completes.
     pub(super) log_is_full: bool,
 }
 
@@ -206,7 +206,7 @@ impl EngineService for Service {
     fn has_work(&self) -> bool {
         // A connection that is blocked or waits for room goes on with a completion or with mail.
         let runnable = |&(number, generation): &(u32, u32)| self.connections.is_runnable(number, generation);
-        let serving = !self.log_is_full && self.inboxes.iter().any(|inbox| !inbox.messages.is_empty());
+        let serving = !self.log_is_full && self.inboxes.iter().any(Inbox::has_work);
         serving
             || self.core.holds.must_call
             || self.core.swapping.must_look

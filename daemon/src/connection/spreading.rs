@@ -45,7 +45,7 @@ impl Core {
             if owner == worker.index {
                 worker.shards.is_waiting_room_full()
             } else {
-                !self.has_room(worker, client, owner, 1)
+                !self.has_room_for(worker, client, owner, command)
             }
         };
         if parts.iter().any(|(owner, _)| full(*owner)) {

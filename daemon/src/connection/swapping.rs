@@ -16,6 +16,7 @@ use shard::types::BatchNumber;
 
 use super::connection::Client;
 use super::core::Core;
+use super::inbox::Inbox;
 use super::job::Job;
 use super::outbox::{address, source};
 use super::routes::{Flow, Request};
@@ -286,7 +287,7 @@ impl Service {
 
     /// Whether nothing that was begun before is left here, but for walks.
     fn has_run(&self) -> bool {
-        self.inboxes.iter().all(|inbox| inbox.messages.is_empty())
+        self.inboxes.iter().all(Inbox::is_done)
             && self.core.holds.is_empty()
             && self.core.parked.jobs().all(is_walk)
     }

@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 use super::connection::Connection;
 use super::core::{Core, SlotMap};
+use super::inbox::Inbox;
 use super::job::Job;
-use super::mail::Inbox;
 use super::message::{Control, Peer, Replies, Requests};
 use super::outbox::address;
 use super::service::{Service, Shared};

@@ -23,7 +23,9 @@ use crate::tracking::{ClientPlace, ClientTracking, TrackingMode, TrackingTable};
 #[derive(Debug, Default)]
 pub(crate) struct Tracking {
     /// Keys of this worker that connections of any worker have read.
-    pub(super) table: TrackingTable,
+    table: TrackingTable,
+    /// [`Onlookers::lapses`](crate::tracking::Onlookers::lapses) when that was begun.
+    lapses: u64,
     /// Our connections that track.
     pub(super) clients: BTreeSet<(u32, u32)>,
     /// Those of them that are told of keys by prefix, and the prefixes.
@@ -45,6 +47,16 @@ pub(super) fn place_of(origin: usize, address: &Address) -> ClientPlace {
 }
 
 impl Core {
+    /// What connections have read since somebody tracks.
+    pub(super) fn tracking_table(&mut self) -> &mut TrackingTable {
+        let lapses = self.server.onlookers.lapses();
+        if self.tracking.lapses != lapses {
+            self.tracking.lapses = lapses;
+            self.tracking.table.clear();
+        }
+        &mut self.tracking.table
+    }
+
     /// Remembers that a connection has read those keys of a request that are ours.
     #[cold]
     pub(super) fn remember_reads(
@@ -63,13 +75,13 @@ impl Core {
 
     /// Remembers that a connection has read a key of ours; where there are too many, others are forgotten.
     pub(super) fn remember_read(&mut self, worker: &Worker<Service>, reader: ClientPlace, key: &[u8]) {
-        self.tracking.table.remember(key, reader);
+        self.tracking_table().remember(key, reader);
         for _ in 0..FORGOTTEN_PER_READ_MAX {
             if !self.is_tracking_full() {
                 return;
             }
             let random = self.draw();
-            let Some(key) = self.tracking.table.draw(random) else { return };
+            let Some(key) = self.tracking_table().draw(random) else { return };
             self.forget_key(worker, &key);
         }
     }
@@ -84,7 +96,7 @@ impl Core {
 
     /// A key is remembered no longer, to make room: who has read it drops it.
     fn forget_key(&mut self, worker: &Worker<Service>, key: &Arc<[u8]>) {
-        let targets: Vec<ClientPlace> = self.tracking.table.take(key).into_iter().flatten().collect();
+        let targets: Vec<ClientPlace> = self.tracking_table().take(key).into_iter().flatten().collect();
         self.queue_forgotten(worker, key, targets);
     }
 

@@ -6,8 +6,8 @@ use engine::worker::Worker;
 
 use super::connection::Life;
 use super::core::Core;
+use super::inbox::Inbox;
 use super::limits::{HANDSHAKE_NS_MAX, LOGIN_NS_MAX, SWEEP_CONNECTIONS, SWEEP_NS};
-use super::mail::Inbox;
 use super::service::Service;
 use crate::server::ShutdownRequest;
 

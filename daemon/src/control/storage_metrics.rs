@@ -12,7 +12,7 @@ use crate::server::Server;
 /// How a shard's figure is told.
 type OfShard = (&'static str, Kind, &'static str, fn(&ShardFigures) -> u64);
 
-const SHARD_FIGURES: [OfShard; 18] = [
+const SHARD_FIGURES: [OfShard; 21] = [
     ("ouro_shard_keys", Kind::Gauge, "Keys of a shard.", |it| it.keys),
     ("ouro_shard_extents", Kind::Gauge, "Extents, in memory and on disk.", |it| it.extents),
     ("ouro_shard_live_bytes", Kind::Gauge, "Records that live.", |it| it.live_bytes),
@@ -40,6 +40,18 @@ const SHARD_FIGURES: [OfShard; 18] = [
     }),
     ("ouro_shard_compaction_moved_bytes_total", Kind::Counter, "Bytes moved by compaction.", |it| {
         it.compaction.moved_bytes
+    }),
+    ("ouro_shard_scrub_read_bytes_total", Kind::Counter, "Bytes read back to verify them.", |it| {
+        it.scrub.read_bytes
+    }),
+    (
+        "ouro_shard_scrub_last_round_ms",
+        Kind::Gauge,
+        "When all was last read back, Unix ms; 0: not yet.",
+        |it| it.scrub.last_ms,
+    ),
+    ("ouro_shard_damaged_extents", Kind::Gauge, "Extents that the scrub knows to be damaged.", |it| {
+        it.scrub.damaged_extents
     }),
     ("ouro_shard_written_bytes_total", Kind::Counter, "Bytes of records written by commands.", |it| {
         it.written_bytes

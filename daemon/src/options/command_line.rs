@@ -10,7 +10,7 @@ use shard::eviction::EvictionPolicy;
 
 use super::values::{
     AdminAddress, AppendFsync, BindAddress, DebugCommand, LogLevel, Storage, WalSync, parse_cpu_list,
-    parse_output_limits, parse_policy, parse_size,
+    parse_days, parse_output_limits, parse_policy, parse_size,
 };
 use super::{Machine, Options, check, config_file};
 use crate::pubsub::EventClasses;
@@ -191,6 +191,10 @@ pub(super) struct CommandLine {
     /// checkpoint, one shard after the other; 0 for never by time. With a log it means nothing
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Storage")]
     checkpoint_seconds: u32,
+    /// On disk: days, a fraction too, within which everything in the data files is read back and verified, again and again;
+    /// 0 for only when OURO.SCRUB asks
+    #[arg(long, value_name = "DAYS", default_value = "7", value_parser = parse_days, help_heading = "Storage")]
+    scrub_days: u64,
     /// How the log is made durable
     #[arg(
         long,
@@ -354,6 +358,7 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         wal_segment_bytes: line.wal_segment_bytes,
         checkpoint_log_bytes: line.checkpoint_log_bytes,
         checkpoint_seconds: line.checkpoint_seconds,
+        scrub_ms: line.scrub_days,
         wal_sync: line.wal_sync,
         admin: line.admin,
         require_password: line.requirepass,

@@ -18,8 +18,8 @@ pub use self::command_line::{OptionsError, command_line, parse};
 pub use self::config_file::split_words;
 pub(crate) use self::rewrite::{replace, rewritten};
 pub use self::values::{
-    AdminAddress, AppendFsync, BindAddress, DebugCommand, LogLevel, Storage, WalSync, format_output_limits,
-    parse_cpu_list, parse_output_limits, parse_policy, parse_size,
+    AdminAddress, AppendFsync, BindAddress, DebugCommand, LogLevel, Storage, WalSync, format_days,
+    format_output_limits, parse_cpu_list, parse_days, parse_output_limits, parse_policy, parse_size,
 };
 use crate::connection::message::Peer;
 use crate::pubsub::EventClasses;
@@ -86,6 +86,8 @@ pub struct Options {
     /// Without a log: seconds after its first change that no snapshot holds within which a shard gets a checkpoint; 0:
     /// never by time.
     pub checkpoint_seconds: u32,
+    /// Milliseconds within which everything in the data files is read back and verified; 0: only when asked.
+    pub scrub_ms: u64,
     /// How the log is made durable.
     pub wal_sync: WalSync,
     /// Where health and metrics are served; none when they are not.

@@ -197,6 +197,32 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).ok_or_else(|| format!("'{text}' is more than 64 bits hold"))
 }
 
+const DAY_MS: f64 = 86_400_000.0;
+
+/// Days, a fraction too, as milliseconds: 0 to 3650 days.
+pub fn parse_days(text: &str) -> Result<u64, String> {
+    let days: f64 = text.parse().map_err(|_| format!("'{text}' is no number of days"))?;
+    if !(0.0..=3650.0).contains(&days) {
+        return Err(format!("'{text}': days are 0 to 3650"));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "within ten years, just seen"
+    )]
+    let ms = (days * DAY_MS).round() as u64;
+    // However short, it is not never.
+    Ok(if days > 0.0 { ms.max(1) } else { 0 })
+}
+
+/// The way back.
+#[must_use]
+pub fn format_days(ms: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "at most ten years")]
+    let days = ms as f64 / DAY_MS;
+    days.to_string()
+}
+
 /// An eviction policy by Redis's name.
 pub fn parse_policy(text: &str) -> Result<EvictionPolicy, String> {
     text.parse().map_err(|()| {
@@ -261,6 +287,20 @@ pub fn format_output_limits(limits: &OutputLimits) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_are_read_and_written() {
+        for (text, ms) in
+            [("7", 604_800_000), ("0", 0), ("0.5", 43_200_000), ("0.000001", 86), ("3650", 315_360_000_000)]
+        {
+            assert_eq!(parse_days(text), Ok(ms), "{text}");
+            assert_eq!(parse_days(&format_days(ms)), Ok(ms), "{text}");
+        }
+        assert_eq!((format_days(604_800_000).as_str(), parse_days("1e-12")), ("7", Ok(1)));
+        for text in ["", "x", "-1", "3651", "NaN", "inf"] {
+            assert!(parse_days(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_the_units_of_redis() {

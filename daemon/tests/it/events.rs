@@ -62,10 +62,7 @@ fn play(mut connect: impl FnMut() -> Wire, classes: &str) -> Vec<(String, Vec<To
 fn events_are_those_of_redis_in_the_same_order() {
     let temp = tempfile::tempdir().unwrap();
     let socket = temp.path().join("redis.sock");
-    let Some(_redis) = Redis::start(&socket) else {
-        eprintln!("redis-server is not installed: not compared");
-        return;
-    };
+    let Some(_redis) = Redis::start(&socket) else { return };
     for classes in ["KEAnm", "Kg", "E$", "KEm", "AK", "A", "Ex", "Kn"] {
         let theirs = play(|| Wire::unix(&socket), classes);
         for setup in [Setup::memory(), Setup::disk()] {
@@ -95,10 +92,7 @@ fn by_key(all: Vec<(String, Vec<Told>)>) -> BTreeMap<String, Vec<String>> {
 fn events_of_each_key_are_those_of_redis_over_two_workers() {
     let temp = tempfile::tempdir().unwrap();
     let socket = temp.path().join("redis.sock");
-    let Some(_redis) = Redis::start(&socket) else {
-        eprintln!("redis-server is not installed: not compared");
-        return;
-    };
+    let Some(_redis) = Redis::start(&socket) else { return };
     let theirs = by_key(play_apart(|| Wire::unix(&socket)));
     for setup in [Setup::memory(), Setup::disk()] {
         let server = setup.start();

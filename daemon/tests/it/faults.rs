@@ -30,6 +30,7 @@ fn write(wire: &mut Wire, numbers: std::ops::Range<usize>) -> usize {
         wire.send_if_open(&request(&[b"SET", format!("k{number}").as_bytes(), value(number).as_bytes()]));
         let Some(reply) = wire.try_take(5) else { break };
         if reply == b"-MISC" {
+            while wire.try_take(1).is_some_and(|byte| byte != b"\n") {}
             break;
         }
         assert_eq!(reply, b"+OK\r\n");
@@ -40,9 +41,7 @@ fn write(wire: &mut Wire, numbers: std::ops::Range<usize>) -> usize {
 
 /// After [`write`]: whether the daemon lives on, so that what ended the writes was a refusal.
 fn lives_on(wire: &mut Wire) -> bool {
-    // The rest of the refusal stands before the answer.
-    wire.send_if_open(&request(&[b"PING"]));
-    wire.try_take(1).is_some()
+    wire.try_answer(&["PING"]).is_some()
 }
 
 fn check(server: &Server, count: usize) {
@@ -64,21 +63,42 @@ fn is_all_read_back(server: &Server, count: usize) -> bool {
     })
 }
 
-#[test]
-fn a_write_error_ends_the_process_and_nothing_is_acknowledged_after_it() {
-    let Some(disk) = SmallDisk::ext4_on_less(200, 40) else { return };
-    let server = setup().start_in(Arc::clone(&disk.temp));
+/// Writes and saves until the drive has failed what the daemon cannot do without; how it ended.
+fn meets_the_fault(server: Server, disk: &SmallDisk) -> Ended {
     let mut wire = server.connect();
-    let acknowledged = write(&mut wire, 0..20_000);
-    assert!(acknowledged < 20_000, "the drive has less than that");
-    // The first write that failed may have been of a segment not yet in use, which is what a full disk looks like; then
-    // all is read back, unless one of an extent fails meanwhile.
-    if lives_on(&mut wire) && is_all_read_back(&server, acknowledged) {
-        return;
+    assert_eq!(write(&mut wire, 0..500), 500);
+    disk.exhaust();
+    let acknowledged = write(&mut wire, 500..20_000);
+    assert!(acknowledged < 19_500, "the drive has less than that");
+    // A segment not yet in use that cannot be written looks like a full disk, and writes are refused: all is read back then,
+    // and a checkpoint meets the fault.
+    if lives_on(&mut wire) {
+        is_all_read_back(&server, 500 + acknowledged);
+        wait_for("the fault", || match wire.try_answer(&["SAVE"]) {
+            Some(saved) => {
+                assert!(saved != "+OK" || write(&mut wire, 20_000..20_100) < 100, "a save without a drive");
+                None
+            }
+            None => Some(()),
+        });
     }
     let ended = server.ended();
     assert_eq!(ended.status.code(), Some(STORAGE), "{}", ended.log);
+    ended
+}
+
+#[test]
+fn a_write_error_ends_the_process_and_nothing_is_acknowledged_after_it() {
+    let Some(disk) = SmallDisk::ext4_on_less(200, 60) else { return };
+    let ended = meets_the_fault(setup().start_in(Arc::clone(&disk.temp)), &disk);
     assert!(ended.log.contains("failed"), "{}", ended.log);
+}
+
+#[test]
+fn a_sync_error_ends_the_process_and_nothing_is_acknowledged_after_it() {
+    let Some(disk) = SmallDisk::ext4_on_less_behind_a_cache(160, 80) else { return };
+    let ended = meets_the_fault(setup().start_in(Arc::clone(&disk.temp)), &disk);
+    assert!(ended.log.contains("sync"), "{}", ended.log);
 }
 
 #[test]

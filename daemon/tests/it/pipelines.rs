@@ -9,19 +9,19 @@ use crate::wire::{Wire, key_of, request};
 
 /// A pipeline and the bytes that answer it.
 #[derive(Default)]
-struct Script {
+pub(crate) struct Script {
     requests: Vec<u8>,
     replies: Vec<u8>,
 }
 
 impl Script {
-    fn step(&mut self, words: &[&str], reply: &str) {
+    pub(crate) fn step(&mut self, words: &[&str], reply: &str) {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         resp::write_request(&mut self.requests, &words);
         self.replies.extend_from_slice(reply.as_bytes());
     }
 
-    fn run(&self, wire: &mut Wire) {
+    pub(crate) fn run(&self, wire: &mut Wire) {
         let (mut sender, requests) = (wire.second(), self.requests.clone());
         let sending = thread::spawn(move || sender.send(&requests));
         wire.expect(&self.replies);
@@ -29,7 +29,7 @@ impl Script {
     }
 }
 
-fn bulk(text: &str) -> String {
+pub(crate) fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 

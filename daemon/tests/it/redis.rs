@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::passing_over::pass_over;
 use crate::server::wait_for;
 
 /// A `redis-server` on a socket; killed by its id when it is dropped.
@@ -19,7 +20,10 @@ impl Redis {
                 wait_for("redis-server to serve", || socket.exists().then_some(()));
                 Some(Self(child))
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                pass_over("redis-server is not installed");
+                None
+            }
             Err(error) => panic!("redis-server: {error}"),
         }
     }

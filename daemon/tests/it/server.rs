@@ -228,6 +228,11 @@ impl Server {
         self.status_field("VmHWM:") / 1024
     }
 
+    /// The memory that it has now, in MiB.
+    pub(crate) fn resident_mib(&self) -> u64 {
+        self.status_field("VmRSS:") / 1024
+    }
+
     /// Its open files.
     pub(crate) fn open_files(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()

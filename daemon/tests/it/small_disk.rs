@@ -2,11 +2,14 @@
 //! test says that it is passed over.
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use tempfile::TempDir;
+
+use crate::passing_over::pass_over;
 
 /// A file system mounted on a directory of its own.
 pub(crate) struct SmallDisk {
@@ -22,7 +25,6 @@ enum Under {
 }
 
 /// Runs a command that takes root. `None`: it is denied here.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn as_root(program: &str, args: &[&str]) -> Option<()> {
     let output = Command::new(program).args(args).output().unwrap();
     if output.status.success() {
@@ -32,7 +34,7 @@ fn as_root(program: &str, args: &[&str]) -> Option<()> {
     let denied =
         ["permission denied", "only root", "must be superuser", "not permitted", "failed to setup loop"];
     assert!(denied.iter().any(|word| why.to_lowercase().contains(word)), "{program}: {why}");
-    println!("skipped: a file system of its own takes root and loop devices: {why}");
+    pass_over(&format!("a file system of its own takes root and loop devices: {why}"));
     None
 }
 
@@ -59,6 +61,14 @@ impl SmallDisk {
         Self::on(image, mib, Under::Disk(Box::new(under)))
     }
 
+    /// An ext4 whose drive takes every write into memory, but has less than it says: syncs fail with EIO when `real_mib` are
+    /// used up.
+    pub(crate) fn ext4_on_less_behind_a_cache(mib: u32, real_mib: u32) -> Option<Self> {
+        let under = Self::ext4_on_less(mib + mib / 4, real_mib)?;
+        let image = under.path().join("image");
+        Self::on(image, mib, Under::Disk(Box::new(under)))
+    }
+
     fn on(image: PathBuf, mib: u32, under: Under) -> Option<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(&image).unwrap();
         file.set_len(u64::from(mib) << 20).unwrap();
@@ -78,6 +88,30 @@ impl SmallDisk {
     pub(crate) fn freeze(&self) -> Option<Frozen> {
         as_root("fsfreeze", &["--freeze", self.path().to_str().unwrap()])?;
         Some(Frozen(self.path().to_owned()))
+    }
+
+    /// Takes all that an [`Self::ext4_on_less`] really has: from now on it fails whatever it has no place for yet.
+    pub(crate) fn exhaust(&self) {
+        let Some((_, Under::Disk(under))) = &self.image else { panic!("a disk on another one") };
+        match under.image {
+            Some(_) => under.exhaust(),
+            None => drop(under.fill()),
+        }
+    }
+
+    /// Has every read of a process wait, as on a drive that does not answer, until what comes back is dropped.
+    pub(crate) fn hold_reads(&self, pid: u32) -> Option<HeldReads> {
+        if !Path::new(THROTTLED).exists() {
+            pass_over("reads are held by the blkio controller of control groups, version 1");
+            return None;
+        }
+        let device = fs::metadata(self.path()).unwrap().dev();
+        let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+        let held = HeldReads { device, group: Path::new(THROTTLED).join(format!("ouro-test-{pid}")) };
+        fs::create_dir(&held.group).unwrap();
+        held.limit(1);
+        fs::write(held.group.join("cgroup.procs"), pid.to_string()).unwrap();
+        Some(held)
     }
 
     /// Takes all space that is left, until what comes back is removed.
@@ -115,6 +149,34 @@ pub(crate) struct Frozen(PathBuf);
 impl Drop for Frozen {
     fn drop(&mut self) {
         drop(Command::new("fsfreeze").arg("--unfreeze").arg(&self.0).status());
+    }
+}
+
+/// Where groups are whose reads of a device can be slowed down.
+const THROTTLED: &str = "/sys/fs/cgroup/blkio";
+
+/// A process whose reads of a device wait.
+pub(crate) struct HeldReads {
+    device: String,
+    group: PathBuf,
+}
+
+impl HeldReads {
+    /// Bytes a second; 0: no limit, and what waits goes on.
+    fn limit(&self, bytes: u64) {
+        let limit = format!("{} {bytes}", self.device);
+        fs::write(self.group.join("blkio.throttle.read_bps_device"), limit).unwrap();
+    }
+}
+
+impl Drop for HeldReads {
+    fn drop(&mut self) {
+        self.limit(0);
+        let processes = fs::read_to_string(self.group.join("cgroup.procs")).unwrap_or_default();
+        for process in processes.lines() {
+            drop(fs::write(Path::new(THROTTLED).join("cgroup.procs"), process));
+        }
+        drop(fs::remove_dir(&self.group));
     }
 }
 

@@ -17,6 +17,7 @@ use rustls::{
 use tempfile::TempDir;
 
 use crate::connections::free_port;
+use crate::passing_over::pass_over;
 use crate::server::{PATIENCE, Server, Setup, wait_for};
 use crate::wire::request;
 
@@ -372,7 +373,7 @@ fn a_renegotiation_is_refused_and_others_go_on() {
     command.args(args).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut child = match command.stderr(std::process::Stdio::piped()).spawn() {
         Ok(child) => child,
-        Err(error) => return eprintln!("openssl cannot be run ({error}): nothing is shown"),
+        Err(error) => return pass_over(&format!("openssl cannot be run: {error}")),
     };
     let mut stdin = child.stdin.take().unwrap();
     // "R" alone on a line asks for a renegotiation.
@@ -395,7 +396,7 @@ fn redis_cli_works_over_tls() {
         let mut command = Command::new("redis-cli");
         command.args(["-p", &port, "--tls", "--cacert", &ca]).args(args).args(["SET", "a", "b"]);
         match command.output() {
-            Err(error) => return eprintln!("redis-cli cannot be run ({error}): nothing is shown"),
+            Err(error) => return pass_over(&format!("redis-cli cannot be run: {error}")),
             Ok(output) => {
                 let said = String::from_utf8_lossy(&output.stdout);
                 assert_eq!(said.trim() == "OK", works, "{output:?}");

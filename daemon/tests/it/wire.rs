@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use resp::{Reply, parse_reply};
 
@@ -140,6 +141,24 @@ impl Wire {
             };
             panic!("at byte {at}: got {}, expected {}", show(&got), show(expected));
         }
+    }
+
+    /// Whether nothing comes within so long.
+    pub(crate) fn is_silent(&mut self, within: Duration) -> bool {
+        self.set_read_timeout(within);
+        let received = self.receive();
+        self.set_read_timeout(PATIENCE);
+        self.received.is_empty()
+            && received
+                .is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    }
+
+    fn set_read_timeout(&self, timeout: Duration) {
+        match &self.stream {
+            Stream::Unix(stream) => stream.set_read_timeout(Some(timeout)),
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
+        }
+        .unwrap();
     }
 
     /// Whatever still comes until the server closes.

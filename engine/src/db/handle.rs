@@ -139,7 +139,7 @@ impl Db {
             Some(method) => method,
             None if !wal => SyncMethod::Fdatasync,
             None => {
-                SyncProbe::run(directory).map_err(failed)?.map_or(SyncMethod::Dsync, |probe| probe.faster())
+                SyncProbe::run(directory).map_err(failed)?.map_or(SyncMethod::Dsync, |probe| probe.better())
             }
         };
         let config = options.disk_store(directory.to_path_buf(), wal, sync);
@@ -263,6 +263,16 @@ impl Db {
     /// See [`DbError`].
     pub fn compact(&self) -> Result<(), DbError> {
         self.task(TaskKind::Compact)
+    }
+
+    /// Reads back and verifies everything that is in the data files now. Returns when it is done; damage is no error
+    /// here: it is logged, [`Db::stats`] tells of it, and [`Db::get`] of a damaged key fails. It goes on by itself, see
+    /// [`DbOptions::scrub_within`].
+    ///
+    /// # Errors
+    /// [`TaskError::NoStorage`](super::TaskError::NoStorage) in memory; see [`DbError`].
+    pub fn scrub(&self) -> Result<(), DbError> {
+        self.task(TaskKind::Scrub)
     }
 
     /// A checkpoint of every shard: everything written before is durable in snapshots and data files, and the next

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use shard::log::{LogConfig, SyncMethod, SyncPolicy};
-use shard::shard_set::{StorageConfig, UNSAVED_MS_MAX};
+use shard::shard_set::{SCRUB_MS, StorageConfig, UNSAVED_MS_MAX};
 
 use super::error::DbError;
 use super::handle::Db;
@@ -48,6 +48,7 @@ pub struct DbOptions {
     pub(super) memory_limit: u64,
     checkpoint_log_bytes: u64,
     checkpoint_after: Option<Duration>,
+    scrub_within: Option<Duration>,
     pub(super) sync: Option<SyncMethod>,
     durability: Durability,
 }
@@ -62,6 +63,7 @@ impl Default for DbOptions {
             memory_limit: 0,
             checkpoint_log_bytes: 1 << 30,
             checkpoint_after: Some(Duration::from_millis(UNSAVED_MS_MAX)),
+            scrub_within: Some(Duration::from_millis(SCRUB_MS)),
             sync: None,
             durability: Durability::Always,
         }
@@ -131,6 +133,15 @@ impl DbOptions {
     #[must_use]
     pub fn checkpoint_after(mut self, time: Option<Duration>) -> Self {
         self.checkpoint_after = time;
+        self
+    }
+
+    /// On disk, the time within which everything in the data files is read back and verified, again and again, a few
+    /// extents at a time: damage is logged, and [`Db::stats`] tells of it. Seven days by default; `None`: only
+    /// [`Db::scrub`] does.
+    #[must_use]
+    pub fn scrub_within(mut self, time: Option<Duration>) -> Self {
+        self.scrub_within = time;
         self
     }
 
@@ -226,6 +237,9 @@ impl DbOptions {
                 unsaved_ms_max: self
                     .checkpoint_after
                     .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+                scrub_ms: self
+                    .scrub_within
+                    .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)),
                 ..StorageConfig::default()
             },
         }

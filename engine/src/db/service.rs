@@ -361,6 +361,9 @@ impl Service for DbService {
         while let Some(damaged) = worker.shards.next_damaged_extent() {
             tracing::error!("{damaged}; keep the data file and restore the keys from a copy");
         }
+        while let Some(finding) = worker.shards.next_scrub_finding() {
+            tracing::error!("{finding}; keep the data file and restore the keys from a copy");
+        }
     }
 
     fn flush(&mut self, worker: &mut Worker<Self>) {

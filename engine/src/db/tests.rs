@@ -56,6 +56,7 @@ fn records_in_memory() {
     db.flush().unwrap();
     db.compact().unwrap();
     assert!(matches!(db.checkpoint(), Err(DbError::Task(TaskError::NoStorage))));
+    assert!(matches!(db.scrub(), Err(DbError::Task(TaskError::NoStorage))));
     assert!(matches!(db.rotate_wal(), Err(DbError::Task(TaskError::NoLog))));
     assert!(matches!(db.clear_wal(), Err(DbError::Task(TaskError::NoLog))));
 }

@@ -257,3 +257,22 @@ fn a_snapshot_that_is_not_what_was_written_is_refused() {
     let refused = small().open(directory.path()).unwrap_err().to_string();
     assert!(refused.contains("is damaged"), "{refused}");
 }
+
+#[test]
+fn a_scrub_reads_everything_back_and_says_that_it_did() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = open(directory.path());
+    for i in 0..500u32 {
+        db.set(i.to_le_bytes(), vec![7; 5_000]).unwrap();
+    }
+    db.checkpoint().unwrap();
+    db.scrub().unwrap();
+    let stats = db.stats().unwrap();
+    for shard in stats.iter().flat_map(|worker| &worker.shards) {
+        assert!(shard.scrub.rounds == 1 && shard.scrub.last_ms > 0 && shard.scrub.asked == 0, "{shard:?}");
+        assert_eq!((shard.scrub.damaged_extents, shard.scrub.damaged_records), (0, 0));
+    }
+    let read: u64 = stats.iter().flat_map(|worker| &worker.shards).map(|shard| shard.scrub.read_bytes).sum();
+    assert!(read >= 500 * 5_000, "{read} bytes read back");
+    db.close().unwrap();
+}

@@ -239,6 +239,7 @@ fn fill(
         },
         storage: StorageConfig {
             memory_bytes_max: config.memory_bytes_max.map(|bytes| bytes / u64::from(config.workers)),
+            waiting_per_flight: 1,
             ..StorageConfig::default()
         },
     };

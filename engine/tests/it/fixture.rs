@@ -2,20 +2,27 @@
 //!
 //! `fixtures/store-format-2.tar.gz`: store manifest 2, log manifest 2, segments 1, shard manifests 1, snapshots 1, data
 //! files 1. `fixtures/store-format-4.tar.gz`: the same with store manifest 4, log manifest 3, shard manifests 2 and
-//! snapshots 2. Two shards, one worker, checkpoints in the middle, a log after them, ended by a kill. It is never made anew:
+//! snapshots 2 (later ones: `newest_fixtures.rs`). Two shards, one worker, checkpoints in the middle, a log after them, ended by a kill. It is never made anew:
 //! a new format gets a fixture of its own. How it was made: [`make`].
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use engine::offline::check;
+use tempfile::TempDir;
 
 use crate::store::{Content, Store};
 
-const FAR: u64 = 4_102_444_800_000;
+/// A deadline in the year 2100.
+pub(crate) const FAR: u64 = 4_102_444_800_000;
 
-fn archive(format: u32) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-format-{format}.tar.gz"))
+/// A fixture in a directory of its own.
+pub(crate) fn unpack(name: &str) -> TempDir {
+    let temp = tempfile::tempdir().unwrap();
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.tar.gz"));
+    let status = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(temp.path()).status().unwrap();
+    assert!(status.success());
+    temp
 }
 
 /// What is in it.
@@ -60,10 +67,7 @@ fn a_store_of_format_4_is_opened_with_every_key() {
 
 /// It opens, and once more when it has been written to in the newest format.
 fn opens(format: u32) {
-    let temp = tempfile::tempdir().unwrap();
-    let status =
-        Command::new("tar").arg("-xzf").arg(archive(format)).arg("-C").arg(temp.path()).status().unwrap();
-    assert!(status.success());
+    let temp = unpack(&format!("store-format-{format}"));
     let report = check(temp.path(), &mut |_| ()).unwrap();
     assert_eq!(report.problems, []);
     assert_eq!(Store::open(temp.path(), 2, 1).content(), content());

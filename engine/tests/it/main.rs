@@ -8,5 +8,6 @@ mod dumps;
 mod fixture;
 mod full_disk;
 mod kills;
+mod newest_fixtures;
 mod store;
 mod swaps;

@@ -143,6 +143,25 @@ impl Store {
         self.turn();
     }
 
+    /// Extents count as full at so many bytes.
+    pub(crate) fn fill_extents_to(&mut self, bytes: usize) {
+        self.seeds.iter_mut().for_each(|seed| seed.shards.set_extent_fill_bytes(bytes));
+    }
+
+    /// Empties every extent with dead bytes; how many bytes of records were moved.
+    pub(crate) fn compact(&mut self) -> u64 {
+        let mut moved = 0;
+        for at in 0..self.seeds.len() {
+            self.seeds[at].shards.compact_all();
+            while self.seeds[at].shards.compaction_figures().full_total > 0 {
+                self.seeds[at].shards.tick(unix_ms(), self.now_ns, 64);
+                self.turn();
+            }
+            moved += self.seeds[at].shards.compaction_figures().moved_bytes;
+        }
+        moved
+    }
+
     /// A checkpoint of every shard, during which `write` is called again and again with what it has been called before.
     pub(crate) fn checkpoint_amid(&mut self, mut write: impl FnMut(&mut Self, usize)) {
         self.seeds.iter_mut().for_each(|seed| seed.shards.checkpoint());

@@ -3,6 +3,7 @@
 
 mod cancel;
 mod files;
+mod overflow;
 mod random;
 mod sockets;
 mod support;

@@ -8,7 +8,9 @@ use shard::sim::fault::{Fault, FaultSet};
 /// What may be given.
 pub(crate) const USAGE: &str = "usage: sim [--seeds A..B] [--operations N] [--calm-operations N] [--planted NAME] \
     [--without FAULT,FAULT] [--shrink yes|no] [--rule-minimum N] [--fault-minimum N] [--report json|text] \
-    [--commit TEXT] | --merge FILE,FILE,... | --flip-bits STRIDE";
+    [--commit TEXT] | --merge FILE,FILE,... | --flip-bits STRIDE \
+    | --every-io [--seeds A..B] [--stride N] [--again-stride N] [--planted NAME] [--report json|text] \
+    [--commit TEXT]";
 
 /// What was given.
 pub(crate) struct Arguments {
@@ -24,6 +26,9 @@ pub(crate) struct Arguments {
     pub(crate) commit: String,
     pub(crate) merge: Vec<String>,
     pub(crate) flip_bits: Option<usize>,
+    pub(crate) every_io: bool,
+    pub(crate) stride: usize,
+    pub(crate) again_stride: usize,
 }
 
 impl Default for Arguments {
@@ -41,6 +46,9 @@ impl Default for Arguments {
             commit: String::new(),
             merge: Vec::new(),
             flip_bits: None,
+            every_io: false,
+            stride: 1,
+            again_stride: 50,
         }
     }
 }
@@ -49,10 +57,15 @@ impl Arguments {
     /// `None`: not understood.
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Option<Self> {
         let mut parsed = Self::default();
+        let mut seeds = None;
         while let Some(word) = words.next() {
+            if word == "--every-io" {
+                parsed.every_io = true;
+                continue;
+            }
             let value = words.next()?;
             match word.as_str() {
-                "--seeds" => parsed.seeds = range(&value)?,
+                "--seeds" => seeds = Some(range(&value)?),
                 "--operations" => parsed.operations = value.parse().ok()?,
                 "--calm-operations" => parsed.calm_operations = value.parse().ok()?,
                 "--planted" => {
@@ -71,9 +84,14 @@ impl Arguments {
                 "--commit" => parsed.commit = value,
                 "--merge" => parsed.merge = value.split(',').map(str::to_owned).collect(),
                 "--flip-bits" => parsed.flip_bits = Some(value.parse().ok().filter(|stride| *stride > 0)?),
+                "--stride" => parsed.stride = value.parse().ok().filter(|stride| *stride > 0)?,
+                "--again-stride" => parsed.again_stride = value.parse().ok().filter(|stride| *stride > 0)?,
                 _ => return None,
             }
         }
+        // One seed has thousands of runs there.
+        let default = if parsed.every_io { 0..1 } else { parsed.seeds };
+        parsed.seeds = seeds.unwrap_or(default);
         Some(parsed)
     }
 }

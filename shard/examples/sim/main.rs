@@ -9,10 +9,12 @@
 //!   faults.
 //! - `sim --merge FILE,FILE,...` with the same minimums: adds reports up.
 //! - `sim --flip-bits STRIDE`: flips every bit of every STRIDE-th byte of three small stores.
+//! - `sim --every-io [--stride N] [--again-stride N]`: [`every_io`].
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod arguments;
+mod every_io;
 mod reports;
 mod shrink;
 
@@ -32,6 +34,9 @@ fn main() -> ExitCode {
     };
     if let Some(stride) = arguments.flip_bits {
         return flip_bits(stride);
+    }
+    if arguments.every_io {
+        return every_io::run(&arguments);
     }
     let recorded = if arguments.merge.is_empty() { simulate(&arguments) } else { merge(&arguments) };
     match recorded {

@@ -73,6 +73,8 @@ pub struct ShardFiles<P: BlockPool> {
     cannot_free: bool,
     published: Option<Published>,
     requests: VecDeque<IoRequest<P>>,
+    /// Writes of extents and of the snapshot, and space to give back: nobody waits for them.
+    writes: VecDeque<IoRequest<P>>,
     outstanding: usize,
     figures: CheckpointFigures,
     /// When the checkpoint under way began, and when its publication did, in Unix ms.
@@ -104,6 +106,7 @@ impl<P: BlockPool> ShardFiles<P> {
             cannot_free: false,
             published: None,
             requests: VecDeque::new(),
+            writes: VecDeque::new(),
             outstanding: 0,
             figures: CheckpointFigures::default(),
             began_ms: 0,
@@ -157,7 +160,7 @@ impl<P: BlockPool> ShardFiles<P> {
     /// Whether nothing at all is in flight.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        !self.is_busy() && self.outstanding == 0 && self.requests.is_empty()
+        !self.is_busy() && self.outstanding == 0 && self.requests.is_empty() && self.writes.is_empty()
     }
 
     /// What it is at, in words, for whoever finds it standing still.
@@ -171,7 +174,7 @@ impl<P: BlockPool> ShardFiles<P> {
             self.manifest_write.is_some(),
             self.removal.is_some(),
             self.outstanding,
-            self.requests.len(),
+            self.requests.len() + self.writes.len(),
             self.data_file,
         )
     }
@@ -282,7 +285,10 @@ impl<P: BlockPool> ShardFiles<P> {
     fn collect(&mut self, shard: &mut Shard<P>, pool: &mut P) {
         if let Some(checkpoint) = self.checkpoint.as_mut().filter(|_| !self.space.awaits_reserve()) {
             while let Some(request) = checkpoint.writer.next_io(&mut self.ids) {
-                self.requests.push_back(request);
+                match request.operation {
+                    IoOperation::Write { .. } => self.writes.push_back(request),
+                    _ => self.requests.push_back(request),
+                }
             }
         }
         if self.data_file != DataFileState::There {
@@ -296,13 +302,30 @@ impl<P: BlockPool> ShardFiles<P> {
             })
         {
             let Some(request) = self.data.next_write(shard.extents_mut(), pool, &mut self.ids) else { break };
-            self.requests.push_back(request);
+            self.writes.push_back(request);
         }
     }
 
     /// The next I/O to perform.
     pub(crate) fn next_io(&mut self) -> Option<IoRequest<P>> {
+        self.next_in_time().or_else(|| self.next_write())
+    }
+
+    /// The next I/O that is not to be held up: all but what [`Self::next_write`] gives out.
+    pub(crate) fn next_in_time(&mut self) -> Option<IoRequest<P>> {
         let request = self.requests.pop_front()?;
+        self.outstanding += 1;
+        Some(request)
+    }
+
+    /// Writes of extents and of the snapshot, and space to give back: what is ready to be performed, and nobody waits for.
+    pub(crate) fn writes_waiting(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// The next of them.
+    pub(crate) fn next_write(&mut self) -> Option<IoRequest<P>> {
+        let request = self.writes.pop_front()?;
         self.outstanding += 1;
         Some(request)
     }
@@ -328,12 +351,13 @@ impl<P: BlockPool> ShardFiles<P> {
             self.on_making_io(done.result, shard)?;
         } else if self.data.owns(done.id) {
             let (request, synced) = self.data.on_io(done, shard.extents_mut(), pool, &mut self.ids)?;
-            self.requests.extend(request);
+            self.writes.extend(request);
             if synced && let Some(checkpoint) = &mut self.checkpoint {
                 checkpoint.on_data_synced(pool, &mut self.ids);
             }
         } else if let Some(checkpoint) = self.checkpoint.as_mut().filter(|one| one.writer.owns(done.id)) {
             let request = checkpoint.writer.on_io(done, pool, &mut self.ids)?;
+            // A write goes on, or a sync follows.
             self.requests.extend(request);
         } else {
             self.on_manifest_io(done, shard, pool)?;

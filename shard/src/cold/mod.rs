@@ -11,10 +11,12 @@
 //! - everything a ticket needs is brought into the read cache in one go, right before it is called, so that a small
 //!   cache cannot keep a command of many keys from ever having all of them.
 
+mod extent_read;
 mod read;
 mod replay;
 mod tickets;
 
+pub(crate) use extent_read::{ExtentRead, Piece};
 pub use read::{ColdReadError, ColdReadProblem};
 pub use replay::ReplayRead;
 pub(crate) use tickets::ColdReads;

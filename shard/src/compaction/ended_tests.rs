@@ -79,6 +79,20 @@ fn keys_on_disk_go_when_their_time_has_come_before_a_restart_and_after() {
 }
 
 #[test]
+fn keys_on_disk_go_in_time_after_the_clock_was_years_ahead_and_was_set_back() {
+    let mut store = OnDisk::new();
+    store.compact_at(after(10 * 365 * 86_400_000));
+    for i in 0..20_000 {
+        put(&mut store.set, &name(i), &[7; 200], (i % 10 > 0).then_some(after(60_000)));
+    }
+    store.checkpoint();
+    store.compact_at(after(59_000));
+    assert_eq!((keys(&store), store.set.compaction_figures().read_bytes), (20_000, 0));
+    store.compact_at(after(62_000));
+    assert_eq!(keys(&store), 2_000, "all that has ended is gone");
+}
+
+#[test]
 fn an_extent_in_which_little_has_ended_is_left_alone_until_there_is_more() {
     // As many as fill the last extent: what a checkpoint leaves unused of it would count as dead.
     let mut store = on_disk(22_700, |i| if i % 10 == 0 { Some(10_000) } else { Some(500_000) });
@@ -167,12 +181,12 @@ fn the_wheel_forgets_records_that_have_left_memory_and_they_come_back_into_it_wh
     }
     assert_eq!(store.set.shards()[0].wheel_len(), 35_000);
     // Only the turn of the wheel: the open extent stays where it is.
-    while store.set.tick(NOW, 0, 10) {}
+    while store.set.tick(NOW, crate::testing::later_ns(), 10) {}
     assert_eq!(store.set.shards()[0].wheel_len(), 5_000);
     store.fetch(&name(3));
     put(&mut store.set, &name(3), &[8; 200], Some(after(60_000)));
     assert_eq!(store.set.shards()[0].wheel_len(), 5_001);
-    while store.set.tick(after(61_000), 0, 10) {}
+    while store.set.tick(after(61_000), crate::testing::later_ns(), 10) {}
     assert_eq!((keys(&store), store.set.shards()[0].wheel_len()), (29_999, 0));
 }
 

@@ -7,7 +7,7 @@
 //! whose deadline has passed is not moved; whoever drives the steps deletes it, and logs that.
 //!
 //! In the path: `ShardSet::tick` drives the steps (`turn.rs`), a budget per turn that follows what is written
-//! (`pacing.rs`). `victim.rs` chooses, `walk.rs` empties. A victim that is on disk only is read whole first
+//! (`pacing.rs`, `spread.rs`). `victim.rs` chooses, `walk.rs` empties. A victim that is on disk only is read whole first
 //! (`read.rs`); one that cannot be read back whole is reported once and left as it is.
 
 #[cfg(test)]
@@ -15,6 +15,7 @@ mod ended_tests;
 mod expiry_pace;
 mod pacing;
 mod read;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -29,6 +30,7 @@ use crate::types::{ShardId, UnixMs};
 pub(crate) use expiry_pace::ExpiryPace;
 pub(crate) use pacing::Pacing;
 use read::Reading;
+pub(crate) use spread::Spread;
 pub(crate) use turn::StepPart;
 pub(crate) use victim::Choice;
 use walk::Walk;

@@ -12,6 +12,9 @@ const OWED_BYTES_MAX: u64 = 8 << 20;
 /// Times the pace of writing at which compaction works at most.
 const URGENCY_MAX: u64 = 8;
 
+/// Percent of dead bytes above what is allowed that add the pace of writing to that of compaction.
+const PERCENT_PER_PACE: u64 = 4;
+
 /// What is owed for what was written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pacing {
@@ -37,8 +40,8 @@ impl Pacing {
             self.owed_bytes = 0;
             return written > 0;
         }
-        // One percent above what is allowed doubles the pace, and so on.
-        let behind = (dead_bytes - allowed) * 100 / allowed.max(1);
+        // A few percent above what is allowed double the pace, and so on.
+        let behind = (dead_bytes - allowed) * (100 / PERCENT_PER_PACE) / allowed.max(1);
         let urgency = (1 + behind).min(URGENCY_MAX);
         let owed = written.saturating_mul(100) / (100 - self.victim_percent.min(95)) * urgency;
         self.owed_bytes = self.owed_bytes.saturating_add(owed).min(OWED_BYTES_MAX);
@@ -53,11 +56,6 @@ impl Pacing {
     /// Bytes of work that are owed.
     pub(crate) const fn owed(&self) -> u64 {
         self.owed_bytes
-    }
-
-    /// Whether more is owed than is kept in mind.
-    pub(crate) const fn is_behind(&self) -> bool {
-        self.owed_bytes == OWED_BYTES_MAX
     }
 
     /// So many bytes of work were done.
@@ -83,8 +81,5 @@ mod tests {
         assert_eq!(pacing.owed(), 16_000);
         pacing.note(1 << 40, 20_000, 10_000);
         assert_eq!(pacing.owed(), OWED_BYTES_MAX);
-        assert!(pacing.is_behind());
-        pacing.pay(1);
-        assert!(!pacing.is_behind());
     }
 }

@@ -114,7 +114,7 @@ proptest! {
                 Action::Later(ms) => now = UnixMs(now.0 + ms),
                 Action::Turns(turns) => {
                     for _ in 0..*turns {
-                        set.tick(now, 0, 3);
+                        set.tick(now, crate::testing::later_ns(), 3);
                     }
                 }
                 Action::Full => set.compact_all(),
@@ -133,7 +133,7 @@ proptest! {
         model.retain(|_, (_, deadline)| deadline.is_none_or(|d| d > now));
         let mut turns = 0;
         set.compact_all();
-        while set.tick(now, 0, 100) {
+        while set.tick(now, crate::testing::later_ns(), 100) {
             turns += 1;
             prop_assert!(turns < 100_000, "compaction comes to an end");
         }
@@ -176,7 +176,7 @@ fn memory_comes_back_while_a_store_is_overwritten_again_and_again() {
             }
             let _ = set.take_barrier();
             if i % 20 == 0 {
-                set.tick(NOW, 0, 10);
+                set.tick(NOW, crate::testing::later_ns(), 10);
             }
             if i > KEYS * 3 && i % 1_000 == 0 {
                 let held: u64 = set.shards().iter().map(|shard| shard.extents().allocated_bytes()).sum();
@@ -315,7 +315,7 @@ impl OnDisk {
             while extents.places_short() > 0 {
                 extents.got_space(extents.next_growth(0, 1));
             }
-            let more = self.set.tick(now, 0, 10);
+            let more = self.set.tick(now, crate::testing::later_ns(), 10);
             let mut read = false;
             while let Some(request) = self.set.next_io() {
                 let IoOperation::Read { file, offset, mut buffer, len } = request.operation else {
@@ -430,7 +430,7 @@ fn another_extent_in_its_place_a_file_too_short_and_a_failed_read_are_damage() {
         let offset = usize::try_from(store.set.shards[0].extents.file_offset(ExtentNumber(1))).unwrap();
         store.file.copy_within(0..1 << 20, offset);
         store.result = match expected {
-            DamageKind::Short => Some((offset, Ok(4096))),
+            DamageKind::Short => Some((offset, Ok(100))),
             DamageKind::Io(error) => Some((offset, Err(error))),
             _ => None,
         };
@@ -446,7 +446,7 @@ fn a_set_is_not_closed_while_a_read_of_compaction_is_under_way() {
     let mut store = filled(3_000);
     store.checkpoint();
     let request = loop {
-        store.set.tick(NOW, 0, 10);
+        store.set.tick(NOW, crate::testing::later_ns(), 10);
         if let Some(request) = store.set.next_io() {
             break request;
         }

@@ -1,8 +1,9 @@
 //! Drives compaction in a worker's turns: which shards work, how much, and the deletes that it leads to.
 
+use super::spread::GRAIN_BYTES;
 use super::walk::How;
 use super::{CompactionConfig, CompactionFigures, DamagedExtent, Pacing, Step, Worked};
-use crate::io::{BlockPool, FileId, IoDone, IoRequest, RequestId};
+use crate::io::{BlockPool, IoDone, IoRequest, RequestId};
 use crate::limits::{
     COMPACTION_RECORDS_PER_KEY, COMPACTION_STEPS_PER_TURN, EXPIRY_RECORDS_PER_KEY, EXPIRY_VICTIMS_MAX,
 };
@@ -11,11 +12,8 @@ use crate::shard::Shard;
 use crate::shard_set::{COMPACTION_IDS, GoneWhy, ShardSet};
 use crate::types::UnixMs;
 
-/// Less work than this is put off until more is owed.
-const GRAIN_BYTES: u64 = 16 << 10;
-/// Of the work that all shards owe a turn does this part, within its bounds: what has piled up while victims were read is
-/// done over many turns, and those who come meanwhile do not wait for all of it, however many shards have a victim.
-const OWED_PART: u64 = 16;
+/// So many steps each of those counts for that are not spread over time.
+const HASTY_STEP: usize = 4;
 /// How long a shard rests when it has dead bytes but no extent that is worth emptying, in milliseconds.
 const REST_MS: u64 = 100;
 /// Dead bytes of a shard below which nothing is done on a full disk.
@@ -116,14 +114,15 @@ impl<P: BlockPool> ShardSet<P> {
         self.shards.iter_mut().find_map(|shard| shard.compaction.next_damaged())
     }
 
-    /// The turn's part of compaction. Returns whether more is waiting.
-    pub(crate) fn compact_turn(&mut self, now: UnixMs, keys_max: usize) -> bool {
+    /// The turn's part of compaction. Returns how long what is waiting may be left alone, in nanoseconds; `None`: nothing is.
+    pub(crate) fn compact_turn(&mut self, now: UnixMs, now_ns: u64, keys_max: usize) -> Option<u64> {
         let ended = self.expiry_turn(now, keys_max);
         let (mut more, mut is_written, mut steps) = (false, false, COMPACTION_STEPS_PER_TURN);
+        let mut hurries = ended;
         let count = self.shards.len();
         let mut wanting = None;
         let owed: u64 = self.shards.iter().map(|shard| shard.compaction.pacing.owed()).sum();
-        let mut gentle_bytes = (owed / OWED_PART).max(GRAIN_BYTES);
+        let mut gentle_bytes = self.compaction_spread.note(now_ns, owed);
         for turn in 0..count {
             let position = (self.next_to_compact + turn) % count;
             let debt = self.shards[position].compaction_debt(now);
@@ -140,11 +139,12 @@ impl<P: BlockPool> ShardSet<P> {
             while steps > 0 && (full || self.shards[position].compaction.pacing.owed() >= GRAIN_BYTES) {
                 // Each key that has ended is a record of the log too: of those a step takes no more than a turn may.
                 let compaction = &self.shards[position].compaction;
-                let in_haste = compaction.pressed || full || compaction.pacing.is_behind();
-                if !in_haste && gentle_bytes == 0 {
+                let in_haste = compaction.pressed || full;
+                hurries |= in_haste;
+                if !in_haste && gentle_bytes < GRAIN_BYTES {
                     break;
                 }
-                steps -= 1;
+                steps = steps.saturating_sub(if in_haste { HASTY_STEP } else { 1 });
                 let is_gentle = compaction.empties_ended() && !in_haste;
                 let records_max = if is_gentle { keys_max } else { usize::MAX };
                 let bytes_max = if in_haste { u64::MAX } else { gentle_bytes };
@@ -155,22 +155,25 @@ impl<P: BlockPool> ShardSet<P> {
                     Worked::Bytes(_) if in_haste => {}
                     Worked::Bytes(bytes) => {
                         gentle_bytes = gentle_bytes.saturating_sub(bytes);
-                        break;
+                        self.compaction_spread.pay(bytes);
                     }
                     _ => break,
                 }
             }
         }
+        let is_quiet = self.compaction_spread.is_quiet(is_written, now_ns);
         if let Some(position) = wanting {
             // Nobody writes: what is left is done bit by bit.
-            if !is_written && steps == COMPACTION_STEPS_PER_TURN {
+            if is_quiet && steps == COMPACTION_STEPS_PER_TURN {
                 let records_max = keys_max.saturating_mul(COMPACTION_RECORDS_PER_KEY);
                 let part = StepPart { records_max, bytes_max: u64::MAX };
                 more = matches!(self.compact_step(position, now, part), Worked::Bytes(_));
+                hurries |= more;
             }
             self.next_to_compact = (position + 1) % count;
         }
-        more || ended
+        let rest_ns = || if hurries { 0 } else { self.compaction_spread.rest_ns(owed) };
+        (more || ended).then(rest_ns)
     }
 
     /// The turn's part of emptying extents in which much has ended: beside what is owed for writes, so many keys, so that
@@ -242,10 +245,9 @@ impl<P: BlockPool> ShardSet<P> {
     /// The next read that compaction wants.
     pub(crate) fn next_compaction_io(&mut self) -> Option<IoRequest<P>> {
         for (position, shard) in self.shards.iter_mut().enumerate() {
-            let file = FileId::ShardData { shard: shard.id() };
             let number = self.compaction_reads;
             let id = RequestId(COMPACTION_IDS | (number << POSITION_BITS) | position as u64);
-            if let Some(request) = shard.next_compaction_io(file, id, &mut self.pool) {
+            if let Some(request) = shard.next_compaction_io(id, &mut self.pool) {
                 self.compaction_reads += 1;
                 return Some(request);
             }

@@ -3,6 +3,7 @@
 use super::EvictionPolicy;
 use crate::index::{Entry, Location};
 use crate::io::BlockPool;
+use crate::planted::{self, PlantedBug};
 use crate::record::{Effect, Head};
 use crate::shard::{Shard, low_bits};
 use crate::shard_set::{GoneWhy, ShardSet};
@@ -47,10 +48,13 @@ impl<P: BlockPool> Shard<P> {
                 continue;
             }
             let table = database.slots.get_mut(local).and_then(|slot| slot.table_mut(drawn.hash));
-            let Some(entry) = table.and_then(|table| table.find_mut(drawn.hash, Entry::has_deadline)) else {
+            let may_go =
+                |entry: &Entry| entry.has_deadline() || planted::is(PlantedBug::EvictsWithoutDeadline);
+            let Some(entry) = table.and_then(|table| table.find_mut(drawn.hash, may_go)) else {
                 continue;
             };
             let head = Head::decode(extents.find(entry.location())?).ok()?;
+            let undated = || planted::is(PlantedBug::EvictsWithoutDeadline).then_some(UnixMs(0));
             let uses = entry.uses();
             // Passed over once more: a use less.
             entry.set_uses(uses.saturating_sub(1));
@@ -60,7 +64,7 @@ impl<P: BlockPool> Shard<P> {
                 hash: drawn.hash,
                 location: entry.location(),
                 uses,
-                deadline: head.deadline?,
+                deadline: head.deadline.or_else(undated)?,
             });
         }
         None

@@ -48,7 +48,7 @@ fn check_limit(policy: EvictionPolicy, shards: u16, limit: u64, len: usize) {
         let used = set.memory_bytes();
         assert!(used <= limit + limit / 20, "{policy}: {used} bytes used of {limit}");
         if i % 64 == 0 {
-            set.tick(NOW, 0, 8);
+            set.tick(NOW, crate::testing::later_ns(), 8);
         }
     }
     let live: u64 = set.shards().iter().map(|shard| shard.extents().fill().live_bytes).sum();
@@ -147,7 +147,7 @@ fn a_limit_that_is_lowered_is_reached_by_turns_alone() {
     }
     set.set_memory_limit(MemoryLimit { bytes: 12 << 20, policy: EvictionPolicy::AllKeysLru });
     let mut turns = 0;
-    while set.tick(NOW, 0, 10) {
+    while set.tick(NOW, crate::testing::later_ns(), 10) {
         turns += 1;
         assert!(turns < 10_000);
     }

@@ -8,10 +8,11 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::deadlines::Deadlines;
+use super::extent::{Extent, Memory};
 use super::{Extents, class_bytes};
 use crate::index::{ExtentNumber, LengthClass};
 use crate::io::BlockPool;
-use crate::limits::{EXPIRY_EVENTS_PER_STEP, EXTENT_BYTES};
+use crate::limits::{CLOCK_BACK_MS, EXPIRY_EVENTS_PER_STEP, EXTENT_BYTES};
 use crate::types::UnixMs;
 
 /// An extent is ripe when this share of it, in percent, is dead or has ended.
@@ -136,6 +137,9 @@ impl<P: BlockPool> Extents<P> {
     /// Tells the extents the time, in bounded work. Returns whether there is more to do.
     pub fn note_time(&mut self, now: UnixMs) -> bool {
         let now_s = u32::try_from(now.0 / 1000).unwrap_or(u32::MAX - 1).min(u32::MAX - 1);
+        if u64::from(self.expiry.now_s.saturating_sub(now_s)) * 1000 > CLOCK_BACK_MS {
+            self.rewind(now_s);
+        }
         self.expiry.now_s = self.expiry.now_s.max(now_s);
         for _ in 0..EXPIRY_EVENTS_PER_STEP {
             match self.expiry.queue.peek() {
@@ -147,6 +151,23 @@ impl<P: BlockPool> Extents<P> {
             }
         }
         true
+    }
+
+    /// The clock was ahead and has been set back: what counted as ended has not, and is waited for anew.
+    fn rewind(&mut self, now_s: u32) {
+        self.expiry.now_s = now_s;
+        self.expiry.queue.clear();
+        self.expiry.ripe.clear();
+        let is_watched = |extent: &Extent<P>| extent.deadlines.is_some() && extent.emptied.is_none();
+        let is_frozen = |extent: &Extent<P>| !matches!(extent.memory, Memory::Owned(_));
+        let all = self.table.iter().filter(|(_, extent)| is_watched(extent) && is_frozen(extent));
+        let watched: Vec<ExtentNumber> = all.map(|(number, _)| number).collect();
+        for number in watched {
+            let extent = self.table.get_mut(number);
+            extent.counted_s = 0;
+            self.expiry.ended_bytes -= u64::from(std::mem::take(&mut extent.ended_bytes));
+            self.watch(number);
+        }
     }
 
     /// Something in the extent has ended, if it is still there.

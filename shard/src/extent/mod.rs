@@ -15,6 +15,7 @@ mod expiry;
 #[expect(clippy::module_inception, reason = "the file holds one extent, the folder all of them")]
 mod extent;
 mod for_checkpoint;
+mod for_scrub;
 mod loading;
 mod open;
 mod places;
@@ -36,6 +37,7 @@ pub use deadlines::{DeadlineBucket, Deadlines};
 use expiry::Expiry;
 use extent::{Disk, Extent, Memory, touched_bytes};
 pub use for_checkpoint::ExtentOnDisk;
+pub(crate) use for_scrub::Written;
 use loading::Counted;
 use places::Places;
 use read_cache::ReadCache;

@@ -18,6 +18,11 @@ pub(super) struct Places {
     leaving: Option<(u32, u32)>,
     /// Places that the file has: every place from here on is beyond its end.
     end: u32,
+    /// The fewest free places with space since the last call of [`Self::begin_window`], and in the time before that.
+    fewest: usize,
+    surplus: usize,
+    /// Places that have left since then.
+    left: usize,
 }
 
 impl Places {
@@ -60,7 +65,31 @@ impl Places {
             self.free.remove(&place);
             self.spaced.remove(&place);
         }
+        self.fewest = self.fewest.min(self.spare_count());
         Some(first)
+    }
+
+    /// Free places that have disk space, or may have it.
+    fn spare_count(&self) -> usize {
+        self.spaced.len() + self.unsure.len()
+    }
+
+    /// From now on it is counted anew how many places are free all the while.
+    pub(super) fn begin_window(&mut self) {
+        self.surplus = self.fewest.min(self.spare_count());
+        self.fewest = self.spare_count();
+        self.left = 0;
+    }
+
+    /// How many places have left in this window.
+    pub(super) fn left_count(&self) -> usize {
+        self.left
+    }
+
+    /// Of the free places that have space, those that were not free all the while in the window before this one: they are
+    /// likely to be used again.
+    pub(super) fn lately_used(&self) -> usize {
+        self.spare_count().saturating_sub(self.surplus)
     }
 
     /// Whether [`Self::take`] would find so many in a row.
@@ -160,7 +189,7 @@ impl Places {
         if !self.may_leave(keep) {
             return None;
         }
-        let more = self.spaced.len() + self.unsure.len() - keep;
+        let more = self.spare_count() - keep;
         let count_max = count_max.min(u32::try_from(more).unwrap_or(u32::MAX));
         let from = if self.unsure.is_empty() { &mut self.spaced } else { &mut self.unsure };
         let last = *from.last()?;
@@ -172,13 +201,17 @@ impl Places {
             from.remove(&place);
             self.free.remove(&place);
         }
-        self.leaving = Some((first, last - first + 1));
+        let count = last - first + 1;
+        self.fewest = self.fewest.saturating_sub(count as usize);
+        self.surplus = self.surplus.saturating_sub(count as usize);
+        self.left += count as usize;
+        self.leaving = Some((first, count));
         self.leaving
     }
 
     /// Whether there are more than `keep` free places that have space, and none is leaving.
     pub(super) fn may_leave(&self, keep: usize) -> bool {
-        self.leaving.is_none() && self.spaced.len() + self.unsure.len() > keep
+        self.leaving.is_none() && self.spare_count() > keep
     }
 
     /// The space of the places that were leaving has been given back, or could not be.
@@ -247,5 +280,23 @@ mod tests {
         assert_eq!(places.take(2), Some(5));
         assert_eq!(places.hole(), Some(7));
         assert_eq!(places.leave(0, 64), None, "holes have nothing to give");
+    }
+
+    #[test]
+    fn places_that_were_free_all_the_while_are_told_from_those_that_come_and_go() {
+        let mut places = Places::default();
+        places.got_space(0, 10);
+        assert_eq!(places.lately_used(), 10, "nothing is known yet");
+        places.begin_window();
+        let taken: Vec<u32> = (0..4).map(|_| places.take(1).unwrap()).collect();
+        taken.into_iter().for_each(|place| places.give_back(place, 1, true));
+        assert_eq!(places.lately_used(), 10);
+        places.begin_window();
+        assert_eq!(places.lately_used(), 4, "six were free all the while");
+        assert_eq!(places.leave(places.lately_used(), 4), Some((6, 4)));
+        places.on_left(true);
+        assert_eq!(places.lately_used(), 4);
+        places.begin_window();
+        assert_eq!(places.lately_used(), 0, "nobody took one since");
     }
 }

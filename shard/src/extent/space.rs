@@ -3,8 +3,8 @@
 
 use crate::io::BlockPool;
 use crate::limits::{
-    EXTENT_BYTES, FREE_PLACES_KEPT, FREE_PLACES_PER_STEP, FREE_PLACES_SHARE, PLACES_FOR_COMPACTION,
-    PLACES_KEPT_MAX, PLACES_KEPT_MIN,
+    EXTENT_BYTES, FREE_PLACES_KEPT, FREE_PLACES_PER_STEP, FREE_PLACES_PER_WINDOW, FREE_PLACES_SHARE,
+    FREE_PLACES_SHARE_MAX, PLACES_FOR_COMPACTION, PLACES_KEPT_MAX, PLACES_KEPT_MIN,
 };
 
 use super::Extents;
@@ -168,13 +168,22 @@ impl<P: BlockPool> Extents<P> {
     /// Whether [`Self::next_free_space`] has something to give back.
     #[must_use]
     pub fn has_space_to_give(&self, urgent: bool) -> bool {
-        self.places.may_leave(self.places_kept(urgent))
+        let is_enough = self.places.left_count() >= FREE_PLACES_PER_WINDOW && !urgent;
+        !is_enough && self.places.may_leave(self.places_kept(urgent))
     }
 
     fn places_kept(&self, urgent: bool) -> usize {
         let wanted = usize::try_from(self.places_wanted()).unwrap_or(usize::MAX);
-        let usual = self.places.used_count() as usize / FREE_PLACES_SHARE + FREE_PLACES_KEPT;
-        if urgent { wanted } else { usual.max(wanted.saturating_mul(2)) }
+        let used = self.places.used_count() as usize;
+        let usual = used / FREE_PLACES_SHARE + FREE_PLACES_KEPT;
+        let lately = self.places.lately_used().min(used / FREE_PLACES_SHARE_MAX);
+        if urgent { wanted } else { usual.max(wanted.saturating_mul(2)).max(lately) }
+    }
+
+    /// Free places that are not used from this call to the next may be given back afterwards, but for those that are kept
+    /// always, and so many at a time.
+    pub(crate) fn begin_space_window(&mut self) {
+        self.places.begin_window();
     }
 
     /// The space has been given back, or could not be.

@@ -40,6 +40,10 @@ impl<P: BlockPool> Shard<P> {
 
     /// Entries of the timing wheel that are due. Returns whether there are more at this time.
     pub(crate) fn due(&mut self, now: UnixMs, budget: usize, due: &mut Vec<WheelEntry>) -> bool {
+        if self.wheel.is_ahead_of(now) && self.rebuild.is_none() {
+            // The clock was ahead and has been set back. A wheel only turns forward.
+            self.begin_rebuild(Wheel::new(now), RebuildWay::Walk { db: 0, slot: 0 });
+        }
         let mut more = self.wheel.advance(now, budget, due);
         if let Some(rebuild) = &mut self.rebuild {
             more |= rebuild.old.advance(now, budget, due);
@@ -126,6 +130,11 @@ impl<P: BlockPool> Shard<P> {
         !self.dropping.is_empty()
     }
 
+    fn begin_rebuild(&mut self, fresh: Wheel, way: RebuildWay) {
+        let old = std::mem::replace(&mut self.wheel, fresh);
+        self.rebuild = Some(WheelRebuild { old, way });
+    }
+
     /// Walks the index in bounded steps and enters every key with a deadline into a fresh wheel; the old one goes
     /// on until the walk is done.
     pub(super) fn rebuild_step(&mut self) -> bool {
@@ -141,9 +150,7 @@ impl<P: BlockPool> Shard<P> {
             } else {
                 return false;
             };
-            let fresh = self.wheel.successor();
-            let old = std::mem::replace(&mut self.wheel, fresh);
-            self.rebuild = Some(WheelRebuild { old, way });
+            self.begin_rebuild(self.wheel.successor(), way);
             return true;
         };
         let RebuildWay::Walk { mut db, mut slot } = rebuild.way else { return self.sift_step() };

@@ -20,6 +20,7 @@ use crate::index::{Entry, SlotIndex};
 use crate::io::BlockPool;
 use crate::limits::{DATABASE_COUNT, INDEX_ROUNDING_PART};
 use crate::record::Head;
+use crate::scrub::Scrub;
 use crate::types::{BatchNumber, KeyspaceId, Lsn, SLOT_COUNT, ShardId, Slot, StoredDb, Term, UnixMs};
 use crate::wheel::Wheel;
 
@@ -69,6 +70,7 @@ pub struct Shard<P: BlockPool> {
     /// Bytes of memory of all index tables.
     index_bytes: usize,
     pub(crate) compaction: Compaction<P>,
+    pub(crate) scrub: Scrub<P>,
 }
 
 impl<P: BlockPool> Shard<P> {
@@ -94,6 +96,7 @@ impl<P: BlockPool> Shard<P> {
             dropping: Vec::new(),
             index_bytes: 0,
             compaction: Compaction::default(),
+            scrub: Scrub::default(),
         }
     }
 

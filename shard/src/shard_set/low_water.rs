@@ -99,9 +99,9 @@ impl<P: BlockPool> ShardSet<P> {
         let Self { shards, storage, log, .. } = self;
         let Some(storage) = storage else { return };
         storage.now = now;
+        let gave_up = storage.given_up();
         let reserve = &mut storage.reserve;
         let log_low = log.as_ref().is_some_and(|log| log.space() != LogSpace::Ok);
-        let gave_up: u64 = storage.files.iter().map(|files| files.figures().given_up).sum();
         if gave_up > storage.gave_up {
             storage.rests_since = Some(now);
         }
@@ -126,8 +126,7 @@ impl<P: BlockPool> ShardSet<P> {
         for shard in shards.iter_mut() {
             shard.compaction.set_pressed(is_low);
         }
-        let rests = storage.rests_since.is_some_and(|since| now.0.abs_diff(since.0) < SPACE_RETRY_MS);
-        if is_low && !has_checkpoint && !rests && storage.closing == Closing::No {
+        if is_low && !has_checkpoint && !storage.rests() && storage.closing == Closing::No {
             storage.force_checkpoint(shards, log.as_ref());
         }
     }
@@ -138,6 +137,18 @@ impl<P: BlockPool> ShardSet<P> {
 }
 
 impl<P: BlockPool> Storage<P> {
+    /// Checkpoints given up since the start.
+    fn given_up(&self) -> u64 {
+        self.files.iter().map(|files| files.figures().given_up).sum()
+    }
+
+    /// Whether a checkpoint was given up a short while ago: another one would hardly find room.
+    pub(super) fn rests(&self) -> bool {
+        let is_soon = |since: UnixMs| self.now.0.abs_diff(since.0) < SPACE_RETRY_MS;
+        // One that was given up after the last tick is noted by the next.
+        self.given_up() > self.gave_up || self.rests_since.is_some_and(is_soon)
+    }
+
     /// Whether the reserve is not held.
     pub(super) fn lacks_reserve(&self) -> bool {
         self.was_held_back || self.reserve.held_bytes() == 0
@@ -217,7 +228,7 @@ mod tests {
         set.put(Db(0), &key, b"value", None);
         let mut disk = SmallDisk::new(1 << 30);
         disk.lens.extend(ShardManifest::files(SHARD).map(|file| (file, 4096)));
-        set.tick(UnixMs(0), 0, 10);
+        set.tick(UnixMs(0), crate::testing::later_ns(), 10);
         settle(&mut set, &mut disk, UnixMs(0));
         assert!(set.disk_space().is_some_and(|space| space.reserve_bytes > 0 && !space.is_low));
         disk.room = 0;
@@ -241,7 +252,7 @@ mod tests {
         let (mut set, mut disk) = full(Some(1));
         for turn in 1..4 {
             let now = UnixMs(turn * (SPACE_RETRY_MS + 1));
-            set.tick(now, 0, 10);
+            set.tick(now, crate::testing::later_ns(), 10);
             settle(&mut set, &mut disk, now);
         }
         assert_eq!((given_up(&set), set.changes_since_checkpoint()), (1, 0), "the first, as above");

@@ -16,16 +16,18 @@ mod storage_config;
 mod turn;
 mod unsaved;
 mod walk;
+mod write_pace;
 mod writing;
 
 use crate::cold::ColdReads;
-use crate::compaction::{Departures, ExpiryPace};
+use crate::compaction::{Departures, ExpiryPace, Spread};
 use crate::databases::DatabaseMap;
 use crate::eviction::Room;
 use crate::index::Location;
 use crate::io::BlockPool;
 use crate::key::{Key, KeyHasher};
 use crate::log::{Log, SyncPolicy};
+use crate::scrub::ScrubTurns;
 use crate::shard::Shard;
 use crate::types::{BatchNumber, Lsn, SLOT_COUNT, Slot};
 use crate::wheel::WheelEntry;
@@ -38,7 +40,7 @@ pub use on_demand::{StorageTask, TaskError, TaskKind};
 pub use reading::WARM_KEYS_MAX;
 use storage::Storage;
 pub use storage::first_request_id;
-pub use storage_config::{StorageConfig, UNSAVED_MS_MAX};
+pub use storage_config::{SCRUB_MS, StorageConfig, UNSAVED_MS_MAX};
 pub use walk::ScanCursor;
 
 /// The bits of a request id that tell whose it is: those of the log are clear.
@@ -47,6 +49,8 @@ const OWNER_MASK: u64 = 0x7f << 56;
 const COLD_IDS: u64 = 1 << 56;
 /// Reads of compaction.
 pub(crate) const COMPACTION_IDS: u64 = 3 << 56;
+/// Reads of the scrub.
+pub(crate) const SCRUB_IDS: u64 = 5 << 56;
 
 /// Counters of one set of shards, ever growing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,8 +96,14 @@ pub struct ShardSet<P: BlockPool> {
     pub(crate) next_to_compact: usize,
     /// How fast extents in which much has ended are emptied.
     pub(crate) expiry_pace: ExpiryPace,
+    /// How what compaction owes is spread over time.
+    pub(crate) compaction_spread: Spread,
+    /// How long what the last tick left may be left alone.
+    rest_ns: u64,
     /// Reads that compaction has asked for.
     pub(crate) compaction_reads: u64,
+    /// The scrub of all shards.
+    pub(crate) scrub: ScrubTurns,
     /// How much memory there may be.
     pub(crate) room: Room,
     /// Keys that went by themselves, for those who are told.
@@ -133,7 +143,10 @@ impl<P: BlockPool> ShardSet<P> {
             departures: Departures::default(),
             next_to_compact: 0,
             expiry_pace: ExpiryPace::default(),
+            compaction_spread: Spread::default(),
+            rest_ns: 0,
             compaction_reads: 0,
+            scrub: ScrubTurns::default(),
             room: Room::default(),
             gone: Gone::default(),
         }

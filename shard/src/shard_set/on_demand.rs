@@ -1,5 +1,5 @@
 //! Work of the storage that somebody asked for and waits for: a checkpoint of all shards, the log's next segment, a
-//! log with nothing in it that is not needed, a full compaction.
+//! log with nothing in it that is not needed, a full compaction, a round of the scrub.
 //!
 //! A task is begun once and looked at after every turn; the turns do the work. It waits for nothing that another
 //! task could hold back, so any number of them may run at a time.
@@ -21,6 +21,8 @@ pub enum TaskKind {
     ClearLog,
     /// A full compaction of every shard.
     Compact,
+    /// Everything in the data file of every shard is read back and verified.
+    Scrub,
     /// All that is appended to the log survives power loss, whatever the sync policy.
     FlushLog,
 }
@@ -54,6 +56,8 @@ enum Wait {
     Segment(u64),
     /// The full compactions have ended.
     Compaction,
+    /// The rounds of the scrub that were asked for have ended.
+    Scrub,
     /// The log is durable up to this batch.
     Durable(BatchNumber),
     /// Segments before this one have left the log's manifest, no file is free, and what went is deleted.
@@ -87,6 +91,11 @@ impl StorageTask {
                 set.compact_all();
                 Wait::Compaction
             }
+            TaskKind::Scrub => {
+                set.storage.as_ref().ok_or(TaskError::NoStorage)?;
+                set.scrub_all();
+                Wait::Scrub
+            }
             TaskKind::FlushLog => {
                 let log = set.log.as_mut().ok_or(TaskError::NoLog)?;
                 log.want_durable(log.appended());
@@ -119,6 +128,12 @@ impl StorageTask {
             // Again: what found no room is given up, and there may be room now.
             log.rotate();
         }
+        if let Wait::Checkpoints(wanted, _) = &self.wait
+            && set.log.is_some()
+        {
+            // Again: one that found no room was given up, and there may be room now.
+            set.ask_for_missing_checkpoints(wanted);
+        }
         // One step leads to the next within a turn where nothing has to be waited for.
         while self.is_over(set)? {
             self.wait = match (self.kind, &self.wait) {
@@ -148,6 +163,7 @@ impl StorageTask {
             Wait::Nothing => true,
             Wait::Durable(batch) => log.is_none_or(|log| log.durable() >= *batch),
             Wait::Compaction => set.compaction_figures().full_total == 0,
+            Wait::Scrub => set.scrub_figures().asked == 0,
             // With a log nothing is lost: it holds on until a checkpoint finds room.
             Wait::Checkpoints(_, given_up) if log.is_none() && set.given_up() > *given_up => {
                 return Err(TaskError::NoSpaceForSnapshot);
@@ -178,6 +194,17 @@ impl<P: BlockPool> ShardSet<P> {
         let storage = self.storage.as_mut().ok_or(TaskError::NoStorage)?;
         let wanted = storage.files.iter_mut().map(ShardFiles::want_checkpoint).collect();
         Ok(Wait::Checkpoints(wanted, given_up))
+    }
+
+    /// Asks once more for checkpoints that were given up, of shards that have published fewer than these, but not all
+    /// the time.
+    fn ask_for_missing_checkpoints(&mut self, wanted: &[u64]) {
+        let Some(storage) = self.storage.as_mut().filter(|storage| !storage.rests()) else { return };
+        for (files, wanted) in storage.files.iter_mut().zip(wanted) {
+            if !files.is_busy() && files.figures().published < *wanted {
+                files.want_checkpoint();
+            }
+        }
     }
 
     /// Checkpoints that were given up since the start.

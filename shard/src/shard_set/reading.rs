@@ -3,6 +3,7 @@
 use crate::io::BlockPool;
 use crate::key::Key;
 use crate::log::Log;
+use crate::planted::{self, PlantedBug};
 use crate::shard::{Found, Lookup, Shard};
 use crate::types::{Db, Slot, UnixMs};
 
@@ -25,7 +26,7 @@ impl<P: BlockPool> ShardSet<P> {
                 None
             }
             Lookup::Expired => {
-                if self.may_append() {
+                if self.may_append() && !planted::is(PlantedBug::ExpiryNotLogged) {
                     self.expire(db, key);
                 } else {
                     // It is gone for whoever asks, once the record that says so is durable.

@@ -4,9 +4,10 @@ use super::ShardSet;
 use super::low_water::RESERVE_IDS;
 use super::storage_config::{ENTRY_BYTES, StorageConfig};
 use super::unsaved::{Unsaved, holds_all};
+use super::write_pace::WritePace;
 use crate::checkpoint::{Pressure, Reserve, ShardFiles};
-use crate::io::BlockPool;
-use crate::limits::{DIRTY_EXTENTS_MAX, EXTENT_BYTES, SPACE_RETRY_MS};
+use crate::io::{BlockPool, IoRequest};
+use crate::limits::{DIRTY_EXTENTS_MAX, EXTENT_BYTES, FREE_PLACES_WINDOW_MS, SPACE_RETRY_MS};
 use crate::log::Log;
 use crate::shard::Shard;
 use crate::types::{BatchNumber, LogId, UnixMs};
@@ -30,6 +31,8 @@ pub(super) struct Storage<P: BlockPool> {
     /// One per shard, in the order of the shards.
     pub(super) files: Vec<ShardFiles<P>>,
     pub(super) config: StorageConfig,
+    /// How fast they write.
+    pub(super) pace: WritePace,
     pub(super) closing: Closing,
     /// Where the log was when the newest checkpoint of each shard began.
     pub(super) begun_at: Vec<BatchNumber>,
@@ -57,6 +60,9 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) gave_up: u64,
     /// When the last one was given up.
     pub(super) rests_since: Option<UnixMs>,
+    /// The shard of which it was begun last to count which free places are used, and when.
+    space_next: usize,
+    space_window: UnixMs,
     /// The shard that is looked at first for the next one.
     pub(super) forced_next: usize,
     /// The time, as told last.
@@ -138,6 +144,30 @@ impl<P: BlockPool> Storage<P> {
         self.files.iter().any(ShardFiles::is_tail_full)
     }
 
+    /// The next I/O of the shards' files. `landed`: batches of the log up to this one are waited for no more.
+    pub(super) fn next_io(&mut self, landed: Option<BatchNumber>) -> Option<IoRequest<P>> {
+        let per_flight = match self.closing {
+            // Where clients wait for memory that is free when extents are written they wait for that.
+            Closing::No if !self.is_behind => self.config.waiting_per_flight,
+            // At the end nobody is left to be held up.
+            _ => 1,
+        };
+        let Self { files, pace, .. } = self;
+        if let Some(request) = files.iter_mut().find_map(ShardFiles::next_in_time) {
+            return Some(request);
+        }
+        let waiting = files.iter().map(ShardFiles::writes_waiting).sum();
+        if !pace.may_start(waiting, per_flight, landed) {
+            return None;
+        }
+        // A checkpoint first: space that others wait for is free when it is published.
+        let first = files.iter().position(|files| files.has_checkpoint() && files.writes_waiting() > 0);
+        let mut turns = first.into_iter().chain(pace.turns(files.len()));
+        let (request, shard) = turns.find_map(|shard| Some((files[shard].next_write()?, shard)))?;
+        pace.note_start(request.id, shard);
+        Some(request)
+    }
+
     fn set_behind(&mut self, is_behind: bool) {
         self.is_behind = is_behind;
         let dirty_max = if is_behind { 0 } else { self.dirty_max };
@@ -169,8 +199,10 @@ impl<P: BlockPool> ShardSet<P> {
     /// When the files are not those of the shards.
     pub fn keep_files(&mut self, files: Vec<ShardFiles<P>>, config: StorageConfig) {
         assert_eq!(files.len(), self.shards.len(), "each shard has its files");
+        assert!(config.waiting_per_flight > 0, "at least one write may fly");
         let own = files.iter().zip(&self.shards).all(|(files, shard)| files.manifest().shard == shard.id());
         assert!(own, "each shard has its own files");
+        self.set_scrub_period(config.scrub_ms);
         let begun_at = vec![BatchNumber::ZERO; files.len()];
         // Without a log the first shard tells the workers apart.
         let first = self.shards.first().map_or(0, |shard| u32::from(shard.id().0));
@@ -178,6 +210,7 @@ impl<P: BlockPool> ShardSet<P> {
         self.storage = Some(Storage {
             files,
             config,
+            pace: WritePace::default(),
             closing: Closing::No,
             begun_at,
             checkpoint_at: 0,
@@ -192,6 +225,8 @@ impl<P: BlockPool> ShardSet<P> {
             was_held_back: false,
             gave_up: 0,
             rests_since: None,
+            space_next: 0,
+            space_window: UnixMs(0),
             forced_next: 0,
             now: UnixMs(0),
         });
@@ -267,8 +302,9 @@ impl<P: BlockPool> ShardSet<P> {
                 && storage.files.iter().all(ShardFiles::is_idle)
                 && storage.reserve.is_idle()
         });
-        // A read of compaction that was begun before the end owns a buffer until it comes back.
-        let reads = self.shards.iter().any(|shard| shard.compaction.is_reading());
+        // A read of compaction or the scrub that was begun before the end owns a buffer until it comes back.
+        let is_reading = |shard: &Shard<P>| shard.compaction.is_reading() || shard.scrub.is_in_flight();
+        let reads = self.shards.iter().any(is_reading);
         files && !reads && self.log.as_ref().is_none_or(Log::is_shut_down)
     }
 
@@ -325,6 +361,15 @@ impl<P: BlockPool> ShardSet<P> {
         self.low_water_tick(now);
         let Self { shards, storage, log, .. } = self;
         let Some(storage) = storage else { return };
+        // One shard after the other, so that not all give space back at once.
+        let count = shards.len().max(1);
+        if now.0.abs_diff(storage.space_window.0) >= FREE_PLACES_WINDOW_MS / count as u64 {
+            storage.space_window = now;
+            storage.space_next = (storage.space_next + 1) % count;
+            if let Some(shard) = shards.get_mut(storage.space_next) {
+                shard.extents_mut().begin_space_window();
+            }
+        }
         if storage.closing == Closing::No {
             // One at a time: each syncs files, which everybody who writes to the drive waits for.
             if !storage.files.iter().any(ShardFiles::is_busy) {

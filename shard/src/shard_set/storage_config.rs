@@ -15,6 +15,12 @@ pub struct StorageConfig {
     /// Without a log: milliseconds after the first change of a shard that no snapshot holds within which a checkpoint of it
     /// is asked for, one shard after the other; `None`: time asks for none.
     pub unsaved_ms_max: Option<u64>,
+    /// Milliseconds within which everything in each data file is read back and verified, again and again, at most ten
+    /// years; 0: only when somebody asks.
+    pub scrub_ms: u64,
+    /// Writes of extents and snapshots that wait for each one of a worker that may fly, 1 or more: 1 lets all fly, for where
+    /// nobody waits for flushes of the log (`write_pace.rs`).
+    pub waiting_per_flight: usize,
 }
 
 impl Default for StorageConfig {
@@ -24,6 +30,8 @@ impl Default for StorageConfig {
             log_bytes_max: 1 << 30,
             emptied_bytes_max: u64::MAX,
             unsaved_ms_max: Some(UNSAVED_MS_MAX),
+            scrub_ms: 0,
+            waiting_per_flight: WAITING_PER_FLIGHT,
         }
     }
 }
@@ -39,6 +47,10 @@ impl StorageConfig {
     }
 }
 
+/// Writes that wait for each one that may fly where clients are served.
+const WAITING_PER_FLIGHT: usize = 4;
+/// Everything in a data file is read back within seven days, unless somebody wants it otherwise.
+pub const SCRUB_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Changes of a store without a log are in a snapshot after a minute, unless somebody wants it otherwise.
 pub const UNSAVED_MS_MAX: u64 = 60_000;
 

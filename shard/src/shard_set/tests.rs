@@ -102,7 +102,7 @@ proptest! {
                 }
                 Step::Later(ms) => now = UnixMs(now.0 + ms),
                 Step::Tick => {
-                    while set.tick(now, 0, 16) {}
+                    while set.tick(now, crate::testing::later_ns(), 16) {}
                 }
                 Step::Flush => {
                     set.flush_all();
@@ -116,7 +116,7 @@ proptest! {
             let key = format!("key:{k}").into_bytes();
             prop_assert_eq!(value_of(&mut set, &key, now), model.get(&key).cloned());
         }
-        while set.tick(UnixMs(now.0 + 1_000_000), 0, 1000) {}
+        while set.tick(UnixMs(now.0 + 1_000_000), crate::testing::later_ns(), 1000) {}
         let forever: Vec<&Vec<u8>> = model.iter().filter(|(_, v)| v.1.is_none()).map(|(k, _)| k).collect();
         let mut left = scan_all(&mut set, 7);
         left.sort();
@@ -164,10 +164,10 @@ fn expiry_takes_all_keys_that_end_at_once_and_gives_memory_back() {
         set.put(Db(0), &key, &[1; 100], Some(UnixMs(NOW.0 + 5_000)));
     }
     let mut ticks = 0;
-    while set.tick(UnixMs(NOW.0 + 4_000), 0, 100) {}
+    while set.tick(UnixMs(NOW.0 + 4_000), crate::testing::later_ns(), 100) {}
     assert_eq!(set.key_count(Db(0)), 100_000, "nothing goes before its time");
     while set.key_count(Db(0)) > 0 {
-        set.tick(UnixMs(NOW.0 + 5_300), 0, 100);
+        set.tick(UnixMs(NOW.0 + 5_300), crate::testing::later_ns(), 100);
         ticks += 1;
         assert!(ticks < 10_000, "expiry makes no progress");
     }
@@ -185,11 +185,11 @@ fn without_active_expiry_what_ended_stays_but_is_not_found() {
     }
     let later = UnixMs(NOW.0 + 60_000);
     set.set_active_expiry(false);
-    while set.tick(later, 0, 10) {}
+    while set.tick(later, crate::testing::later_ns(), 10) {}
     assert_eq!(set.key_count(Db(0)), 100);
     assert_eq!(value_of(&mut set, &7_u64.to_le_bytes(), later), None);
     set.set_active_expiry(true);
-    while set.tick(later, 0, 10) {}
+    while set.tick(later, crate::testing::later_ns(), 10) {}
     assert_eq!(set.key_count(Db(0)), 0);
     assert_eq!(set.stats().expired, 100);
 }
@@ -203,14 +203,14 @@ fn a_deadline_that_goes_up_and_down_for_ever_does_not_fill_the_wheel() {
         let after = if i % 2 == 0 { 1_000_000 } else { 500_000 };
         set.set_deadline(Db(0), &key, Some(UnixMs(NOW.0 + after)), NOW);
         if i % 50 == 0 {
-            set.tick(NOW, 0, 10);
+            set.tick(NOW, crate::testing::later_ns(), 10);
         }
     }
     for _ in 0..20_000 {
-        set.tick(NOW, 0, 10);
+        set.tick(NOW, crate::testing::later_ns(), 10);
     }
     assert!(set.shards[0].wheel_len() < 10_000, "{}", set.shards[0].wheel_len());
-    while set.tick(UnixMs(NOW.0 + 600_000), 0, 10_000) {}
+    while set.tick(UnixMs(NOW.0 + 600_000), crate::testing::later_ns(), 10_000) {}
     assert_eq!(set.key_count(Db(0)), 0);
 }
 
@@ -268,4 +268,25 @@ fn held_keys_make_others_wait_in_order_until_they_are_let_go() {
     set.finish(last);
     assert!(!set.may_wait(), "nobody waits and everything is in memory");
     assert_eq!(set.admit(5, [a, b].into_iter()), Admission::Run);
+}
+
+#[test]
+fn a_key_ends_by_itself_after_the_clock_was_years_ahead_and_was_set_back() {
+    const YEAR_MS: u64 = 365 * 86_400_000;
+    let mut set = set(1);
+    let after = |ms: u64| UnixMs(NOW.0 + ms);
+    let settle = |set: &mut ShardSet<HeapPool>, now: UnixMs| {
+        let ticks = (0..100_000).take_while(|_| set.tick(now, crate::testing::later_ns(), 100)).count();
+        assert!(ticks < 100_000, "it comes to rest");
+    };
+    let (long, short) = (set.key(b"long"), set.key(b"short"));
+    set.put(Db(0), &long, b"1", Some(after(20 * YEAR_MS)));
+    settle(&mut set, after(10 * YEAR_MS));
+    set.put(Db(0), &short, b"1", Some(after(5_000)));
+    settle(&mut set, after(4_000));
+    assert_eq!(set.stats().expired, 0);
+    settle(&mut set, after(6_000));
+    assert_eq!(set.stats().expired, 1, "nobody asks for it");
+    settle(&mut set, after(21 * YEAR_MS));
+    assert_eq!(set.stats().expired, 2);
 }

@@ -1,13 +1,12 @@
 //! The turn: I/O out, completions in, and bounded steps of what nobody waits for.
 
-use crate::checkpoint::ShardFiles;
 use crate::io::{BlockPool, Fatal, IoDone, IoRequest};
 use crate::log::Log;
 use crate::types::{BatchNumber, UnixMs};
 
 use super::low_water::RESERVE_IDS;
 use super::storage::{FILES_IDS, position_of_id};
-use super::{COLD_IDS, COMPACTION_IDS, OWNER_MASK, ShardSet, SpaceFor, Storage};
+use super::{COLD_IDS, COMPACTION_IDS, OWNER_MASK, SCRUB_IDS, ShardSet, SpaceFor, Storage};
 
 impl<P: BlockPool> ShardSet<P> {
     /// Ends a turn: goes on with checkpoints, closes the log's batch when the log is ready to fly another. Returns
@@ -30,8 +29,10 @@ impl<P: BlockPool> ShardSet<P> {
         if let Some(request) = cold.next_io(shards, pool) {
             return Some(request);
         }
-        let files = storage.as_mut().and_then(|it| it.files.iter_mut().find_map(ShardFiles::next_io));
-        files.or_else(|| self.next_reserve_io()).or_else(|| self.next_compaction_io())
+        let landed = self.log.as_ref().map(Log::acknowledgeable);
+        let files = storage.as_mut().and_then(|storage| storage.next_io(landed));
+        let reserve = files.or_else(|| self.next_reserve_io());
+        reserve.or_else(|| self.next_compaction_io()).or_else(|| self.next_scrub_io())
     }
 
     /// A completion. Afterwards [`Self::released`] may be higher.
@@ -49,6 +50,7 @@ impl<P: BlockPool> ShardSet<P> {
             let Self { shards, storage: Some(storage), pool, .. } = self else {
                 unreachable!("only files ask under these ids")
             };
+            storage.pace.note_end(done.id, self.log.as_ref().map(Log::submitted));
             return storage.files[position].on_io(done, &mut shards[position], pool);
         }
         if done.id.0 & OWNER_MASK == RESERVE_IDS {
@@ -59,6 +61,10 @@ impl<P: BlockPool> ShardSet<P> {
         }
         if done.id.0 & OWNER_MASK == COMPACTION_IDS {
             self.on_compaction_io(done);
+            return Ok(());
+        }
+        if done.id.0 & OWNER_MASK == SCRUB_IDS {
+            self.on_scrub_io(done);
             return Ok(());
         }
         let Some(log) = &mut self.log else { return Ok(()) };
@@ -98,12 +104,19 @@ impl<P: BlockPool> ShardSet<P> {
             }
             more |= self.shards[position].background_step();
         }
-        if self.may_append() {
-            // It deletes what has ended.
-            more |= self.compact_turn(now, budget.saturating_mul(self.shards.len()));
-        }
+        let keys_max = budget.saturating_mul(self.shards.len());
+        // It deletes what has ended.
+        let compaction = if self.may_append() { self.compact_turn(now, now_ns, keys_max) } else { None };
         more |= self.room_turn(now);
-        more
+        more |= self.scrub_turn(now, now_ns);
+        self.rest_ns = compaction.filter(|_| !more).unwrap_or(0);
+        more || compaction.is_some()
+    }
+
+    /// How long what the last tick left may be left alone, in nanoseconds.
+    #[must_use]
+    pub const fn rest_ns(&self) -> u64 {
+        self.rest_ns
     }
 
     pub(super) fn expire_step(&mut self, position: usize, now: UnixMs, budget: usize) -> bool {

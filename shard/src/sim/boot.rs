@@ -8,6 +8,8 @@ mod eras;
 mod replay;
 mod shards;
 
+pub(super) use shards::empty_shards;
+
 use crate::checkpoint::{ReplayRoom, ShardFiles};
 use crate::io::{Fatal, IoDone, IoRequest};
 use crate::key::KeyHasher;
@@ -84,8 +86,18 @@ impl Boot<'_> {
     /// Checksum seed of the simulated stores' batches.
     #[must_use]
     pub fn checksum_seed() -> u32 {
-        let manifest = StoreManifest::create(UUID, SEED, UnixMs(0), 1, 1);
+        let manifest = Self::manifest(UnixMs(0), 1, 1);
         manifest.identity_of(manifest.eras[0].logs[0].log).map_or(0, |identity| identity.checksum_seed)
+    }
+
+    /// The manifest of a new store.
+    pub(super) fn manifest(now: UnixMs, shards: u16, workers: u16) -> StoreManifest {
+        StoreManifest::create(UUID, SEED, now, shards, workers)
+    }
+
+    /// What all simulated stores hash keys with.
+    pub(super) fn hasher() -> KeyHasher {
+        KeyHasher::new(SEED)
     }
 
     /// Brings the store up.
@@ -232,6 +244,7 @@ impl Boot<'_> {
             *left -= 1;
         }
         match self.disk.complete_one(self.report) {
+            _ if self.disk.is_down() => Err(Down::Crashed),
             Some((_, done)) => Ok(done),
             None => Err(refused("the start hangs: it waits and nothing is in flight".into())),
         }

@@ -14,6 +14,8 @@ pub use crate::sim::file::{SECTOR_BYTES, SimFile};
 use crate::sim::options::Rates;
 use crate::sim::report::SimReport;
 use crate::sim::rng::Rng;
+use crate::sim::stray_reads::StrayReads;
+use crate::sim::strike::Strikes;
 pub use crate::sim::truth::Truth;
 use crate::testing::{HeapPool, SharedVec};
 use crate::types::LogId;
@@ -42,13 +44,17 @@ pub struct SimDisk {
     pub(super) rng: Rng,
     pub(super) rates: Rates,
     kinds: FaultSet,
-    full: bool,
+    pub(super) full: bool,
     /// Blocks that lost or misdirected writes, or rot, left wrong, as they should be.
     pub truth: Truth,
+    /// Reads that gave what lies in another place.
+    pub(super) stray_reads: StrayReads,
     /// Whether no faults but crashes happen now.
     pub quiet: bool,
     /// Whether writes may be lost or go astray now.
     pub may_stray: bool,
+    /// Counts requests, where one of them is to be hit.
+    pub(super) strikes: Option<Box<Strikes>>,
 }
 
 impl SimDisk {
@@ -65,8 +71,10 @@ impl SimDisk {
             kinds,
             full: false,
             truth: Truth::new(),
+            stray_reads: StrayReads::default(),
             quiet: false,
             may_stray: false,
+            strikes: None,
         }
     }
 
@@ -74,6 +82,15 @@ impl SimDisk {
     #[must_use]
     pub fn with_files(&self, files: Files, seed: u64) -> Self {
         Self { files, ..Self::new(seed, Rates::default(), self.kinds) }
+    }
+
+    /// A disk as this one is after a crash, which goes its own way.
+    #[must_use]
+    pub(super) fn fork(&self, seed: u64) -> Self {
+        assert!(self.pending.is_empty(), "nothing is in flight");
+        let (files, deleted) = (self.files.clone(), self.deleted.clone());
+        let new = Self::new(seed, Rates::default(), self.kinds);
+        Self { files, deleted, time: self.time, full: self.full, ..new }
     }
 
     /// A salt for the extents of a run.
@@ -150,6 +167,11 @@ impl SimDisk {
         }
     }
 
+    /// The disk becomes full.
+    pub(super) fn fill(&mut self) {
+        self.full = true;
+    }
+
     /// Whether the disk is full.
     #[must_use]
     pub const fn is_full(&self) -> bool {
@@ -193,6 +215,19 @@ impl SimDisk {
     }
 
     fn perform(
+        &mut self,
+        id: RequestId,
+        operation: IoOperation<HeapPool>,
+        submitted: u64,
+        report: &mut SimReport,
+    ) -> IoDone<HeapPool> {
+        match self.struck(&operation) {
+            Some(blow) => self.strike(blow, (id, operation, submitted), report),
+            None => self.carry_out(id, operation, submitted, report),
+        }
+    }
+
+    pub(super) fn carry_out(
         &mut self,
         id: RequestId,
         operation: IoOperation<HeapPool>,
@@ -248,7 +283,7 @@ impl SimDisk {
 
     /// Grows a file, or cuts it. What was durable behind a cut may be back after a power cut, what a file has grown by
     /// may be gone.
-    fn resize(&mut self, file: FileId, bytes: u64, grow: bool) -> Result<usize, i32> {
+    pub(super) fn resize(&mut self, file: FileId, bytes: u64, grow: bool) -> Result<usize, i32> {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let target = self.files.get_mut(&file).ok_or(ENOENT)?;
         if grow {
@@ -260,7 +295,7 @@ impl SimDisk {
         Ok(0)
     }
 
-    fn write(
+    pub(super) fn write(
         &mut self,
         file: FileId,
         offset: u64,
@@ -327,7 +362,7 @@ impl SimDisk {
     }
 
     /// Part of a write, sector by sector.
-    fn tear(&mut self, file: FileId, offset: usize, bytes: &[u8]) {
+    pub(super) fn tear(&mut self, file: FileId, offset: usize, bytes: &[u8]) {
         let time = self.time;
         for (sector, chunk) in bytes.chunks(SECTOR_BYTES).enumerate() {
             if self.rng.chance(500)
@@ -351,7 +386,7 @@ impl SimDisk {
         Ok(0)
     }
 
-    fn read(
+    pub(super) fn read(
         &mut self,
         file: FileId,
         offset: u64,
@@ -363,8 +398,13 @@ impl SimDisk {
             return Err(EIO);
         }
         let short = self.fault(Fault::ShortRead, self.rates.short_read);
-        let Some(source) = self.files.get(&file) else { return Err(ENOENT) };
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        if self.files.contains_key(&file)
+            && let Some(came) = self.read_astray(file, offset, buffer, report)
+        {
+            return Ok(came);
+        }
+        let Some(source) = self.files.get(&file) else { return Err(ENOENT) };
         let mut len = buffer.len().min(source.len().saturating_sub(offset));
         if short && len > BLOCK_BYTES {
             report.fault_of(Fault::ShortRead, file);
@@ -431,7 +471,7 @@ impl SimDisk {
     }
 
     /// What a range holds whose space was given back is nobody's any more: zeros, here.
-    fn free_space(&mut self, file: FileId, offset: u64, bytes: u64) {
+    pub(super) fn free_space(&mut self, file: FileId, offset: u64, bytes: u64) {
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let Some(target) = self.files.get_mut(&file) else { return };

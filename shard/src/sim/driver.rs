@@ -1,14 +1,16 @@
 //! One run: operations, turns, completions, crashes and starts, drawn from a seed, checked against the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::databases::DatabaseMap;
-use crate::io::{Fatal, ManifestCopy};
+use crate::io::{Fatal, FileId, IoError, ManifestCopy};
 use crate::log::SyncPolicy;
 use crate::planted::{self, PlantedBug};
 use crate::shard_set::{ShardSet, StorageTask, TaskError, TaskKind};
 use crate::sim::disk::{Files, SimDisk};
+use crate::sim::every_io::Again;
 use crate::sim::invariants::{order::KeyOrder, published, watermarks::Watermarks};
+use crate::sim::memory_only::Asked;
 use crate::sim::model::ShardModel;
 use crate::sim::options::Options;
 use crate::sim::plan::Plan;
@@ -18,7 +20,7 @@ use crate::sim::rng::Rng;
 use crate::sim::swaps::{STORE, Swap};
 use crate::store_manifest::StoreManifest;
 use crate::testing::HeapPool;
-use crate::types::{BatchNumber, UnixMs};
+use crate::types::{BatchNumber, ShardId, UnixMs};
 
 /// Databases that operations use.
 pub(super) const DB_COUNT: u64 = 2;
@@ -42,6 +44,12 @@ pub struct Driver {
     pub(super) stale_manifest: Option<ManifestCopy>,
     /// Draws swaps, by itself: what else happens does not depend on them.
     pub(super) swap_rng: Rng,
+    /// Draws scrubs, by itself.
+    pub(super) scrub_rng: Rng,
+    /// Extents that scrubs have told of.
+    pub(super) scrubbed: BTreeSet<(ShardId, u32)>,
+    /// Damaged blocks of data files when a round that nothing disturbed was drawn last.
+    pub(super) damaged_blocks_scrubbed: usize,
     pub(super) replies: Vec<Replies>,
     pub(super) policy: SyncPolicy,
     /// The change to [`SyncPolicy::EveryBatch`] is in force when this batch of each worker is durable: what was written
@@ -51,6 +59,12 @@ pub struct Driver {
     pub(super) fork: Option<Files>,
     pub(super) worker_count: u16,
     pub(super) now: UnixMs,
+    /// What the wall clock would show had it never jumped.
+    pub(super) right_now: UnixMs,
+    /// In memory only, by worker: how much memory there may be.
+    pub(super) asked: Vec<Asked>,
+    /// Draws jumps of the clock, by itself.
+    pub(super) clock_rng: Rng,
     pub(super) now_ns: u64,
     pub(super) value_counter: u64,
     /// Operations that have arrived so far.
@@ -63,6 +77,8 @@ pub struct Driver {
     /// Work of a worker's storage that somebody waits for.
     pub(super) tasks: Vec<(usize, TaskKind, StorageTask)>,
     pub(super) report: SimReport,
+    /// Crashes of the start that follows a crash, where each of its requests is to be hit by one.
+    pub(super) again: Option<Again>,
 }
 
 /// Runs a seed's options to the end.
@@ -78,7 +94,7 @@ pub fn run(options: &Options) -> (SimReport, Result<(), String>) {
 }
 
 impl Driver {
-    fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options) -> Self {
         let disk = SimDisk::new(options.seed, options.rates, options.faults);
         let models = (0..options.shard_count).map(|_| ShardModel::default()).collect();
         Self {
@@ -92,12 +108,18 @@ impl Driver {
             swap: None,
             stale_manifest: None,
             swap_rng: Rng::new(options.seed ^ 0x0053_7761_7064_6200),
+            scrub_rng: Rng::new(options.seed ^ 0x0073_6372_7562_0000),
+            scrubbed: BTreeSet::new(),
+            damaged_blocks_scrubbed: 0,
             replies: Vec::new(),
             strict_from: Vec::new(),
             fork: None,
             policy: options.log.policy,
             worker_count: options.worker_count,
             now: UnixMs(1_700_000_000_000),
+            right_now: UnixMs(1_700_000_000_000),
+            asked: Vec::new(),
+            clock_rng: Rng::new(options.seed ^ 0x0063_6c6f_636b_0000),
             now_ns: 1_000_000_000,
             value_counter: 0,
             arrived: 0,
@@ -107,6 +129,7 @@ impl Driver {
             published: published::Seen::new(),
             tasks: Vec::new(),
             report: SimReport::default(),
+            again: None,
             options,
         }
     }
@@ -134,7 +157,8 @@ impl Driver {
         self.disk.rot(&mut self.report);
         self.disk.cut(&mut self.report);
         let pause = self.rng.pick(&[1, 5, 20, 150, 1200]);
-        self.now = UnixMs(self.now.0 + pause);
+        self.pass_ms(pause);
+        self.maybe_jump();
         self.now_ns += pause * 1_000_000;
         for _ in 0..=self.rng.below(self.options.turn_max) {
             // Whoever serves clients holds them back while the log is behind.
@@ -157,11 +181,28 @@ impl Driver {
         if self.turn()?.is_err() {
             return self.abort();
         }
+        if self.draws_quiet_scrub() && self.scrub_quietly()?.is_err() {
+            return self.abort();
+        }
         Ok(())
     }
 
+    /// Workers have come up.
+    pub(super) fn serve_with(&mut self, workers: Vec<ShardSet<HeapPool>>) {
+        self.replies = workers.iter().map(|_| Replies::default()).collect();
+        self.strict_from = vec![BatchNumber::ZERO; workers.len()];
+        self.watermarks = vec![Watermarks::default(); workers.len()];
+        self.published.clear();
+        self.workers = workers;
+        for worker in &mut self.workers {
+            worker.set_extent_fill_bytes(self.options.extent_fill_bytes);
+            worker.set_compaction(self.options.compaction);
+            worker.watch_gone(true, true);
+        }
+    }
+
     /// Whoever serves clients appends nothing while a log has no file that a start could go on in.
-    fn may_append(&self) -> bool {
+    pub(super) fn may_append(&self) -> bool {
         self.workers.iter().filter_map(ShardSet::log).all(crate::log::Log::has_start_file)
     }
 
@@ -197,6 +238,8 @@ impl Driver {
             self.change_policy();
         }
         self.maybe_swap();
+        self.maybe_limit_memory();
+        self.maybe_scrub();
     }
 
     /// The end of a turn on every worker, then some completions. `Ok(Err)`: a write failed, the process must end.
@@ -205,8 +248,8 @@ impl Driver {
         for at in 0..self.workers.len() {
             if tick {
                 self.workers[at].tick(self.now, self.now_ns, 4);
-                self.follow(at);
             }
+            self.follow(at)?;
             self.workers[at].end_turn(self.now, self.now_ns);
             if self.workers[at].log().is_some_and(crate::log::Log::stands_still) {
                 return Err(format!("the log of worker {at} writes nothing of what it has to write"));
@@ -264,13 +307,6 @@ impl Driver {
         Ok(())
     }
 
-    /// Records that the worker wrote on its own, deletes of ended keys, change nothing visible.
-    pub(super) fn follow(&mut self, at: usize) {
-        for shard in self.workers[at].shards() {
-            self.models[usize::from(shard.id().0)].pass(shard.lsn());
-        }
-    }
-
     pub(super) fn submit_all(&mut self) {
         for (owner, worker) in self.workers.iter_mut().enumerate() {
             while let Some(request) = worker.next_io() {
@@ -281,9 +317,15 @@ impl Driver {
 
     pub(super) fn complete_one(&mut self) -> Result<bool, Fatal> {
         let Some((owner, done)) = self.disk.complete_one(&mut self.report) else { return Ok(false) };
+        if self.disk.is_down() {
+            return Err(crashed());
+        }
         if owner == STORE {
             return match self.on_swap_io(done) {
-                Ok(()) => Ok(true),
+                Ok(()) => {
+                    self.disk.goes_on();
+                    Ok(true)
+                }
                 Err(fatal) => {
                     self.report.count("aborts after a write error");
                     Err(fatal)
@@ -299,6 +341,7 @@ impl Driver {
             self.report.count("aborts after a write error");
             return Err(fatal);
         }
+        self.disk.goes_on();
         self.submit_all();
         Ok(true)
     }
@@ -326,12 +369,17 @@ impl Driver {
     }
 
     fn change_policy(&mut self) {
-        self.policy = self.rng.pick(&[
+        let policy = self.rng.pick(&[
             SyncPolicy::EveryBatch,
             SyncPolicy::EveryBatch,
             SyncPolicy::EverySecond,
             SyncPolicy::Never,
         ]);
+        self.set_policy(policy);
+    }
+
+    pub(super) fn set_policy(&mut self, policy: SyncPolicy) {
+        self.policy = policy;
         let planted = self.options.planted;
         let barriers: Vec<BatchNumber> = self
             .workers
@@ -354,4 +402,10 @@ impl Driver {
             }
         }
     }
+}
+
+/// The process is gone: nothing it was told counts.
+fn crashed() -> Fatal {
+    let error = IoError::from_errno(0);
+    Fatal { what: "a simulated crash", file: FileId::StoreManifest(ManifestCopy::A), offset: 0, error }
 }

@@ -103,6 +103,8 @@ faults! {
     LostWrite "lost write" [LogManifest, Segment, ShardManifest, Snapshot, Data],
     /// A write is done somewhere else; counted by the file it was meant for.
     MisdirectedWrite "misdirected write" [LogManifest, Segment, ShardManifest, Snapshot, Data],
+    /// A read gives what lies somewhere else; counted by the file it was meant for.
+    MisdirectedRead "misdirected read" [StoreManifest, LogManifest, Segment, ShardManifest, Snapshot, Data],
     /// There is no room any more.
     DiskFull "disk full" [],
     /// A bit rots while the store is up.
@@ -159,6 +161,10 @@ faults! {
     OfAnotherHistory "manifest of another history" [StoreManifest, LogManifest],
     /// A shard's manifest promises records that the log does not have.
     PromiseBeyondLog "shard manifest beyond its log" [],
+    /// The wall clock goes on by seconds to years at once.
+    ClockForward "clock jump forward" [],
+    /// The wall clock is set back, by milliseconds to days, or to what is right after it was wrong.
+    ClockBack "clock jump back" [],
 }
 
 impl Fault {

@@ -23,6 +23,12 @@ pub(super) fn other_of_two_histories(files: &Files, name: FileId) -> Option<File
     differ(&files.get(&name)?.bytes(), &files.get(&copy)?.bytes()).then_some(copy)
 }
 
+/// Whether the other copy of this manifest is intact.
+pub(super) fn has_other_copy<M: TwoCopies>(files: &Files, name: FileId) -> bool {
+    let other = other_copy(name).and_then(|copy| files.get(&copy));
+    other.is_some_and(|file| matches!(M::decode(&file.bytes()), ManifestRead::Valid(_)))
+}
+
 fn differ<M: TwoCopies>(one: &[u8], other: &[u8]) -> bool {
     let (ManifestRead::Valid(one), ManifestRead::Valid(other)) = (M::decode(one), M::decode(other)) else {
         return false;

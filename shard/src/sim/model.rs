@@ -2,7 +2,8 @@
 //!
 //! After a crash a shard may have come back as of any LSN, as long as it is not before what a reply acknowledged or
 //! revealed, not beyond what was ever written, and not inside a group. At that LSN it must show exactly what the map
-//! showed. A key whose deadline has passed counts as absent, whether its delete was logged or not.
+//! showed. A key whose deadline has passed counts as absent, and stays so for good when its delete was logged: where it was not,
+//! a clock that is set back brings it back.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -22,7 +23,7 @@ pub struct ModelValue {
 }
 
 impl ModelValue {
-    fn is_live(&self, now: UnixMs) -> bool {
+    pub(super) fn is_live(&self, now: UnixMs) -> bool {
         self.deadline.is_none_or(|deadline| deadline > now)
     }
 }
@@ -69,6 +70,24 @@ impl ShardModel {
     #[must_use]
     pub fn get(&self, key: &ModelKey, now: UnixMs) -> Option<&ModelValue> {
         self.current.get(key).filter(|value| value.is_live(now))
+    }
+
+    /// What is stored of a key, whether its deadline has passed or not.
+    #[must_use]
+    pub fn stored(&self, key: &ModelKey) -> Option<&ModelValue> {
+        self.current.get(key)
+    }
+
+    /// Whether any key is stored.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        !self.current.is_empty()
+    }
+
+    /// Keys of a database that are stored.
+    #[must_use]
+    pub fn stored_count(&self, db: u8) -> u64 {
+        self.current.keys().filter(|(of, _)| *of == db).count() as u64
     }
 
     /// Highest LSN written.
@@ -118,20 +137,13 @@ impl ShardModel {
     }
 
     /// All keys of the database, or of all, are gone, if that took a record at all.
-    pub fn flush(&mut self, after: Lsn, db: Option<u8>, now: UnixMs) {
+    pub fn flush(&mut self, after: Lsn, db: Option<u8>) {
         if after == self.lsn {
             return;
         }
-        // A key that has ended is absent already; nothing about it changes.
-        let flushed = |(of, _): &ModelKey| db.is_none_or(|db| db == *of);
-        let live = self.current.iter().filter(|(key, value)| flushed(key) && value.is_live(now));
-        let effects = live.map(|(key, _)| (key.clone(), None)).collect();
+        let is_flushed = |(of, _): &&ModelKey| db.is_none_or(|db| db == *of);
+        let effects = self.current.keys().filter(is_flushed).map(|key| (key.clone(), None)).collect();
         self.change(after, false, effects);
-    }
-
-    /// Records up to here changed nothing visible: keys that had ended were deleted.
-    pub fn pass(&mut self, after: Lsn) {
-        self.change(after, false, Vec::new());
     }
 
     /// First LSN this shard can come back as of.

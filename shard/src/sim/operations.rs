@@ -38,8 +38,8 @@ impl Driver {
             Plan::Delete(key) => return self.delete(worker, key),
             Plan::Expire(key, time_to_live) => return self.expire(worker, key, time_to_live),
             Plan::Append(key, gap, bytes) => return self.append(worker, key, gap, bytes),
-            Plan::Group(writes) => self.group(worker, writes),
-            Plan::CountKeys => self.count_keys(worker),
+            Plan::Group(writes) => return self.group(worker, writes),
+            Plan::CountKeys => return self.count_keys(worker),
         }
         Ok(())
     }
@@ -72,12 +72,14 @@ impl Driver {
         let found = set.lookup(db, &full, self.now);
         let found =
             found.map(|found| ModelValue { value: Rc::new(found.value.to_vec()), deadline: found.deadline });
-        let after = self.lsn_of(worker, shard);
-        let model = &mut self.models[usize::from(shard.0)];
+        self.take_gone(worker)?;
+        let model = &self.models[usize::from(shard.0)];
         let expected = model.get(key, self.now).cloned();
         let tells = vec![(shard, model.changed(key))];
-        model.pass(after);
         reads::check(key, &found, &expected)?;
+        if found.is_none() {
+            self.check_told_absent(worker, key)?;
+        }
         let ungated = if found.is_some() { PlantedBug::ReadNotGated } else { PlantedBug::MissNotGated };
         self.reply(worker, tells);
         if self.options.planted == Some(ungated)
@@ -96,6 +98,7 @@ impl Driver {
         there: bool,
         effect: impl FnOnce(&ModelValue) -> Option<ModelValue>,
     ) -> Result<(), String> {
+        self.take_gone(worker)?;
         let shard = self.place(&key).1;
         let after = self.lsn_of(worker, shard);
         let model = &mut self.models[usize::from(shard.0)];
@@ -111,7 +114,7 @@ impl Driver {
             }
             None => {
                 let changed = model.changed(&key);
-                model.pass(after);
+                self.check_told_absent(worker, &key)?;
                 changed
             }
         };
@@ -157,13 +160,16 @@ impl Driver {
         value.extend_from_slice(&bytes);
         let after = self.lsn_of(worker, shard);
         let value = ModelValue { value: Rc::new(value), deadline };
-        // Of a new key it may be two records, both or none.
-        self.models[usize::from(shard.0)].change(after, is_new, vec![(key, Some(value))]);
+        // A key that had ended was deleted first: that counts by itself.
+        self.take_gone(worker)?;
+        let model = &mut self.models[usize::from(shard.0)];
+        // Of a new key it may be several records, all or none.
+        model.change(after, is_new, vec![(key, Some(value))]);
         self.reply(worker, vec![(shard, after)]);
         Ok(())
     }
 
-    fn group(&mut self, worker: usize, writes: Vec<(ModelKey, Option<Rc<Vec<u8>>>)>) {
+    fn group(&mut self, worker: usize, writes: Vec<(ModelKey, Option<Rc<Vec<u8>>>)>) -> Result<(), String> {
         let mut effects: Vec<(ShardId, ModelKey, Option<ModelValue>)> = Vec::new();
         self.workers[worker].begin_group();
         for (key, value) in writes {
@@ -184,6 +190,9 @@ impl Driver {
             }
         }
         self.workers[worker].end_group();
+        // Of those that had ended the end is part of the group.
+        let gone = self.gone_keys(worker)?;
+        effects.extend(gone.into_iter().map(|(shard, key)| (shard, key, None)));
         let mut tells = Vec::new();
         for at in 0..self.workers[worker].shards().len() {
             let (shard, after) =
@@ -196,18 +205,30 @@ impl Driver {
             self.models[usize::from(shard.0)].change(after, true, own);
         }
         self.reply(worker, tells);
+        Ok(())
     }
 
-    fn count_keys(&mut self, worker: usize) {
+    fn count_keys(&mut self, worker: usize) -> Result<(), String> {
         let db = self.db(0);
         let set = &mut self.workers[worker];
-        set.key_count(db);
+        let count = set.key_count(db);
+        let models = set.shards().iter().map(|shard| &self.models[usize::from(shard.id().0)]);
+        let known: u64 = models.map(|model| model.stored_count(0)).sum();
+        if count != known {
+            return Err(format!("worker {worker} has {count} keys, not {known}"));
+        }
         let tells = set.shards().iter().map(|shard| (shard.id(), shard.lsn())).collect();
         self.reply(worker, tells);
+        Ok(())
     }
 
     pub(super) fn flush(&mut self) {
         let db = if self.rng.chance(700) { None } else { Some(0) };
+        self.flush_stored(db);
+    }
+
+    /// All keys are gone, or those of the first stored database.
+    pub(super) fn flush_stored(&mut self, db: Option<u8>) {
         let shown = self.db(0);
         for worker in 0..self.workers.len() {
             match db {
@@ -216,7 +237,7 @@ impl Driver {
             }
             let mut tells = Vec::new();
             for shard in self.workers[worker].shards() {
-                self.models[usize::from(shard.id().0)].flush(shard.lsn(), db, self.now);
+                self.models[usize::from(shard.id().0)].flush(shard.lsn(), db);
                 tells.push((shard.id(), shard.lsn()));
             }
             self.reply(worker, tells);
@@ -230,4 +251,45 @@ pub(super) fn brief(value: &Option<ModelValue>) -> String {
     value
         .as_ref()
         .map_or("nothing".into(), |value| format!("{} bytes until {:?}", value.value.len(), value.deadline))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::options::{Options, Rates};
+    use crate::types::UnixMs;
+
+    #[test]
+    fn of_an_append_to_a_key_that_had_ended_only_the_delete_counts_by_itself() {
+        // How far behind the end, and at which records no start may come up.
+        for (gap, inside) in [(0, 4..4), (5000, 3..5)] {
+            let options = Options {
+                wal: true,
+                memory_only: None,
+                clock_jumps: 0,
+                rates: Rates::default(),
+                ..Options::draw(0, 0, None)
+            };
+            let mut driver = Driver::new(options);
+            driver.start(false).unwrap();
+            // Until the log has a file for the next start, what has ended is not deleted.
+            driver.submit_all();
+            while driver.complete_one().unwrap() {}
+            let key = (0, b"key".to_vec());
+            let (worker, shard) = driver.place(&key);
+            driver.perform(worker, 1, Plan::Set(key.clone(), Rc::new(vec![1]), 5)).unwrap();
+            driver.now = UnixMs(driver.now.0 + 5);
+            driver.perform(worker, 2, Plan::Append(key.clone(), gap, [2; 8])).unwrap();
+            let model = &driver.models[usize::from(shard.0)];
+            // The put, its delete, and what the append left: one put, or an empty one, a patch and the group's end.
+            assert_eq!(model.lsn(), Lsn(if gap == 0 { 3 } else { 5 }));
+            for lsn in 1..=model.lsn().0 {
+                let mut back = model.clone();
+                let result = back.come_back(Lsn(lsn), Lsn::ZERO);
+                assert_eq!(result.is_err(), inside.contains(&lsn), "{lsn}, gap {gap}: {result:?}");
+                let is_there = back.get(&key, driver.now).is_some();
+                assert!(result.is_err() || is_there == (Lsn(lsn) == model.lsn()), "{lsn}, gap {gap}");
+            }
+        }
+    }
 }

@@ -2,11 +2,15 @@
 //! of faults reaches states that a run with all of them never does).
 
 use crate::compaction::CompactionConfig;
+use crate::eviction::MemoryLimit;
 use crate::log::{LogConfig, SyncMethod, SyncPolicy};
 use crate::planted::PlantedBug;
 use crate::shard_set::StorageConfig;
+use crate::sim::clock::TIMES_TO_LIVE_MS;
 use crate::sim::fault::FaultSet;
+use crate::sim::memory_only;
 use crate::sim::rng::Rng;
+use crate::sim::scrubbing::ScrubRates;
 
 /// Faults per 100,000 chances; 0: never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub struct Rates {
     pub lost_write: u64,
     /// Per write: done somewhere else.
     pub misdirected_write: u64,
+    /// Per read of a record or an extent: done somewhere else. Where it is not 0, reads of starts go astray too.
+    pub misdirected_read: u64,
     /// Per round: a bit of a snapshot or a data file rots.
     pub rot: u64,
     /// Per round: the end of a snapshot or a data file is gone.
@@ -60,6 +66,12 @@ pub struct Options {
     pub log: LogConfig,
     /// Whether there is a log.
     pub wal: bool,
+    /// Storage in memory only: how much memory each worker may take, and which keys go beyond that.
+    pub memory_only: Option<MemoryLimit>,
+    /// Per 1000 rounds: the wall clock is set to another time.
+    pub clock_jumps: u64,
+    /// Times to live to draw from, in milliseconds; 0: for ever.
+    pub times_to_live: &'static [u64],
     /// Workers at the start.
     pub worker_count: u16,
     /// Shards of the store.
@@ -90,6 +102,8 @@ pub struct Options {
     pub tasks: u64,
     /// Per 1000 rounds: two databases change their numbers.
     pub swaps: u64,
+    /// How much scrubbing there is.
+    pub scrub: ScrubRates,
     /// The mistake planted, if any.
     pub planted: Option<PlantedBug>,
 }
@@ -132,6 +146,9 @@ impl Options {
             &[8, 8, 100, 4000, batch - 200, batch],
             &[8, 8, 8, 100, 100, 100, batch, 3 * batch],
         ];
+        let misdirected_read = draw_misdirected_read(seed);
+        let clock_jumps = Rng::new(seed ^ 0x00a1_0000_0000_0003).pick(&[0, 0, 5, 50]);
+        let rates = Rates { misdirected_read, ..rates };
         let rates = match planted {
             Some(bug) if bug.shows_in_mixed_copies() => Rates { fork: 100_000, damage: 300_000, ..rates },
             _ => rates,
@@ -143,6 +160,9 @@ impl Options {
             operations,
             log,
             wal: Rng::new(seed ^ 0x00a1_0000_0000_0000).chance(750),
+            memory_only: None,
+            clock_jumps,
+            times_to_live: if clock_jumps > 0 { &TIMES_TO_LIVE_MS } else { &[0, 0, 0, 5, 100, 3000] },
             worker_count: rng.pick(&[1, 1, 2, 3]),
             shard_count: rng.pick(&[3, 4]),
             key_count: rng.pick(&[4, 20, 20, 60, 60, 60, 60, 1500]),
@@ -154,6 +174,8 @@ impl Options {
                 log_bytes_max: rng.pick(&[64 << 10, 256 << 10, 1 << 20]),
                 emptied_bytes_max: rng.pick(&[1 << 20, 8 << 20]),
                 unsaved_ms_max: None,
+                scrub_ms: Rng::new(seed ^ 0x00a1_0000_0000_0004).pick(&[0, 0, 3_000, 60_000, 3_600_000]),
+                waiting_per_flight: Rng::new(seed ^ 0x00a1_0000_0000_0006).pick(&[1, 1, 4, 16]),
             },
             checkpoints: rng.pick(&[0, 5, 50]),
             turn_max: rng.pick(&[1, 4, 16]),
@@ -168,8 +190,12 @@ impl Options {
             compact_all: rng.pick(&[0, 5, 30]),
             tasks: rng.pick(&[0, 0, 0, 0, 0, 0, 10, 60]),
             swaps: Rng::new(seed ^ 0x00a1_0000_0000_0002).pick(&[0, 0, 10, 60]),
+            scrub: draw_scrub(&mut Rng::new(seed ^ 0x00a1_0000_0000_0003)),
             planted,
         };
+        if memory_only::is_drawn(seed, planted) {
+            return drawn.in_memory_only(Rng::new(seed ^ 0x00a1_0000_0000_0005));
+        }
         if drawn.wal { drawn } else { drawn.without_log(Rng::new(seed ^ 0x00a1_0000_0000_0001)) }
     }
 
@@ -182,9 +208,24 @@ impl Options {
     }
 }
 
+/// By itself: what else is drawn does not depend on it.
+fn draw_misdirected_read(seed: u64) -> u64 {
+    let mut rng = Rng::new(seed ^ 0x00a1_0000_0000_0004);
+    some(&mut rng, if Options::is_calm(seed) { &[5, 30] } else { &[300, 2000] })
+}
+
 /// One of these, or nothing: half of the runs do without.
 fn some(rng: &mut Rng, of: &[u64]) -> u64 {
     if rng.chance(500) { 0 } else { rng.pick(of) }
+}
+
+/// How often somebody asks for a round.
+fn draw_scrub(rng: &mut Rng) -> ScrubRates {
+    ScrubRates {
+        asked: rng.pick(&[0, 10, 50]),
+        quiet: rng.pick(&[0, 1, 3]),
+        quiet_when_damaged: rng.pick(&[0, 100, 300]),
+    }
 }
 
 /// Something happens all the time.
@@ -196,6 +237,7 @@ fn draw_rough(rng: &mut Rng) -> Rates {
         read_error: some(rng, &[100, 300]),
         lost_write: some(rng, &[100, 300]),
         misdirected_write: some(rng, &[100, 300]),
+        misdirected_read: 0,
         rot: some(rng, &[500, 3000]),
         cut: some(rng, &[200, 1000]),
         disk_full: some(rng, &[500]),
@@ -218,6 +260,7 @@ fn draw_calm(rng: &mut Rng) -> Rates {
         read_error: some(rng, &[5, 20]),
         lost_write: some(rng, &[1, 5]),
         misdirected_write: some(rng, &[1, 5]),
+        misdirected_read: 0,
         rot: some(rng, &[2, 10]),
         cut: some(rng, &[1, 5]),
         disk_full: some(rng, &[2]),

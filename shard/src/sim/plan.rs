@@ -62,7 +62,7 @@ impl Driver {
     }
 
     fn any_time_to_live(&mut self) -> u64 {
-        self.rng.pick(&[0, 0, 0, 5, 100, 3000])
+        self.rng.pick(self.options.times_to_live)
     }
 
     /// What a client asks for next, and the worker that it goes to.
@@ -103,11 +103,16 @@ impl Driver {
     pub(super) fn operation(&mut self) -> Result<(), String> {
         self.report.operations += 1;
         let (worker, plan) = self.any_plan();
+        self.arrive(worker, plan)
+    }
+
+    /// This operation arrives.
+    pub(super) fn arrive(&mut self, worker: usize, plan: Plan) -> Result<(), String> {
         if self.workers[worker].is_waiting_room_full() {
             self.report.count("operations held back");
             return Ok(());
         }
-        if !self.has_space(worker, &plan) {
+        if !self.has_room(worker, &plan)? || !self.has_space(worker, &plan) {
             return Ok(());
         }
         self.arrived += 1;
@@ -191,16 +196,15 @@ impl Driver {
         reads::check(key, &None, &expected)
     }
 
-    /// Tells of extents that compaction has found damaged.
+    /// Tells of extents that compaction or a scrub has found damaged.
     pub(super) fn take_damaged(&mut self) -> Result<(), String> {
-        let short_reads = self.options.rates.short_read > 0;
         for worker in &mut self.workers {
             while let Some(damaged) = worker.next_damaged_extent() {
                 self.report.count(refusals::of_extent(damaged.problem));
-                excuses::check_extent(&self.disk, &damaged, short_reads)?;
+                excuses::check_extent(&self.disk, &damaged)?;
             }
         }
-        Ok(())
+        self.take_scrub_findings()
     }
 
     /// Finishes what has arrived: all reads are waited for. False: a write failed meanwhile.

@@ -58,7 +58,7 @@ const REFUSALS: [&str; 45] = [
 ];
 
 /// What a running store answers for a key, or does about an extent, instead of giving data out.
-const ANSWERS: [&str; 7] = [
+const ANSWERS: [&str; 11] = [
     "cold read failed",
     "cold read short",
     "cold read damaged",
@@ -66,6 +66,10 @@ const ANSWERS: [&str; 7] = [
     "extent kept: short",
     "extent kept: header damaged",
     "extent kept: record damaged",
+    "scrub: read failed",
+    "scrub: short",
+    "scrub: header damaged",
+    "scrub: record damaged",
 ];
 
 /// Everything that a run has to reach: rules of recovery, refusals, answers.
@@ -164,5 +168,15 @@ pub(super) const fn of_extent(problem: DamageKind) -> &'static str {
         DamageKind::Short => "answer extent kept: short",
         DamageKind::Header => "answer extent kept: header damaged",
         DamageKind::Record => "answer extent kept: record damaged",
+    }
+}
+
+/// What a scrub tells the operator about an extent.
+pub(super) const fn of_scrub(problem: DamageKind) -> &'static str {
+    match problem {
+        DamageKind::Io(_) => "answer scrub: read failed",
+        DamageKind::Short => "answer scrub: short",
+        DamageKind::Header => "answer scrub: header damaged",
+        DamageKind::Record => "answer scrub: record damaged",
     }
 }

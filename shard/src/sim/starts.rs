@@ -4,6 +4,7 @@ use crate::checkpoint::ShardFiles;
 use crate::io::FileId;
 use crate::limits::SPACE_RETRY_MS;
 use crate::log::Log;
+use crate::shard_manifest::ShardManifest;
 use crate::shard_set::ShardSet;
 use crate::sim::boot::{Boot, Down, Up};
 use crate::sim::cold::bring_needs;
@@ -11,14 +12,14 @@ use crate::sim::damage::{Damage, is_followed, loss_is_excusable};
 use crate::sim::disk::{Files, SimDisk};
 use crate::sim::driver::Driver;
 use crate::sim::fault::Fault;
-use crate::sim::histories::other_of_two_histories;
-use crate::sim::invariants::{content::CameUp, order::KeyOrder, watermarks::Watermarks};
+use crate::sim::histories::{has_other_copy, other_of_two_histories};
+use crate::sim::invariants::{content::CameUp, order::KeyOrder};
 use crate::sim::model::ShardModel;
 use crate::sim::options::Options;
 use crate::sim::refusals;
-use crate::sim::replies::Replies;
 use crate::sim::report::SimReport;
-use crate::types::{BatchNumber, Db, Lsn, ShardId, UnixMs};
+use crate::sim::strike::End;
+use crate::types::{Db, Lsn, ShardId, UnixMs};
 
 /// Starts in a row that may be cut short by a crash.
 const BOOT_CRASHES_MAX: u64 = 4;
@@ -30,22 +31,34 @@ const WAITS_MAX: u64 = 4;
 impl Driver {
     /// Everything stops at once.
     pub(super) fn crash(&mut self) -> Result<(), String> {
+        if self.options.memory_only.is_some() {
+            return self.end_in_memory();
+        }
         let power = self.crash_disk();
         self.start(power)
     }
 
     /// The process ends itself after an I/O error; what was written and never synced may have gone with it.
     pub(super) fn abort(&mut self) -> Result<(), String> {
-        self.crash_disk();
-        self.start(true)
+        let by_error = !self.disk.is_down();
+        if by_error {
+            self.disk.has_ended_process();
+        }
+        let power = self.crash_disk();
+        self.start(power || by_error)
     }
 
     pub(super) fn crash_disk(&mut self) -> bool {
         self.end_workers();
         self.report.crashes += 1;
         let kinds = self.options.faults;
-        let power = !kinds.has(Fault::Kill)
-            || (kinds.has(Fault::PowerLoss) && self.rng.odds(self.options.rates.power_loss));
+        let power = match self.disk.take_down() {
+            Some(end) => end == End::Power,
+            None => {
+                !kinds.has(Fault::Kill)
+                    || (kinds.has(Fault::PowerLoss) && self.rng.odds(self.options.rates.power_loss))
+            }
+        };
         if power {
             self.report.fault(Fault::PowerLoss);
             self.disk.lose_power(&mut self.report);
@@ -56,11 +69,14 @@ impl Driver {
         power
     }
 
-    fn end_workers(&mut self) {
+    pub(super) fn end_workers(&mut self) {
         for worker in self.workers.drain(..) {
             let figures = worker.compaction_figures();
             self.report.count_times("extents compacted", figures.extents);
             self.report.count_times("bytes moved by compaction", figures.moved_bytes);
+            let scrub = worker.scrub_figures();
+            self.report.count_times("scrub rounds ended", scrub.rounds);
+            self.report.count_times("bytes read by scrubs", scrub.read_bytes);
             for files in worker.files().iter().filter(|_| !self.options.wal) {
                 self.models[usize::from(files.manifest().shard.0)]
                     .is_saved(files.end_lsn(), files.publishing_lsn());
@@ -74,6 +90,9 @@ impl Driver {
 
     /// A clean shutdown and a start. Something may still go wrong on the way.
     pub(super) fn shut_down(&mut self) -> Result<(), String> {
+        if self.options.memory_only.is_some() {
+            return self.end_in_memory();
+        }
         self.disk.make_room();
         if !self.drain()? {
             return self.abort();
@@ -82,7 +101,9 @@ impl Driver {
             worker.begin_close();
         }
         self.submit_all();
-        let crash_at = if self.rng.chance(300) { self.rng.below(20) } else { u64::MAX };
+        // Where one request is to be hit, nothing else is.
+        let may_crash = self.disk.strikes.is_none();
+        let crash_at = if may_crash && self.rng.chance(300) { self.rng.below(20) } else { u64::MAX };
         let mut waits = 0;
         for step in 0..REST_STEPS_MAX {
             let is_down = ShardSet::is_closed;
@@ -111,6 +132,11 @@ impl Driver {
                     waits += 1;
                     self.wait_for_deadlines();
                 }
+                Ok(false) if self.disk.is_full() => {
+                    // Without a log it waits for room: somebody makes some.
+                    self.disk.make_room();
+                    waits = 0;
+                }
                 Ok(false) => {
                     let files = self.workers.iter().flat_map(ShardSet::files).map(ShardFiles::describe);
                     let files: Vec<String> = files.collect();
@@ -129,7 +155,7 @@ impl Driver {
     pub(super) fn wait_for_deadlines(&mut self) {
         if !self.options.wal {
             // What a full disk has refused is tried again after a while.
-            self.now = UnixMs(self.now.0 + SPACE_RETRY_MS);
+            self.pass_ms(SPACE_RETRY_MS);
         }
         let logs = self.workers.iter().filter_map(ShardSet::log);
         if let Some(deadline) = logs.filter_map(Log::next_deadline_ns).min() {
@@ -143,8 +169,13 @@ impl Driver {
 
     /// Starts the store until it is up, then compares it with the model.
     pub(super) fn start(&mut self, mut power: bool) -> Result<(), String> {
+        if let Some(limit) = self.options.memory_only {
+            return self.start_in_memory(limit);
+        }
         self.disk.may_stray = false;
         self.disk.quiet = false;
+        self.disk.stray_reads.forget();
+        self.maybe_jump_while_down();
         if self.manifest.is_some() && self.rng.odds(self.options.rates.other_workers) {
             self.worker_count = u16::try_from(1 + self.rng.below(3)).unwrap_or(1);
             self.disk.make_room();
@@ -153,6 +184,8 @@ impl Driver {
         let mut crashes = 0;
         loop {
             self.judge_damage(power)?;
+            self.judge_stray_read(power)?;
+            self.crash_again(power)?;
             if self.manifest.is_some() && self.rng.odds(self.options.rates.fork) {
                 self.run_fork();
             }
@@ -170,6 +203,7 @@ impl Driver {
                 &mut self.report,
             ) {
                 Ok(up) => {
+                    self.disk.goes_on();
                     self.install(up, power)?;
                     return Ok(());
                 }
@@ -186,6 +220,7 @@ impl Driver {
                     // What was written and never synced may have gone with it.
                     power = true;
                     self.disk.kill();
+                    self.disk.mend();
                     self.disk.quiet = true;
                     self.disk.make_room();
                 }
@@ -254,15 +289,7 @@ impl Driver {
                 log.set_policy(self.policy);
             }
         }
-        self.replies = up.workers.iter().map(|_| Replies::default()).collect();
-        self.strict_from = vec![BatchNumber::ZERO; up.workers.len()];
-        self.watermarks = vec![Watermarks::default(); up.workers.len()];
-        self.published.clear();
-        self.workers = up.workers;
-        for worker in &mut self.workers {
-            worker.set_extent_fill_bytes(self.options.extent_fill_bytes);
-            worker.set_compaction(self.options.compaction);
-        }
+        self.serve_with(up.workers);
         self.manifest = Some(up.manifest);
         self.take_databases(up.on_disk)?;
         self.disk.quiet = false;
@@ -279,8 +306,14 @@ impl Driver {
             let files: Vec<String> =
                 self.disk.truth.keys().map(|(file, block)| format!("{file} block {block}")).collect();
             let files = files.join(", ");
+            // A crash has torn the other copy, and no log says which snapshot is the oldest that will do.
+            let is_only_copy = |file: FileId| {
+                let is_of_shard = matches!(file, FileId::ShardManifest { .. });
+                is_of_shard && !self.options.wal && !has_other_copy::<ShardManifest>(&is, file)
+            };
+            let is_lone = self.disk.truth.keys().any(|(file, _)| is_only_copy(*file));
             self.disk.truth.clear();
-            let excusable = loss_is_excusable(&should, &is, Boot::checksum_seed());
+            let excusable = is_lone || loss_is_excusable(&should, &is, Boot::checksum_seed());
             self.disk.files = should;
             self.judge(is, excusable, power, "stray write")
                 .map_err(|broken| format!("{broken} ({files})"))?;
@@ -298,6 +331,10 @@ impl Driver {
                 let excusable = match file {
                     // Where a copy's last segment goes on, nothing tells it from ours.
                     FileId::Segment { .. } => !is_followed(&is, file),
+                    // A crash has torn the other copy, and no log says which snapshot is the oldest that will do.
+                    FileId::ShardManifest { .. } => {
+                        !self.options.wal && !has_other_copy::<ShardManifest>(&is, file)
+                    }
                     _ => false,
                 };
                 let other = other_of_two_histories(&is, file);
@@ -402,7 +439,20 @@ impl Driver {
         power: bool,
         what: &str,
     ) -> Result<Option<Files>, String> {
-        let damaged: Vec<ShardId> = is
+        let disk = self.disk.with_files(is, self.rng.draw());
+        self.judge_start(disk, &|_| excusable, power, what)
+    }
+
+    /// What a start makes of this disk. Whether the loss is excusable is asked when the start is through.
+    pub(super) fn judge_start(
+        &mut self,
+        mut disk: SimDisk,
+        excusable: &dyn Fn(&SimDisk) -> bool,
+        power: bool,
+        what: &str,
+    ) -> Result<Option<Files>, String> {
+        let damaged: Vec<ShardId> = disk
+            .files
             .iter()
             .filter_map(|(name, file)| match name {
                 FileId::ShardData { shard } => Some((*shard, file, self.disk.files.get(name))),
@@ -413,11 +463,11 @@ impl Driver {
             })
             .map(|(shard, ..)| shard)
             .collect();
-        let has_store_manifest = self.has_store_manifest(&is);
-        let mut disk = self.disk.with_files(is, self.rng.draw());
+        let has_store_manifest = self.has_store_manifest(&disk.files);
         let workers = self.worker_count;
         match Self::boot(&self.options, workers, self.now, None, &mut disk, &mut self.report) {
             Ok(mut up) => {
+                let excusable = excusable(&disk);
                 if has_store_manifest {
                     self.check_databases(up.on_disk.databases)
                         .map_err(|broken| format!("{what} went unnoticed: {broken}"))?;
@@ -440,7 +490,7 @@ impl Driver {
                         Ok(unreadable) => {
                             for error in unreadable {
                                 report.count(refusals::of_cold_read(error.problem));
-                                if !damaged.contains(&error.shard) {
+                                if !damaged.contains(&error.shard) && !disk.stray_reads.has_hit(error.shard) {
                                     return Err(format!(
                                         "{what}: of a shard whose data file is whole: {error}"
                                     ));

@@ -37,6 +37,11 @@ impl Driver {
         // Operations use few databases: most swaps concern one of them.
         let first = if self.swap_rng.chance(700) { self.db(0) } else { self.any_db() };
         let second = self.any_db();
+        self.begin_swap(first, second);
+    }
+
+    /// Begins a swap of these two databases.
+    pub(super) fn begin_swap(&mut self, first: Db, second: Db) {
         let Some(now) = self.on_disk.clone() else { return };
         let mut next = now.clone();
         next.swap_databases(first, second);
@@ -66,6 +71,9 @@ impl Driver {
         let Some(Swap { next, .. }) = self.swap.take() else { unreachable!("looked at above") };
         if let ChangeOutcome::Kept { stale, .. } = outcome {
             self.stale_manifest = stale;
+            if let Some(now) = &self.on_disk {
+                self.disk.keep_store_manifest(&now.encode(), stale);
+            }
             self.report.count(format!("swaps that met a full disk, a copy damaged: {}", stale.is_some()));
             return Ok(());
         }
@@ -109,5 +117,105 @@ impl Driver {
         self.on_disk = Some(on_disk);
         self.stale_manifest = None;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::options::{Options, Rates};
+
+    const COPIES: [FileId; 2] =
+        [FileId::StoreManifest(ManifestCopy::A), FileId::StoreManifest(ManifestCopy::B)];
+
+    /// A store that is up and in which nothing happens by itself, and a swap of two databases under way.
+    fn swapping(seed: u64) -> Driver {
+        let options = Options {
+            swaps: 1000,
+            memory_only: None,
+            rates: Rates::default(),
+            ..Options::draw(seed, 0, None)
+        };
+        let mut driver = Driver::new(options);
+        driver.start(false).unwrap();
+        driver.maybe_swap();
+        assert!(driver.disk.in_flight().is_some_and(|what| what.contains("store.manifest-a")));
+        driver
+    }
+
+    /// Runs the swap to its end; whether it has come to nothing, and the process goes on.
+    fn comes_to_nothing(driver: &mut Driver) -> bool {
+        let before = driver.databases;
+        while driver.swap.is_some() {
+            match driver.complete_one() {
+                Ok(completed) => assert!(completed, "it waits for something"),
+                Err(_) => return false,
+            }
+        }
+        driver.databases == before
+    }
+
+    fn check_that_it_stays_undone(mut driver: Driver) {
+        let before = driver.databases;
+        driver.crash().unwrap();
+        assert_eq!(driver.databases, before);
+    }
+
+    #[test]
+    fn a_swap_that_a_full_disk_refused_stays_undone_where_its_first_write_was_lost() {
+        let mut seen = 0;
+        for seed in 0..20 {
+            for lost in [true, false] {
+                let mut driver = swapping(seed);
+                let rates = &mut driver.disk.rates;
+                *(if lost { &mut rates.lost_write } else { &mut rates.misdirected_write }) = 100_000;
+                assert!(driver.complete_one().unwrap());
+                assert!(driver.disk.truth.contains_key(&(COPIES[0], 0)));
+                driver.disk.rates = Rates::default();
+                driver.disk.toggle_full(&mut driver.report);
+                if comes_to_nothing(&mut driver) {
+                    seen += 1;
+                    check_that_it_stays_undone(driver);
+                }
+            }
+        }
+        assert!(seen > 10, "too few: {seen}");
+    }
+
+    #[test]
+    fn a_swap_that_a_full_disk_refused_stays_undone_where_something_lies_over_what_it_left() {
+        let (mut seen, mut whole) = (0, 0);
+        for seed in 0..40 {
+            let mut driver = swapping(seed);
+            driver.disk.toggle_full(&mut driver.report);
+            assert!(driver.complete_one().unwrap());
+            let Some(next) = driver.swap.as_ref().map(|swap| swap.next.encode()) else {
+                unreachable!("begun")
+            };
+            let left = driver.disk.files[&COPIES[0]].bytes();
+            // As a write of another file does that goes astray.
+            driver.disk.remember_truth(COPIES[0], 0, &left);
+            driver.disk.files.get_mut(&COPIES[0]).unwrap().tamper(0, &vec![7; left.len()]);
+            if comes_to_nothing(&mut driver) {
+                seen += 1;
+                whole += usize::from(left == next);
+                assert_eq!(driver.stale_manifest, Some(ManifestCopy::A));
+                check_that_it_stays_undone(driver);
+            }
+        }
+        assert!(seen > 10 && whole > 3, "too few: {seen}, {whole}");
+    }
+
+    /// What was right when it was looked at, and is covered before the swap has ended, is as it was before.
+    #[test]
+    fn a_copy_that_counts_should_be_as_it_was_and_a_damaged_one_anything() {
+        let mut driver = swapping(0);
+        let now = driver.on_disk.as_ref().unwrap().encode();
+        for file in COPIES {
+            driver.disk.remember_truth(file, 0, &vec![7; now.len()]);
+        }
+        driver.disk.keep_store_manifest(&now, Some(ManifestCopy::B));
+        assert_eq!(driver.disk.truth.get(&(COPIES[0], 0)), Some(&now));
+        assert_eq!(driver.disk.truth.len(), 1);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::io::{BLOCK_BYTES, FileId};
+use crate::io::{BLOCK_BYTES, FileId, ManifestCopy};
 use crate::sim::disk::{Files, SimDisk};
 use crate::sim::fault::Fault;
 use crate::sim::report::SimReport;
@@ -22,6 +22,32 @@ impl SimDisk {
             }
         }
         files
+    }
+
+    /// What is in a file from an offset on, at most so many bytes.
+    pub(super) fn bytes(&self, file: FileId, offset: usize, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        let came = self.files.get(&file).map_or(0, |file| {
+            let there = file.len().saturating_sub(offset).min(len);
+            file.read(offset, &mut bytes[..there]);
+            there
+        });
+        bytes.truncate(came);
+        bytes
+    }
+
+    /// What should be there.
+    pub(super) fn true_bytes(&self, file: FileId, offset: usize, len: usize) -> Vec<u8> {
+        let mut bytes = self.bytes(file, offset, len);
+        bytes.resize(len, 0);
+        for block in offset / BLOCK_BYTES..(offset + len).div_ceil(BLOCK_BYTES) {
+            let Some(truth) = self.truth.get(&(file, block)) else { continue };
+            let (from, to) =
+                ((block * BLOCK_BYTES).max(offset), ((block + 1) * BLOCK_BYTES).min(offset + len));
+            let of_block = from - block * BLOCK_BYTES..to - block * BLOCK_BYTES;
+            bytes[from - offset..to - offset].copy_from_slice(&truth[of_block]);
+        }
+        bytes
     }
 
     /// One such fault at a time: what two of them together may hide is beyond what one copy can prove.
@@ -121,6 +147,19 @@ impl SimDisk {
         let name = names[self.rng.position(names.len())];
         let blocks: Vec<usize> = self.files[&name].used_blocks().collect();
         (!blocks.is_empty()).then(|| (name, blocks[self.rng.position(blocks.len())]))
+    }
+
+    /// A change of the store manifest was looked at and has come to nothing: what a lost write was to leave, and what lies
+    /// under one that went astray, may be the change. A copy that counts should hold what it did before; of a damaged one
+    /// nothing is to come back.
+    pub(super) fn keep_store_manifest(&mut self, manifest: &[u8], damaged: Option<ManifestCopy>) {
+        self.truth.retain(|(file, block), truth| {
+            let FileId::StoreManifest(copy) = *file else { return true };
+            if let Some(kept) = manifest.chunks(BLOCK_BYTES).nth(*block) {
+                truth[..kept.len()].copy_from_slice(kept);
+            }
+            damaged != Some(copy)
+        });
     }
 
     /// Drops the truth about files that are gone.

@@ -11,7 +11,7 @@ fn a_store_that_crashes_again_and_again_on_a_full_disk_starts_every_time() {
         let drawn = Options::draw(seed, 1500, None);
         let rates =
             Rates { crash: 4000, disk_full: 2000, other_workers: 0, damage: 0, fork: 0, ..drawn.rates };
-        let mut options = Options { wal: true, rates, ..drawn };
+        let mut options = Options { wal: true, memory_only: None, rates, ..drawn };
         options.storage.memory_bytes_max = None;
         let (report, result) = run(&options);
         total.add(&report);

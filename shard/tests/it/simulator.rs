@@ -1,9 +1,13 @@
 //! A slice of the simulator as an ordinary test; `cargo run --release --features sim --example sim` runs more.
 
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
 
 use shard::planted::PlantedBug;
 use shard::sim::driver::run;
+use shard::sim::fault::Fault;
 use shard::sim::options::Options;
 use shard::sim::report::SimReport;
 
@@ -22,6 +26,10 @@ fn nothing_acknowledged_is_lost_whatever_the_disk_does() {
     assert!(total.times("publications looked at") > 100, "too few checkpoints: {total:?}");
     assert!(total.times("tasks done: ClearLog") > 5, "too few logs cleared: {total:?}");
     assert!(total.times("operations that waited for reads") > 1000, "too few cold reads: {total:?}");
+    assert!(total.times("keys expired") > 1000, "too few keys that end: {total:?}");
+    assert!(total.times("keys evicted") > 100, "too few keys that make room: {total:?}");
+    assert!(total.times("clock jumps") > 100, "too few jumps of the clock: {total:?}");
+    assert!(total.faults(Fault::MisdirectedRead) > 20, "too few reads that go astray: {total:?}");
 }
 
 #[test]
@@ -36,19 +44,38 @@ fn a_seed_replays_a_run_exactly() {
 fn every_planted_bug_is_caught() {
     // Some bugs run into an assertion of the core, which is being caught too; the backtraces would bury the result.
     std::panic::set_hook(Box::new(|_| {}));
+    let passes =
+        |options: &Options| matches!(catch_unwind(AssertUnwindSafe(|| run(options))), Ok((_, Ok(()))));
     let caught_by = |bug: PlantedBug| {
-        (0..PLANTED_SEEDS_MAX).find(|&seed| {
-            let options = Options::draw(seed, 600, Some(bug));
-            !matches!(catch_unwind(AssertUnwindSafe(|| run(&options))), Ok((_, Ok(()))))
-        })
+        let mut all = (0..PLANTED_SEEDS_MAX).map(|seed| Options::draw(seed, 600, Some(bug)));
+        all.find(|options| !passes(options))
     };
-    let mut survivors = Vec::new();
-    for bug in PlantedBug::ALL {
-        match caught_by(bug) {
-            Some(seed) => println!("{bug:?}: seed {seed}"),
-            None => survivors.push(bug),
+    // The mistake is one of the thread.
+    let next = AtomicUsize::new(0);
+    let look = || {
+        let (mut survivors, mut fails_anyway) = (Vec::new(), Vec::new());
+        while let Some(&bug) = PlantedBug::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match caught_by(bug) {
+                // The same run without the mistake: else whatever fails, and not the mistake, was noticed.
+                Some(options) if !passes(&Options { planted: None, ..options.clone() }) => {
+                    fails_anyway.push((bug, options.seed));
+                }
+                Some(options) => println!("{bug:?}: seed {}", options.seed),
+                None => survivors.push(bug),
+            }
         }
-    }
+        (survivors, fails_anyway)
+    };
+    let (mut survivors, mut fails_anyway) = (Vec::new(), Vec::new());
+    std::thread::scope(|scope| {
+        let threads = available_parallelism().map_or(1, NonZero::get);
+        for thread in Vec::from_iter((0..threads).map(|_| scope.spawn(look))) {
+            let (survived, failed) = thread.join().expect("what panics is caught");
+            survivors.extend(survived);
+            fails_anyway.extend(failed);
+        }
+    });
     let _ = std::panic::take_hook();
     assert_eq!(survivors, [], "the simulator does not notice these");
+    assert_eq!(fails_anyway, [], "these seeds fail without the mistake too");
 }

@@ -34,6 +34,14 @@ pub(in crate::commands) static OURO_COMPACT: Doc = Doc::new(
     "Starts a full compaction of all shards, or tells how far it has come.",
 )
 .with(&[Argument::word("status", "STATUS").optional()]);
+pub(in crate::commands) static OURO_SCRUB: Doc = Doc::new(
+    G,
+    "7.2.0",
+    "O(1); the work is done in the background",
+    "Reads back and verifies everything in the data files, or tells how far that has come.",
+)
+.with(&[Argument::one_of("action", &[Argument::word("start", "START"), Argument::word("status", "STATUS")])
+    .optional()]);
 pub(in crate::commands) static SAVE: Doc = Doc::new(
     G,
     "1.0.0",

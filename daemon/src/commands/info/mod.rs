@@ -1,6 +1,7 @@
 //! INFO: facts and figures by section, under Redis's names where Redis has them. Figures are those that the workers
 //! last published: as of the end of each worker's last turn.
 
+mod histogram;
 mod process;
 mod sections;
 

@@ -4,13 +4,15 @@ use std::fmt::{Display, Write as _};
 
 use engine::figures::{ShardFigures, WorkerFigures};
 use shard::histogram::Histogram;
+use shard::scrub::ScrubFigures;
 
 use super::Facts;
+use super::histogram::cumulative;
 use super::process::system_name;
 use crate::commands::save::last_save_ms;
 use crate::commands::table::COMMANDS;
 use crate::commands::wal::method_name;
-use crate::options::{AppendFsync, Storage};
+use crate::options::{AppendFsync, Storage, format_days};
 use crate::pubsub::Topic;
 use crate::server::{Counter, ErrorCode, OURO_VERSION, REDIS_VERSION, ServerState, percentile_us};
 
@@ -291,6 +293,11 @@ pub(super) fn ouro(facts: &Facts<'_>, text: &mut String) {
     if options.storage == Storage::Disk {
         line(text, "data", data_figures(facts));
     }
+    if options.storage == Storage::Disk {
+        let scrub = facts.server.scrub_figures();
+        let value = format!("days={},{}", format_days(options.scrub_ms), scrub_text(&scrub));
+        line(text, "scrub", value);
+    }
     line(text, "disk_low_workers", total(Counter::DiskLow));
     line(text, "disk_reserve_bytes", total(Counter::DiskReserveBytes));
     line(text, "checkpoints_given_up", total(Counter::CheckpointsGivenUp));
@@ -346,10 +353,13 @@ fn worker_figures(text: &mut String, index: usize, figures: &WorkerFigures) {
     let turns = &figures.turns;
     let value = format!("{},over_20_ms={}", spread(&turns.histogram_us), turns.slow);
     line(text, &format!("worker{index}_turn_us"), value);
+    line(text, &format!("worker{index}_turn_us_histogram"), cumulative(&turns.histogram_us));
     let Some(log) = &figures.log else { return };
     let value = format!("method={},{}", method_name(log), spread(&log.stats.flush.histogram_us));
     line(text, &format!("log{index}_flush_us"), value);
+    line(text, &format!("log{index}_flush_us_histogram"), cumulative(&log.stats.flush.histogram_us));
     line(text, &format!("log{index}_batch_kib"), spread(&log.stats.batch_kib));
+    line(text, &format!("log{index}_batch_kib_histogram"), cumulative(&log.stats.batch_kib));
     let value = format!(
         "file_bytes={},replay_bytes={},generation={},appended_batch={},durable_batch={},rotations={},recycled={}",
         log.file_bytes,
@@ -399,6 +409,21 @@ fn shard_figures(text: &mut String, shard: &ShardFigures) {
         ratio(amplification, 100, 2),
     );
     line(text, &format!("{name}_compaction"), value);
+    line(text, &format!("{name}_scrub"), scrub_text(&shard.scrub));
+}
+
+/// How far a scrub has come, and what is known to be damaged.
+fn scrub_text(scrub: &ScrubFigures) -> String {
+    format!(
+        "done={},total={},rounds={},last_ms={},read_bytes={},damaged_extents={},damaged_records={}",
+        scrub.done,
+        scrub.total,
+        scrub.rounds,
+        scrub.last_ms,
+        scrub.read_bytes,
+        scrub.damaged_extents,
+        scrub.damaged_records,
+    )
 }
 
 /// What the shards have on disk beside the log, and what it costs to read it back.

@@ -5,7 +5,7 @@ use shard::shard_set::TaskKind;
 use super::super::command::{Command, Execution, Merge};
 use super::super::docs::{generic, server as server_docs};
 use super::super::{
-    compact, config, connection, describe, flushes, info, keyspace, save, shutdown, swapdb, wait, wal,
+    compact, config, connection, describe, flushes, info, keyspace, save, scrub, shutdown, swapdb, wait, wal,
 };
 use super::words::{
     ADMIN, ALL_NODES_OK, ALL_SHARDS_MIN, ALL_SHARDS_OK, ANY_KEY, ANY_KEY_DANGEROUS, ANYTIME, ANYTIME_FAST, C,
@@ -13,7 +13,7 @@ use super::words::{
 };
 use Execution::{AwaitSave, Configure, Connection, Container, Everywhere, Storage, SwapDatabases};
 
-pub(super) const SERVER: [Command; 32] = [
+pub(super) const SERVER: [Command; 33] = [
     command("time", 1, ANYTIME_FAST, C::NONE, Connection(connection::time), &server_docs::TIME).tips(VARYING),
     command(
         "dbsize",
@@ -57,6 +57,14 @@ pub(super) const SERVER: [Command; 32] = [
         C::NONE,
         Connection(compact::compact),
         &server_docs::OURO_COMPACT,
+    ),
+    command(
+        "ouro.scrub",
+        -1,
+        F::ADMIN.and(F::NOSCRIPT),
+        C::NONE,
+        Connection(scrub::scrub),
+        &server_docs::OURO_SCRUB,
     ),
     command(
         "save",

@@ -107,6 +107,7 @@ fn command_info_is_that_of_redis() {
         "command",
         "config",
         "ouro.compact",
+        "ouro.scrub",
         "ouro.wal",
         "ouro.wal|clear",
         "ouro.wal|help",
@@ -200,7 +201,7 @@ fn keys_of_requests_and_filters_of_lists() {
         # the arity of 7.2
         COMMAND GETKEYS ping => -ERR The command has no key arguments
         COMMAND GETKEYS get => -ERR Invalid number of arguments specified for command
-        COMMAND LIST FILTERBY ACLCAT admin => ["client|kill", "client|list", "client|no-evict", "client|pause", "client|unblock", "client|unpause", "bgrewriteaof", "ouro.compact", "save", "bgsave", "lastsave", "ouro.wal|clear", "ouro.wal|rotate", "ouro.wal|size", "ouro.wal|status", "ouro.diskusage", "shutdown", "config|get", "config|resetstat", "config|rewrite", "config|set", "debug|help", "debug|object", "debug|set-active-expire", "debug|sleep", "monitor", "slowlog|get", "slowlog|len", "slowlog|reset", "latency|doctor", "latency|graph", "latency|histogram", "latency|history", "latency|latest", "latency|reset", "acl|deluser", "acl|dryrun", "acl|getuser", "acl|list", "acl|load", "acl|log", "acl|save", "acl|setuser", "acl|users"]
+        COMMAND LIST FILTERBY ACLCAT admin => ["client|kill", "client|list", "client|no-evict", "client|pause", "client|unblock", "client|unpause", "bgrewriteaof", "ouro.compact", "ouro.scrub", "save", "bgsave", "lastsave", "ouro.wal|clear", "ouro.wal|rotate", "ouro.wal|size", "ouro.wal|status", "ouro.diskusage", "shutdown", "config|get", "config|resetstat", "config|rewrite", "config|set", "debug|help", "debug|object", "debug|set-active-expire", "debug|sleep", "monitor", "slowlog|get", "slowlog|len", "slowlog|reset", "latency|doctor", "latency|graph", "latency|histogram", "latency|history", "latency|latest", "latency|reset", "acl|deluser", "acl|dryrun", "acl|getuser", "acl|list", "acl|load", "acl|log", "acl|save", "acl|setuser", "acl|users"]
         "#,
     );
 }

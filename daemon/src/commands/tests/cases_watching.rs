@@ -131,6 +131,13 @@ fn what_a_client_that_caches_asks_for() {
         CLIENT TRACKING ON OPTIN OPTOUT => -ERR You can't specify both OPTIN mode and OPTOUT mode
         CLIENT CACHING yes => OK
         CLIENT TRACKINGINFO => *
+        CLIENT CACHING yes => OK
+        CLIENT TRACKING ON OPTIN NOLOOP => OK
+        CLIENT TRACKINGINFO => ["flags", ["on", "optin", "caching-yes", "noloop"], "redirect", :0, "prefixes", []]
+        CLIENT TRACKING ON => OK
+        CLIENT TRACKINGINFO => ["flags", ["on"], "redirect", :0, "prefixes", []]
+        CLIENT TRACKING ON OPTIN => OK
+        CLIENT TRACKINGINFO => ["flags", ["on", "optin", "caching-yes"], "redirect", :0, "prefixes", []]
         CLIENT TRACKING OFF => OK
         CLIENT TRACKINGINFO => ["flags", ["off"], "redirect", :-1, "prefixes", []]
         CLIENT TRACKING ON OPTOUT => OK

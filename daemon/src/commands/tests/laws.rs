@@ -93,7 +93,7 @@ proptest! {
 }
 
 /// Commands whose replies depend on what only one of the two knows.
-const OWN_REPLIES: [&str; 40] = [
+const OWN_REPLIES: [&str; 41] = [
     "acl",
     "info",
     "command",
@@ -109,6 +109,7 @@ const OWN_REPLIES: [&str; 40] = [
     "quit",
     "bgrewriteaof",
     "ouro.compact",
+    "ouro.scrub",
     "save",
     "bgsave",
     "lastsave",

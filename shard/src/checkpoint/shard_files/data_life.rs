@@ -113,8 +113,13 @@ impl<P: BlockPool> ShardFiles<P> {
             let file = FileId::ShardData { shard: self.seal.shard };
             let id = self.ids.next();
             self.freeing = Some(id);
-            self.requests
-                .push_back(IoRequest { id, operation: IoOperation::FreeSpace { file, offset, bytes } });
+            let request = IoRequest { id, operation: IoOperation::FreeSpace { file, offset, bytes } };
+            // Where the disk is full it is waited for; otherwise it is the drive that has to do with it.
+            if self.space.is_pressed() {
+                self.requests.push_back(request)
+            } else {
+                self.writes.push_back(request)
+            }
         }
     }
 

@@ -91,8 +91,11 @@ impl RecordAssembler {
             if (whole.shard, whole.term, whole.lsn, len) != (record.shard, term, lsn, joined.len()) {
                 return Err("fragments make another record");
             }
-            let whole = Record { key: &[], effect: Effect::GroupEnd, ..whole };
-            self.push_whole(&whole, joined.clone())?;
+            // Without what it borrows: the bytes may be large, and are not copied.
+            let Record { shard, term, lsn, keyspace, group_continues, .. } = whole;
+            let (key, effect) = (&[][..], Effect::GroupEnd);
+            let whole = Record { shard, term, lsn, keyspace, group_continues, key, effect };
+            self.push_whole(&whole, joined)?;
         }
         Ok(Assembled::Taken)
     }

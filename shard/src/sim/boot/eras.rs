@@ -1,6 +1,6 @@
 //! The store manifest at a start: read, judged, made; eras that end and begin.
 
-use super::{Boot, Down, SEED, ShardOf, UUID, failed, refused};
+use super::{Boot, Down, ShardOf, failed, refused};
 use crate::io::{FileId, ManifestCopy};
 use crate::log::Log;
 use crate::log::recovery::{RecoveryMode, RecoveryStart};
@@ -40,7 +40,7 @@ impl Boot<'_> {
             }
             StoreManifestFound::None => {
                 let (shards, workers) = (self.shard_count, self.worker_count);
-                let mut manifest = StoreManifest::create(UUID, SEED, self.now, shards, workers);
+                let mut manifest = Self::manifest(self.now, shards, workers);
                 if !self.wal {
                     manifest = manifest.without_log();
                 }

@@ -3,7 +3,7 @@
 use super::{Boot, Down, RoomOf, SEED, ShardOf, failed, refused};
 use crate::checkpoint::RoomStep;
 use crate::cold::ColdReadProblem;
-use crate::io::{BLOCK_BYTES, FileId, IoBuffer, IoOperation, IoRequest, RequestId};
+use crate::io::{BLOCK_BYTES, FileId, IoBuffer, IoDone, IoOperation, IoRequest, RequestId};
 use crate::key::KeyHasher;
 use crate::log::Log;
 use crate::log::recovery::{LogRecovery, RecoveryEvent, RecoveryStart, RefuseToStart};
@@ -61,7 +61,11 @@ impl Boot<'_> {
             }
             Err(error) => {
                 self.report.count_refusal(&error);
-                let by_error = matches!(error, RefuseToStart::Io(_) | RefuseToStart::ReadFailed { .. });
+                let by_error = match error {
+                    RefuseToStart::Io(_) | RefuseToStart::ReadFailed { .. } => true,
+                    RefuseToStart::NoSpace { .. } => self.disk.has_refused_space(),
+                    _ => false,
+                };
                 Err(Down::Refused { why: error.to_string(), by_error })
             }
         }
@@ -86,7 +90,7 @@ impl Boot<'_> {
                 let offset = read.place.offset + bytes.len() as u64;
                 let operation = IoOperation::Read { file, offset, buffer: vec![0; len], len };
                 let request = IoRequest { id: RequestId(1), operation };
-                let done = self.disk.perform_at_once(request, self.report);
+                let done = self.perform_at_once(request)?;
                 let IoBuffer::Owned(buffer) = done.buffer else { unreachable!("a read's buffer comes back") };
                 match done.result {
                     Err(error) => break Err(error),
@@ -124,12 +128,17 @@ impl Boot<'_> {
                 }
             }
         }
-        // The disk is never full at a start here: only what cannot leave memory is left.
+        // Unless the disk has become full meanwhile, only what cannot leave memory is left.
         let may_leave = |shard: &ShardOf| shard.extents().allocated_bytes() > shard.extents().open_bytes();
-        if !rooms.is_empty() && is_over(shards) && shards.iter().any(may_leave) {
+        if !rooms.is_empty() && !self.disk.is_full() && is_over(shards) && shards.iter().any(may_leave) {
             return Err(refused("a replay takes more memory than it may".into()));
         }
         Ok(())
+    }
+
+    fn perform_at_once(&mut self, request: IoRequest<HeapPool>) -> Result<IoDone<HeapPool>, Down> {
+        let done = self.disk.perform_at_once(request, self.report);
+        if self.disk.is_down() { Err(Down::Crashed) } else { Ok(done) }
     }
 
     pub(super) fn perform_for_room(
@@ -146,7 +155,7 @@ impl Boot<'_> {
             *left -= 1;
         }
         // The log's own reads are in flight meanwhile: this one is waited for.
-        let done = self.disk.perform_at_once(request, self.report);
+        let done = self.perform_at_once(request)?;
         room.on_io(done, shard, &mut HeapPool).map_err(failed)
     }
 

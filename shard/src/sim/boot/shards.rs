@@ -11,24 +11,25 @@ use crate::shard_open::{ShardManifestWrite, ShardOpen, ShardOpenError};
 use crate::snapshot::{SnapshotError, TailError, TailReader};
 use crate::store_manifest::StoreManifest;
 use crate::testing::HeapPool;
-use crate::types::{SLOT_COUNT, ShardId, Term};
+use crate::types::{SLOT_COUNT, ShardId, Term, UnixMs};
+
+/// The shards of a store, with nothing in them.
+pub(in crate::sim) fn empty_shards(manifest: &StoreManifest, now: UnixMs) -> Vec<ShardOf> {
+    let firsts = manifest.first_slots.iter().map(|slot| slot.0);
+    let ends = manifest.first_slots.iter().skip(1).map(|slot| slot.0).chain([SLOT_COUNT]);
+    (0..)
+        .zip(firsts.zip(ends))
+        .map(|(id, (first, end))| Shard::new(ShardId(id), first..end, Term(1), now))
+        .collect()
+}
 
 impl Boot<'_> {
-    pub(super) fn empty_shards(&self, manifest: &StoreManifest) -> Vec<ShardOf> {
-        let firsts = manifest.first_slots.iter().map(|slot| slot.0);
-        let ends = manifest.first_slots.iter().skip(1).map(|slot| slot.0).chain([SLOT_COUNT]);
-        (0..)
-            .zip(firsts.zip(ends))
-            .map(|(id, (first, end))| Shard::new(ShardId(id), first..end, Term(1), self.now))
-            .collect()
-    }
-
     /// Opens every shard as of its snapshot.
     pub(super) fn open_shards(
         &mut self,
         manifest: &StoreManifest,
     ) -> Result<(Vec<ShardOf>, Vec<Option<ShardManifest>>), Down> {
-        let mut shards = self.empty_shards(manifest);
+        let mut shards = empty_shards(manifest, self.now);
         let mut manifests = Vec::new();
         for shard in &mut shards {
             let seal = manifest.extent_seal(shard.id());
