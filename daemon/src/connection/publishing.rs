@@ -139,6 +139,11 @@ impl Core {
         if !client.slots.has_only_publishes() || self.publishing.is_full() {
             return Flow::Stall;
         }
+        // One that listens itself gets no message before it was told how many got the one before.
+        let listens = client.session.subscriptions.iter().any(|count| *count > 0);
+        if listens && !client.slots.is_empty() {
+            return Flow::Stall;
+        }
         if others.iter().any(|other| !self.has_room(worker, client, *other, 1)) {
             return Flow::Stall;
         }

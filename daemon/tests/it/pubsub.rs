@@ -206,6 +206,34 @@ const REQUESTS: &[&str] = &[
 ];
 
 #[test]
+fn a_client_that_listens_to_itself_is_told_in_the_order_in_which_it_asks() {
+    const COUNT: usize = 2_000;
+    for setup in [Setup::memory(), Setup::disk()] {
+        let server = setup.start();
+        // On each worker somebody listens, so that each publication concerns both.
+        let mut others = listeners(&server, 2);
+        for wire in &mut others {
+            assert!(wire.answer(&["SUBSCRIBE", "nothing"]).contains(":1"));
+        }
+        let mut wire = server.connect();
+        wire.call(&["HELLO", "3"]);
+        wire.answer(&["SUBSCRIBE", "a"]);
+        let script: Vec<u8> = (0..COUNT)
+            .flat_map(|number| {
+                request(&[b"PUBLISH", [b"a", b"b"][number % 2], number.to_string().as_bytes()])
+            })
+            .collect();
+        wire.send(&script);
+        for number in (0..COUNT).step_by(2) {
+            let message = ["message", "a", &number.to_string()];
+            let message = message.map(|part| Reply::Bulk(part.as_bytes().to_vec())).to_vec();
+            let said = [(); 3].map(|()| wire.reply());
+            assert_eq!(said, [Reply::Push(message), Reply::Integer(1), Reply::Integer(0)]);
+        }
+    }
+}
+
+#[test]
 fn random_sequences_get_the_bytes_of_redis() {
     let temp = tempfile::tempdir().unwrap();
     let socket = temp.path().join("redis.sock");

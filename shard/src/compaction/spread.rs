@@ -13,7 +13,7 @@ const SAVED_BYTES_MAX: u64 = 64 << 10;
 /// Less work than this is not begun: it is put off until more may be done.
 pub(super) const GRAIN_BYTES: u64 = 16 << 10;
 /// The longest time until the next look, in nanoseconds.
-const REST_NS_MAX: u64 = 1_000_000;
+pub(super) const REST_NS_MAX: u64 = 1_000_000;
 /// When nothing has been written for so long, what is left is done without being owed, in nanoseconds.
 const QUIET_NS: u64 = 10_000_000;
 

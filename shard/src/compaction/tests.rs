@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::walk::How;
 use super::*;
-use crate::extent::ExtentSeal;
+use crate::extent::{ExtentSeal, ExtentWrite};
 use crate::index::Table;
 use crate::io::{IoBuffer, IoDone, IoOperation};
 use crate::key::KeyHasher;
@@ -267,18 +267,27 @@ impl OnDisk {
     }
 
     pub(super) fn write_back(&mut self) {
-        let extents = &mut self.set.shards[0].extents;
-        while extents.next_dirty().is_some() {
-            let Some(write) = extents.next_write(&mut HeapPool) else {
-                extents.got_space(extents.next_growth(0, 1));
-                continue;
-            };
-            let offset = usize::try_from(write.offset).unwrap();
-            self.file.resize(self.file.len().max(offset + write.len), 0);
-            self.file[offset..offset + write.len].copy_from_slice(&write.buffer.as_ref()[..write.len]);
-            extents.on_written(write.number);
+        while let Some(write) = self.next_write() {
+            self.write(&write);
         }
-        while extents.drop_oldest() {}
+        while self.set.shards[0].extents.drop_oldest() {}
+    }
+
+    /// Takes the next sealed extent, which is on its way to disk from then on.
+    fn next_write(&mut self) -> Option<ExtentWrite<HeapPool>> {
+        let extents = &mut self.set.shards[0].extents;
+        extents.next_dirty()?;
+        while extents.places_short() > 0 {
+            extents.got_space(extents.next_growth(0, 1));
+        }
+        extents.next_write(&mut HeapPool)
+    }
+
+    fn write(&mut self, write: &ExtentWrite<HeapPool>) {
+        let offset = usize::try_from(write.offset).unwrap();
+        self.file.resize(self.file.len().max(offset + write.len), 0);
+        self.file[offset..offset + write.len].copy_from_slice(&write.buffer.as_ref()[..write.len]);
+        self.set.shards[0].extents.on_written(write.number);
     }
 
     /// Brings what a look-up of the key looks at into memory.
@@ -390,6 +399,56 @@ fn cold_extents_are_read_whole_emptied_and_their_places_used_again() {
         let expected = (i >= 12_000 || i % 3 == 0).then(|| value_of(i));
         assert_eq!(store.get(&i.to_le_bytes()), expected, "key {i}");
     }
+}
+
+#[test]
+fn a_full_compaction_waits_for_an_extent_on_its_way_to_disk() {
+    let mut store = OnDisk::new();
+    for i in 0..3_000u32 {
+        put(&mut store.set, &i.to_le_bytes(), &value_of(i), None);
+    }
+    for i in (0..3_000u32).filter(|i| i % 3 > 0) {
+        let name = i.to_le_bytes();
+        let key = store.set.key(&name);
+        assert!(store.set.delete(Db(0), &key, NOW));
+    }
+    let _ = store.set.take_barrier();
+    let write = store.next_write().expect("a sealed extent");
+    store.set.compact_all();
+    for _ in 0..1_000 {
+        assert!(store.set.tick(NOW, crate::testing::later_ns(), 10));
+    }
+    assert!(store.set.rest_ns() > 0, "nothing is to be done at once");
+    assert!(store.set.shards[0].compaction.wants_full());
+    store.write(&write);
+    store.compact();
+    assert!(!store.set.shards[0].compaction.wants_full());
+    let extents = &store.set.shards[0].extents;
+    assert!(extents.weigh(write.number).is_none(), "it is empty");
+    assert_eq!(extents.dead_sealed_bytes(), 0);
+    for i in (0..3_000u32).step_by(3) {
+        assert_eq!(store.get(&i.to_le_bytes()), Some(value_of(i)), "key {i}");
+    }
+}
+
+#[test]
+fn a_read_that_has_ended_is_gone_on_with_at_once() {
+    let mut store = filled(3_000);
+    store.set.compact_all();
+    let mut request = None;
+    for _ in 0..10 {
+        store.set.tick(NOW, crate::testing::later_ns(), 10);
+        request = request.or_else(|| store.set.next_io());
+    }
+    let request = request.expect("the victim is on disk only");
+    assert!(!store.set.tick(NOW, crate::testing::later_ns(), 10), "until it is read there is nothing to do");
+    assert!(!store.set.end_turn(NOW, crate::testing::later_ns()));
+    let IoOperation::Read { buffer, .. } = request.operation else { panic!("compaction only reads") };
+    let error = IoError::from_errno(5);
+    let done = IoDone { id: request.id, result: Err(error), buffer: IoBuffer::Owned(buffer) };
+    store.set.on_io(done).unwrap();
+    assert!(store.set.end_turn(NOW, crate::testing::later_ns()));
+    assert!(!store.set.end_turn(NOW, crate::testing::later_ns()), "that was told");
 }
 
 #[test]

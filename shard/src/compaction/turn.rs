@@ -1,6 +1,6 @@
 //! Drives compaction in a worker's turns: which shards work, how much, and the deletes that it leads to.
 
-use super::spread::GRAIN_BYTES;
+use super::spread::{GRAIN_BYTES, REST_NS_MAX};
 use super::walk::How;
 use super::{CompactionConfig, CompactionFigures, DamagedExtent, Pacing, Step, Worked};
 use crate::io::{BlockPool, IoDone, IoRequest, RequestId};
@@ -118,7 +118,7 @@ impl<P: BlockPool> ShardSet<P> {
     pub(crate) fn compact_turn(&mut self, now: UnixMs, now_ns: u64, keys_max: usize) -> Option<u64> {
         let ended = self.expiry_turn(now, keys_max);
         let (mut more, mut is_written, mut steps) = (false, false, COMPACTION_STEPS_PER_TURN);
-        let mut hurries = ended;
+        let (mut hurries, mut waits) = (ended, false);
         let count = self.shards.len();
         let mut wanting = None;
         let owed: u64 = self.shards.iter().map(|shard| shard.compaction.pacing.owed()).sum();
@@ -140,7 +140,6 @@ impl<P: BlockPool> ShardSet<P> {
                 // Each key that has ended is a record of the log too: of those a step takes no more than a turn may.
                 let compaction = &self.shards[position].compaction;
                 let in_haste = compaction.pressed || full;
-                hurries |= in_haste;
                 if !in_haste && gentle_bytes < GRAIN_BYTES {
                     break;
                 }
@@ -151,13 +150,17 @@ impl<P: BlockPool> ShardSet<P> {
                 let part = StepPart { records_max, bytes_max };
                 match self.compact_step(position, now, part) {
                     // A choice, or a beginning: the work is still to come.
+                    Worked::Bytes(_) if in_haste => hurries = true,
                     Worked::Bytes(0) => {}
-                    Worked::Bytes(_) if in_haste => {}
                     Worked::Bytes(bytes) => {
                         gentle_bytes = gentle_bytes.saturating_sub(bytes);
                         self.compaction_spread.pay(bytes);
                     }
-                    _ => break,
+                    Worked::Waits => {
+                        waits = true;
+                        break;
+                    }
+                    Worked::Nothing => break,
                 }
             }
         }
@@ -172,7 +175,12 @@ impl<P: BlockPool> ShardSet<P> {
             }
             self.next_to_compact = (position + 1) % count;
         }
-        let rest_ns = || if hurries { 0 } else { self.compaction_spread.rest_ns(owed) };
+        let rest_ns = || match (hurries, waits) {
+            (true, _) => 0,
+            // What is owed cannot be paid before something is on disk.
+            (false, true) => REST_NS_MAX,
+            (false, false) => self.compaction_spread.rest_ns(owed),
+        };
         (more || ended).then(rest_ns)
     }
 
@@ -260,5 +268,6 @@ impl<P: BlockPool> ShardSet<P> {
         let position = done.id.0 & ((1 << POSITION_BITS) - 1);
         let position = usize::try_from(position).unwrap_or(usize::MAX);
         self.shards[position].on_compaction_io(done, &mut self.pool);
+        self.compaction_has_read = true;
     }
 }

@@ -28,7 +28,7 @@ impl Choice {
 
     /// Weighs one more.
     pub(super) fn consider(&mut self, weight: &Weight, youngest: ExtentNumber) {
-        if !is_worthwhile(weight) {
+        if weight.is_moving || !is_worthwhile(weight) {
             return;
         }
         let score = score(weight, youngest);
@@ -68,7 +68,7 @@ mod tests {
 
     fn weight(number: u32, live_percent: u64, is_cold: bool) -> Weight {
         let fill = Fill { held_bytes: 1000, live_bytes: live_percent * 10 };
-        Weight { number: ExtentNumber(number), fill, is_cold, is_run: false }
+        Weight { number: ExtentNumber(number), fill, is_cold, is_run: false, is_moving: false }
     }
 
     fn chosen(weights: &[Weight]) -> Vec<u32> {
@@ -88,6 +88,11 @@ mod tests {
             chosen(&[weight(50, 98, false), weight(1, 100, false)]),
             [0u32; 0],
             "next to nothing is dead"
+        );
+        assert_eq!(
+            chosen(&[weight(50, 50, false), Weight { is_moving: true, ..weight(51, 0, false) }]),
+            [50],
+            "what is on its way to disk cannot be emptied"
         );
     }
 

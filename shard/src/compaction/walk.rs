@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Compaction, DamageKind, DamagedExtent, Full, Reading, Step, Worked, victim};
-use crate::extent::{Deadlines, Stream};
+use crate::extent::{Deadlines, Stream, Weight};
 use crate::index::{Entry, ExtentNumber, Location};
 use crate::io::BlockPool;
 use crate::key::{Key, KeyHasher};
@@ -168,37 +168,40 @@ impl<P: BlockPool> Shard<P> {
                 return Worked::Bytes(0);
             }
         }
-        match self.compaction.full {
-            Some(full) => self.next_of_full(full),
-            None => self.compaction.step = Step::Choose(super::Choice::new()),
-        }
-        if matches!(self.compaction.step, Step::Idle) && self.compaction.full.is_none() {
+        let Some(full) = self.compaction.full else {
+            self.compaction.step = Step::Choose(super::Choice::new());
+            return Worked::Bytes(CHOICE_BYTES);
+        };
+        let worked = self.next_of_full(full);
+        if self.compaction.full.is_none() {
             self.compaction.rests_since = Some(now);
             return Worked::Nothing;
         }
-        Worked::Bytes(CHOICE_BYTES)
+        worked
     }
 
-    fn next_of_full(&mut self, mut full: Full) {
+    /// Goes on to the next extent that has something dead in it. One on its way to disk is waited for.
+    fn next_of_full(&mut self, full: Full) -> Worked {
         let mut found = None;
         let next = self.extents.weigh_from(full.next, victim::WEIGHED_PER_STEP, |weight| {
             if found.is_none() && weight.number < full.end && victim::is_worthwhile(&weight) {
-                found = Some(weight.number);
+                found = Some(weight);
             }
         });
-        match (found, next) {
-            (Some(number), _) => {
-                full.next = ExtentNumber(number.0 + 1);
-                full.done = (full.done + 1).min(full.total);
-                self.compaction.full = Some(full);
+        self.compaction.full = match (found, next) {
+            (Some(Weight { number, is_moving: true, .. }), _) => {
+                self.compaction.full = Some(Full { next: number, ..full });
+                return Worked::Waits;
+            }
+            (Some(Weight { number, .. }), _) => {
                 self.begin_victim(number, EvictRule::Keep);
+                let done = (full.done + 1).min(full.total);
+                Some(Full { next: ExtentNumber(number.0 + 1), done, ..full })
             }
-            (None, Some(next)) if next < full.end => {
-                full.next = next;
-                self.compaction.full = Some(full);
-            }
-            (None, _) => self.compaction.full = None,
-        }
+            (None, Some(next)) if next < full.end => Some(Full { next, ..full }),
+            (None, _) => None,
+        };
+        Worked::Bytes(CHOICE_BYTES)
     }
 
     fn choose(&mut self, mut choice: super::Choice, now: UnixMs) -> Worked {

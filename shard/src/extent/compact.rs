@@ -46,6 +46,8 @@ pub struct Weight {
     pub is_cold: bool,
     /// Whether it holds one record larger than an extent.
     pub is_run: bool,
+    /// Whether it is on its way to disk: until it is there it cannot be emptied.
+    pub is_moving: bool,
 }
 
 impl<P: BlockPool> Extents<P> {
@@ -120,10 +122,13 @@ impl<P: BlockPool> Extents<P> {
     /// or nothing in it lives.
     #[must_use]
     pub fn weigh(&self, number: ExtentNumber) -> Option<Weight> {
+        self.weigh_moving(number).filter(|weight| !weight.is_moving)
+    }
+
+    fn weigh_moving(&self, number: ExtentNumber) -> Option<Weight> {
         let extent = self.table.find(number)?;
         let open = self.open.contains(&Some(number)) || self.open_run == Some(number);
-        let moving = extent.disk == Disk::Writing;
-        if open || moving || extent.damaged || extent.live_bytes == 0 || extent.emptied.is_some() {
+        if open || extent.damaged || extent.live_bytes == 0 || extent.emptied.is_some() {
             return None;
         }
         Some(Weight {
@@ -131,10 +136,12 @@ impl<P: BlockPool> Extents<P> {
             fill: self.fill_of(number),
             is_cold: matches!(extent.memory, Memory::Absent),
             is_run: extent.used_bytes as usize > EXTENT_BYTES,
+            is_moving: extent.disk == Disk::Writing,
         })
     }
 
-    /// Weighs extents from a number on, at most `count`. Returns where to go on, if there are more.
+    /// Weighs extents from a number on, at most `count`, those on their way to disk too. Returns where to go on, if there are
+    /// more.
     pub fn weigh_from(
         &self,
         from: ExtentNumber,
@@ -143,7 +150,7 @@ impl<P: BlockPool> Extents<P> {
     ) -> Option<ExtentNumber> {
         let mut all = self.table.iter_from(from);
         for (number, _) in all.by_ref().take(count) {
-            if let Some(weight) = self.weigh(number) {
+            if let Some(weight) = self.weigh_moving(number) {
                 visit(weight);
             }
         }

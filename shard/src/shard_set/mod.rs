@@ -102,6 +102,8 @@ pub struct ShardSet<P: BlockPool> {
     rest_ns: u64,
     /// Reads that compaction has asked for.
     pub(crate) compaction_reads: u64,
+    /// A read of compaction has ended since the last turn.
+    pub(crate) compaction_has_read: bool,
     /// The scrub of all shards.
     pub(crate) scrub: ScrubTurns,
     /// How much memory there may be.
@@ -146,6 +148,7 @@ impl<P: BlockPool> ShardSet<P> {
             compaction_spread: Spread::default(),
             rest_ns: 0,
             compaction_reads: 0,
+            compaction_has_read: false,
             scrub: ScrubTurns::default(),
             room: Room::default(),
             gone: Gone::default(),

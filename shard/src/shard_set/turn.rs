@@ -13,7 +13,8 @@ impl<P: BlockPool> ShardSet<P> {
     /// whether there is more to do at once.
     pub fn end_turn(&mut self, now: UnixMs, now_ns: u64) -> bool {
         self.keep_memory();
-        let more = self.storage_step(now);
+        // What compaction has read is there to be gone on with.
+        let more = self.storage_step(now) | std::mem::take(&mut self.compaction_has_read);
         if let Some(log) = &mut self.log {
             log.close_batch(now_ns);
         }
