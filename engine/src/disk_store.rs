@@ -24,6 +24,7 @@ use shard::types::Term;
 use self::recovery::{RecoveredLog, RecoveredLogs};
 use crate::blocking_io::perform;
 use crate::clock::{Clock, unix_ms};
+use crate::drive_queue;
 use crate::files::{Files, RESTORE_MARK, StoreDirectory, StoreLock};
 use crate::limits::{BATCH_BUFFER_COUNT, LOG_SEGMENT_BYTES_READ_ONLY};
 use crate::manifest_keeper::ManifestKeeper;
@@ -118,6 +119,8 @@ pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<Disk
         manifest.share_out(config.workers);
     }
     let hasher = KeyHasher::new(manifest.seed);
+    let reads_in_flight_max = drive_queue::reads_in_flight(&config.directory, config.workers);
+    let storage = StorageConfig { reads_in_flight_max, ..config.storage };
     let seeds = logs
         .into_iter()
         .enumerate()
@@ -135,7 +138,7 @@ pub(crate) fn create(config: &DiskStoreConfig, _lock: &StoreLock) -> Result<Disk
             });
             let shard_files = shard_files.collect();
             let mut shards = ShardSet::new(shards, hasher, pool.clone(), log);
-            shards.keep_files(shard_files, config.storage);
+            shards.keep_files(shard_files, storage);
             shards.show_databases(manifest.databases);
             WorkerSeed { shards, files: Some(files), pool, cpu: config.cpus.get(index).copied() }
         })

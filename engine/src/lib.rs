@@ -9,6 +9,7 @@ pub mod clock;
 mod cold_reader;
 pub mod db;
 pub mod disk_store;
+mod drive_queue;
 pub mod figures;
 pub mod files;
 pub mod limits;

@@ -65,7 +65,7 @@ pub const COPY_TABLES_PER_STEP: usize = 8;
 pub const TAIL_CHUNKS_MAX: usize = 16;
 /// Commands of one worker that may wait for records on disk; more are held back at their connections.
 pub const COLD_TICKETS_MAX: usize = 4096;
-/// Reads of records from disk that one worker has in flight at most: about where drives stop gaining.
+/// Reads of records from disk that one worker has in flight at most, whatever the drive takes: about where drives stop gaining.
 pub const COLD_READS_IN_FLIGHT_MAX: usize = 256;
 
 /// Buckets that the deadlines of one extent are kept in at most.

@@ -127,6 +127,7 @@ pub(crate) struct ColdReads<P: BlockPool> {
     /// Reads that wait for others to end.
     unstarted: VecDeque<Wanted>,
     in_flight: usize,
+    in_flight_max: usize,
     /// Tickets that have all they need.
     ready: VecDeque<u32>,
     requests: VecDeque<IoRequest<P>>,
@@ -145,11 +146,18 @@ impl<P: BlockPool> ColdReads<P> {
             by_id: HashMap::with_hasher(fixed_state()),
             unstarted: VecDeque::new(),
             in_flight: 0,
+            in_flight_max: COLD_READS_IN_FLIGHT_MAX,
             ready: VecDeque::new(),
             requests: VecDeque::new(),
             next_id: first_id,
             figures: ColdFigures::default(),
         }
+    }
+
+    /// So many reads fly at once at most.
+    pub(crate) fn set_in_flight_max(&mut self, reads: usize) {
+        assert!(reads > 0, "at least one read may fly");
+        self.in_flight_max = reads;
     }
 
     pub(crate) fn figures(&self) -> ColdFigures {
@@ -252,7 +260,7 @@ impl<P: BlockPool> ColdReads<P> {
         if let Some(request) = self.requests.pop_front() {
             return Some(request);
         }
-        if self.in_flight >= COLD_READS_IN_FLIGHT_MAX {
+        if self.in_flight >= self.in_flight_max {
             return None;
         }
         let of = self.unstarted.pop_front()?;

@@ -200,6 +200,7 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn keep_files(&mut self, files: Vec<ShardFiles<P>>, config: StorageConfig) {
         assert_eq!(files.len(), self.shards.len(), "each shard has its files");
         assert!(config.waiting_per_flight > 0, "at least one write may fly");
+        self.cold.set_in_flight_max(config.reads_in_flight_max);
         let own = files.iter().zip(&self.shards).all(|(files, shard)| files.manifest().shard == shard.id());
         assert!(own, "each shard has its own files");
         self.set_scrub_period(config.scrub_ms);

@@ -1,6 +1,6 @@
 //! How much storage lets wait before it writes, makes checkpoints or drops what is in memory.
 
-use crate::limits::EMPTIED_BYTES_MIN;
+use crate::limits::{COLD_READS_IN_FLIGHT_MAX, EMPTIED_BYTES_MIN};
 
 /// When storage does things of its own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub struct StorageConfig {
     /// Writes of extents and snapshots that wait for each one of a worker that may fly, 1 or more: 1 lets all fly, for where
     /// nobody waits for flushes of the log (`write_pace.rs`).
     pub waiting_per_flight: usize,
+    /// Reads of records from data files that a worker has in flight at most, 1 or more. Where the drive has no place for one
+    /// more, the worker would stand still until it has.
+    pub reads_in_flight_max: usize,
 }
 
 impl Default for StorageConfig {
@@ -32,6 +35,7 @@ impl Default for StorageConfig {
             unsaved_ms_max: Some(UNSAVED_MS_MAX),
             scrub_ms: 0,
             waiting_per_flight: WAITING_PER_FLIGHT,
+            reads_in_flight_max: COLD_READS_IN_FLIGHT_MAX,
         }
     }
 }

@@ -67,6 +67,7 @@ impl Life {
             emptied_bytes_max: 64 << 10,
             unsaved_ms_max: Some(2000),
             waiting_per_flight: 1,
+            reads_in_flight_max: 256,
         };
         let compaction =
             CompactionConfig { fill_percent: 75, dead_bytes_min: 1, step_bytes: 16 << 10, step_records: 100 };

@@ -176,6 +176,7 @@ impl Options {
                 unsaved_ms_max: None,
                 scrub_ms: Rng::new(seed ^ 0x00a1_0000_0000_0004).pick(&[0, 0, 3_000, 60_000, 3_600_000]),
                 waiting_per_flight: Rng::new(seed ^ 0x00a1_0000_0000_0006).pick(&[1, 1, 4, 16]),
+                reads_in_flight_max: Rng::new(seed ^ 0x00a1_0000_0000_0007).pick(&[1, 4, 256]),
             },
             checkpoints: rng.pick(&[0, 5, 50]),
             turn_max: rng.pick(&[1, 4, 16]),
