@@ -36,9 +36,10 @@ pub fn ways_by_sum_of_chosen(ranks: &[usize], count: usize) -> Vec<f64> {
     for &rank in ranks {
         for chosen in (1..=count).rev() {
             let (fewer, more) = ways.split_at_mut(chosen);
-            let (from, to) = (&fewer[chosen - 1], &mut more[0]);
-            for sum in rank..=sum_max {
-                to[sum] += from[sum - rank];
+            // A rank above the largest sum is in none.
+            let to = more[0].get_mut(rank..).unwrap_or_default();
+            for (to, from) in to.iter_mut().zip(&fewer[chosen - 1]) {
+                *to += from;
             }
         }
     }
