@@ -223,6 +223,15 @@ impl<P: BlockPool> Compaction<P> {
         self.pressed = pressed;
     }
 
+    /// The live records of the victim, if there is one, are moved from here on, whatever was to become of them.
+    pub(crate) fn evict_no_more(&mut self) {
+        if let Step::Walk(walk) = &mut self.step
+            && matches!(walk.rule, EvictRule::All | EvictRule::Unused | EvictRule::Rare)
+        {
+            walk.rule = EvictRule::Keep;
+        }
+    }
+
     /// Whether it goes on when a read has ended.
     pub(crate) fn is_reading(&self) -> bool {
         matches!(self.step, Step::Read(_) | Step::Reading(_))

@@ -76,6 +76,10 @@ impl<P: BlockPool> ShardSet<P> {
     pub fn set_memory_limit(&mut self, limit: MemoryLimit) {
         let on_disk = self.shards.iter().any(|shard| shard.extents.identity().is_some());
         assert!(limit.policy == EvictionPolicy::NoEviction || !on_disk, "what is on disk is not evicted");
+        if limit != self.room.limit {
+            // What is being emptied by the policy before is emptied without anybody's key from here on.
+            self.shards.iter_mut().for_each(|shard| shard.compaction.evict_no_more());
+        }
         self.room.limit = limit;
     }
 
