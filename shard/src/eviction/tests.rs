@@ -140,6 +140,26 @@ fn the_nearest_deadlines_go_first() {
 }
 
 #[test]
+fn a_policy_that_is_set_holds_for_the_extent_that_is_being_emptied_too() {
+    let limit = 8 << 20;
+    for policy in [EvictionPolicy::AllKeysLru, EvictionPolicy::AllKeysLfu, EvictionPolicy::AllKeysRandom] {
+        let mut set = set(1, limit, policy);
+        let mut count = 0;
+        while set.stats().evicted == 0 || !set.shards()[0].compaction.has_victim() {
+            assert!(put(&mut set, count, 40, None));
+            count += 1;
+        }
+        let gone = set.stats().evicted;
+        set.set_memory_limit(MemoryLimit { bytes: 4 * limit, policy: EvictionPolicy::NoEviction });
+        while set.shards()[0].compaction.has_victim() {
+            set.compact_step(0, NOW, crate::compaction::StepPart::WHOLE);
+        }
+        assert_eq!(set.stats().evicted, gone, "{policy}");
+        assert_eq!((0..count).filter(|&i| has(&mut set, i)).count() as u64, count - gone);
+    }
+}
+
+#[test]
 fn a_limit_that_is_lowered_is_reached_by_turns_alone() {
     let mut set = set(4, 0, EvictionPolicy::AllKeysLru);
     for i in 0..100_000 {
