@@ -196,7 +196,7 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     /// Begins to empty an extent of its keys: the oldest, or any.
-    fn evict_extent(&mut self, position: usize, rule: EvictRule, now: UnixMs) -> Option<u64> {
+    pub(super) fn evict_extent(&mut self, position: usize, rule: EvictRule, now: UnixMs) -> Option<u64> {
         let Self { shards, room, .. } = self;
         let shard = &mut shards[position];
         let start = match rule {

@@ -1,6 +1,7 @@
 //! What eviction promises: the limit holds, memory really comes back, and the right keys go.
 
 use super::*;
+use crate::compaction::EvictRule;
 use crate::key::KeyHasher;
 use crate::shard::Shard;
 use crate::shard_set::ShardSet;
@@ -141,21 +142,21 @@ fn the_nearest_deadlines_go_first() {
 
 #[test]
 fn a_policy_that_is_set_holds_for_the_extent_that_is_being_emptied_too() {
-    let limit = 8 << 20;
-    for policy in [EvictionPolicy::AllKeysLru, EvictionPolicy::AllKeysLfu, EvictionPolicy::AllKeysRandom] {
-        let mut set = set(1, limit, policy);
-        let mut count = 0;
-        while set.stats().evicted == 0 || !set.shards()[0].compaction.has_victim() {
-            assert!(put(&mut set, count, 40, None));
-            count += 1;
+    const COUNT: u64 = 30_000;
+    for rule in [EvictRule::Unused, EvictRule::Rare, EvictRule::All] {
+        let mut set = set(1, 8 << 20, EvictionPolicy::AllKeysLru);
+        for i in 0..COUNT {
+            assert!(put(&mut set, i, 40, None));
         }
+        set.evict_extent(0, rule, NOW);
         let gone = set.stats().evicted;
-        set.set_memory_limit(MemoryLimit { bytes: 4 * limit, policy: EvictionPolicy::NoEviction });
+        assert!(gone > 0 && gone < 1_000 && set.shards()[0].compaction.has_victim(), "{gone} in one step");
+        set.set_memory_limit(MemoryLimit { bytes: 8 << 20, policy: EvictionPolicy::NoEviction });
         while set.shards()[0].compaction.has_victim() {
             set.compact_step(0, NOW, crate::compaction::StepPart::WHOLE);
         }
-        assert_eq!(set.stats().evicted, gone, "{policy}");
-        assert_eq!((0..count).filter(|&i| has(&mut set, i)).count() as u64, count - gone);
+        assert_eq!(set.stats().evicted, gone, "{rule:?}");
+        assert_eq!((0..COUNT).filter(|&i| has(&mut set, i)).count() as u64, COUNT - gone);
     }
 }
 
