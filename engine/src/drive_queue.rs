@@ -1,7 +1,7 @@
 //! How many requests the drive takes before whoever asks for more is made to wait.
 //!
 //! The block layer has so many *tags* for each hardware queue, one for each request (`nr_requests`, Linux:
-//! `Documentation/block/queue-sysfs.rst`, `block/blk-mq-tag.c`). File systems that read through iomap (ext4, XFS) wait for a
+//! `Documentation/ABI/stable/sysfs-block`, `block/blk-mq-tag.c`). File systems that read through iomap (ext4, XFS) wait for a
 //! tag inside the system call, whatever io_uring asks for: a worker that uses up the tags stands still while the drive does.
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use shard::limits::COLD_READS_IN_FLIGHT_MAX;
 
-/// Tags where nothing is known of the drive: the least that drives without a queue of their own have.
+/// Tags where nothing is known of the drive: what the block layer gives one by default (Linux: `BLKDEV_DEFAULT_RQ`).
 const TAGS_UNKNOWN: usize = 128;
 /// Reads of a worker that may fly however many share the drive.
 const READS_MIN: usize = 16;
