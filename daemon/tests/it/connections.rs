@@ -3,14 +3,22 @@
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crate::server::{Setup, wait_for};
 use crate::wire::{Wire, key_of, request, show};
 
-/// A port that is free now.
+/// A port that is free now: none twice, and none of those that the system gives to whoever connects (32768 and up).
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static DRAWN: AtomicU16 = AtomicU16::new(0);
+    // Tests that run beside these in a process of their own begin elsewhere.
+    let first = u16::try_from(std::process::id() * 64 % 12_000).unwrap();
+    let next = || 20_000 + first.wrapping_add(DRAWN.fetch_add(1, Ordering::Relaxed)) % 12_000;
+    std::iter::repeat_with(next)
+        .take(12_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a port of 12,000 is free")
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::server::Setup;
 use crate::wire::{Wire, key_of, request};
 
 /// Commands whose events are compared; `|` between them. What Redis expires by itself at a time of its own is left out.
-pub(crate) const COMMANDS: &str = "SET a 1|SET a 2 EX 100|SETNX b 1|SETNX b 2|SETEX c 10 x|PSETEX c 10000 x|GETSET d 1|GETSET d 2|\
-    GETDEL d|GETDEL d|GETEX a PERSIST|GETEX a EX 10|GETEX a EXAT 1|GETEX nope|GET nope|MGET nope a b nope2|STRLEN nope|\
+pub(crate) const COMMANDS: &str = "SET a 1|SET a 2 EX 100|SETNX b 1|SETNX b 2|SETEX c 1000 x|PSETEX c 1000000 x|GETSET d 1|GETSET d 2|\
+    GETDEL d|GETDEL d|GETEX a PERSIST|GETEX a EX 1000|GETEX a EXAT 1|GETEX nope|GET nope|MGET nope a b nope2|STRLEN nope|\
     GETRANGE nope 0 1|EXISTS nope b|TOUCH nope|TYPE nope|TTL nope|PTTL nope|OBJECT ENCODING nope|DUMP nope|\
     BITCOUNT nope|BITPOS nope 1|BITPOS nope 0|GETBIT nope 1|INCR n|INCRBY n 5|DECR n|DECRBY n 2|INCRBYFLOAT n 1.5|\
     INCR b|APPEND ap x|APPEND ap y|APPEND ap \"\"|APPEND ap2 \"\"|SETRANGE sr 1 x|SETRANGE sr 1 y|SETRANGE sr2 1 \"\"|\
@@ -25,7 +25,7 @@ pub(crate) const COMMANDS: &str = "SET a 1|SET a 2 EX 100|SETNX b 1|SETNX b 2|SE
     EXPIRE nope 1|PERSIST c|PERSIST c|PEXPIREAT b 1|SET r1 x|RENAME r1 r2|SET r3 y|RENAME r2 r3|RENAMENX r3 r4|\
     SET r5 z|RENAMENX r5 r4|RENAME nope x|RENAME r4 r4|COPY r4 cp|COPY r4 cp|COPY r4 cp REPLACE|COPY r4 cp DB 2|\
     COPY nope cp|MOVE cp 3|MOVE nope 3|SET cp 1|MOVE cp 3|SELECT 3|SET x 1|SELECT 0|SET q 1 GET|SET q 2 GET|SET q 3 XX|\
-    SET q9 3 XX|SET q9 3 XX GET|SET q 3 NX|SET q 5 KEEPTTL|SET w 1 PX 10000|SET w 2 KEEPTTL|FLUSHDB|SET z 1|FLUSHALL";
+    SET q9 3 XX|SET q9 3 XX GET|SET q 3 NX|SET q 5 KEEPTTL|SET w 1 PX 1000000|SET w 2 KEEPTTL|FLUSHDB|SET z 1|FLUSHALL";
 
 /// A message of a pattern: its channel and what it says.
 type Told = (String, String);

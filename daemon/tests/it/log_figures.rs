@@ -63,10 +63,10 @@ fn records_batches_and_files_of_each_log_are_those_that_were_written() {
         set(&mut wire, worker, count, bytes);
         let info = info_at_rest(&server, &mut wire);
         let grown = |line: &str, field: &str| info.field(line, field) - before.field(line, field);
-        // One at a time, each is a batch of its own; afterwards comes the mark of an idle log.
+        // One at a time, each is a batch of its own; behind any of them may come the mark of an idle log, and one does.
         let count = count as u64;
         assert_eq!(grown(&log, "records"), count);
-        assert!((count..=count + 2).contains(&grown(&wal, "appended_batch")), "{}", info.line(&wal));
+        assert!((count..=2 * count + 1).contains(&grown(&wal, "appended_batch")), "{}", info.line(&wal));
         assert_eq!(grown(&wal, "durable_batch"), grown(&wal, "appended_batch"));
         assert_eq!(grown(&log, "durable_batch"), grown(&wal, "appended_batch"));
         assert_eq!(grown(&log, "batches"), grown(&wal, "appended_batch"));

@@ -91,7 +91,9 @@ fn saves_are_told_and_survive_a_kill() {
     wait_for("changes to be told as none", || {
         (info(&mut wire, "persistence", "rdb_changes_since_last_save") == "0").then_some(())
     });
-    assert!(info(&mut wire, "ouro", "shard0_checkpoint").contains("published=2"));
+    wait_for("its checkpoint to be told", || {
+        info(&mut wire, "ouro", "shard0_checkpoint").contains("published=2").then_some(())
+    });
     assert!(info(&mut wire, "ouro", "worker0_turn_us").contains("over_20_ms="));
     assert!(info(&mut wire, "ouro", "log0_flush_us").contains("p99="));
     let server = server.kill().start();

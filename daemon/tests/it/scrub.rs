@@ -106,7 +106,7 @@ fn a_round_goes_by_itself_within_its_days() {
     wait_for("the damage to be found", damaged);
     // What is in memory is served all the same.
     assert_eq!(wire.answer(&["GET", "k7"]), value(7));
-    assert!(server.log().contains("the scrub found extent"));
+    wait_for("the log to tell it", || server.log().contains("the scrub found extent").then_some(()));
 }
 
 #[test]

@@ -267,6 +267,13 @@ fn a_drive_that_does_not_answer_holds_up_what_looks_at_databases_only() {
     let (mut swapping, mut reading, mut other) = (server.connect(), server.connect(), server.connect());
     swapping.send(&request(&[b"SWAPDB", b"0", b"1"]));
     thread::sleep(Duration::from_millis(200));
+    // Every worker has been asked and answers: it is under way with all of them.
+    wait_for("the swap to be under way", || {
+        other.answer(&["CLIENT", "LIST"]).contains("cmd=swapdb").then_some(())
+    });
+    for _ in 0..2 {
+        assert!(other.answer(&["CLIENT", "LIST"]).contains("cmd=swapdb"));
+    }
     reading.send(&request(&[b"GET", key_of(1, 0).as_bytes()]));
     for _ in 0..3 {
         assert_eq!(other.answer(&["PING"]), "+PONG");
