@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use shard::databases::DatabaseMap;
-use shard::io::{Fatal, FileId, ManifestCopy};
+use shard::io::{Fatal, FileId, IoErrorKind, ManifestCopy};
 use shard::limits::STORE_MANIFEST_BYTES_MAX;
 use shard::store_manifest::StoreManifest;
 use shard::store_manifest_change::{ChangeOutcome, StoreManifestChange};
@@ -23,9 +23,13 @@ pub enum KeeperError {
     /// Nothing was written: all is as it was, and may be tried again.
     #[error("the store manifest cannot be opened, nothing was changed: {0}")]
     Unchanged(io::Error),
+    /// Nothing was written: all is as it was.
+    #[error("the store manifest cannot be read, nothing was changed: {}: {}", .0.file, .0.error)]
+    Unreadable(Fatal),
     /// All is as it was, durably, and may be tried again.
     #[error(
-        "the disk is too full to write the store manifest, nothing was changed: free space on the file system of --dir; {0}"
+        "the disk is too full to write the store manifest, nothing was changed: free space on the file system of --dir; {}: {}",
+        .0.file, .0.error
     )]
     NoSpace(Fatal),
     /// What is on disk is unknown: the process must end, and recovery decides.
@@ -38,7 +42,7 @@ pub enum KeeperError {
 pub struct ManifestKeeper {
     directory: PathBuf,
     manifest: StoreManifest,
-    /// Until it is written again, by the next change or by the next start.
+    /// By a full disk: until it is written again, by the next change or by the next start.
     damaged: Option<ManifestCopy>,
 }
 
@@ -52,8 +56,8 @@ impl ManifestKeeper {
     /// there as a whole or not at all. Waits for the drive.
     ///
     /// # Errors
-    /// [`KeeperError::Unchanged`], [`KeeperError::NoSpace`]: nothing was changed. [`KeeperError::Unknown`]: end the process,
-    /// with nothing more acknowledged.
+    /// [`KeeperError::Unchanged`], [`KeeperError::Unreadable`], [`KeeperError::NoSpace`]: nothing was changed.
+    /// [`KeeperError::Unknown`]: end the process, with nothing more acknowledged.
     ///
     /// # Panics
     /// When there are no such databases.
@@ -61,7 +65,7 @@ impl ManifestKeeper {
         let mut next = self.manifest.clone();
         next.swap_databases(first, second);
         let (mut files, pool) = self.prepare().map_err(KeeperError::Unchanged)?;
-        let mut change = StoreManifestChange::new(&self.manifest, &next, self.damaged, pool);
+        let mut change = StoreManifestChange::new(&self.manifest, &next, pool);
         let outcome = loop {
             let request = change.next_io().expect("it goes on until there is an outcome");
             if let Some(outcome) = change.on_io(perform(&mut files, request)).map_err(KeeperError::Unknown)? {
@@ -69,9 +73,24 @@ impl ManifestKeeper {
             }
         };
         match outcome {
-            ChangeOutcome::Changed => {
+            ChangeOutcome::Changed { stale, again } => {
+                if let Some(copy) = stale.filter(|_| self.damaged.is_none()) {
+                    let file = FileId::StoreManifest(copy);
+                    tracing::error!(
+                        "{file} was not as it had been written, and was written again: look at the drive"
+                    );
+                }
+                if again {
+                    tracing::error!(
+                        "the drive has not done a write of the store manifest that it acknowledged; it was written again: \
+                         look at the drive"
+                    );
+                }
                 (self.manifest, self.damaged) = (next, None);
                 Ok(self.manifest.databases)
+            }
+            ChangeOutcome::Kept { why, .. } if why.error.kind != IoErrorKind::NoSpace => {
+                Err(KeeperError::Unreadable(why))
             }
             ChangeOutcome::Kept { stale, why } => {
                 self.damaged = stale;

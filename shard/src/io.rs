@@ -338,6 +338,7 @@ impl fmt::Display for IoError {
             IoErrorKind::NotFound => write!(f, "no such file (errno {})", self.code),
             IoErrorKind::NoSpace => write!(f, "no space left (errno {})", self.code),
             IoErrorKind::Unsupported => write!(f, "not supported (errno {})", self.code),
+            IoErrorKind::Other if self.code == 0 => f.write_str("no error was reported"),
             IoErrorKind::Other => write!(f, "errno {}", self.code),
         }
     }

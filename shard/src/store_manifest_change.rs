@@ -1,18 +1,21 @@
 //! A store manifest that is changed while the store serves, and goes on serving when the disk has no space for that.
 //!
-//! Where files are never written in place (copy on write), writing a copy that is there already can meet a full disk. Then
-//! nothing is guessed: both copies are synced and read, as a start would do. Where a start would find the manifest as it
-//! was, the change has come to nothing and the store goes on. Anything else is the end of the process, as a write that fails
-//! for another reason and a sync that fails are everywhere: also a change that only one copy has, which one rotten bit would
-//! undo after it was acknowledged, and a copy that cannot be read, which may say anything the next time.
+//! Before each write and after the last one both copies are read, as a start would do, and what was written is synced before:
+//! what is written next is a copy that is not what counts. So at every moment one copy is whole and durable, was seen to be, and is not being written.
+//! Otherwise a copy whose write the drive once lost, here or when a start repaired it, would be the version before the last,
+//! intact, and would count again as soon as a power cut tears the write of the other: a change that was acknowledged would
+//! come undone, and nothing would tell of it.
 //!
-//! Rules kept here: a copy is durable before the other is begun; the copy that differs from what counts is written first.
-//! So at every moment one copy is whole and durable, and is not being written.
+//! Where files are never written in place (copy on write), writing a copy that is there already can meet a full disk. Where
+//! a start would find the manifest as it was, the change has come to nothing and the store goes on. Anything else is the end
+//! of the process, as a write that fails for another reason and a sync that fails are everywhere: also a change that only
+//! one copy has, which one rotten bit would undo after it was acknowledged, and a copy that cannot be read once something
+//! was written, which may say anything the next time.
 
 use std::collections::VecDeque;
 
 use crate::io::{
-    BLOCK_BYTES, BlockPool, Fatal, IoDone, IoErrorKind, IoOperation, IoRequest, ManifestCopy, RequestId,
+    BLOCK_BYTES, BlockPool, Fatal, FileId, IoDone, IoError, IoErrorKind, IoRequest, ManifestCopy,
 };
 use crate::limits::STORE_MANIFEST_BYTES_MAX;
 use crate::log::copies::{CopiesLoad, Loaded, TwoCopies};
@@ -20,25 +23,32 @@ use crate::log::pending_write::{Advance, PendingWrite, RequestIds};
 use crate::store_files::FILES;
 use crate::store_manifest::StoreManifest;
 
+/// Writes of one change: of a drive that loses more than two of them no further one is asked for.
+const WRITES_MAX: usize = 4;
+
 /// What became of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeOutcome {
-    /// It is durable in both copies.
-    Changed,
-    /// All is as it was, durably: the disk had no space.
-    Kept {
-        /// The copy that is not as it was, if one is not: damaged. It is to be written first next time.
+    /// It is durable in both copies, and was read back from both.
+    Changed {
+        /// The copy that was not as it should be before the change.
         stale: Option<ManifestCopy>,
-        /// The write that failed.
+        /// It took more than two writes: the drive had acknowledged one and not done it.
+        again: bool,
+    },
+    /// All is as it was, durably: the disk had no space, or a copy could not be read and nothing was written.
+    Kept {
+        /// The copy that is not as it was, if one is not: damaged. It is written first next time.
+        stale: Option<ManifestCopy>,
+        /// The write or the read that failed.
         why: Fatal,
     },
 }
 
 enum Step {
+    /// What is there now?
+    Look(Box<CopiesLoad<StoreManifest>>),
     Write(PendingWrite),
-    Sync(RequestId),
-    /// A write failed for want of space: what is there now?
-    Look(Box<CopiesLoad<StoreManifest>>, Fatal),
 }
 
 /// Writes both copies of a store manifest in the place of another. Step it by `next_io` and `on_io` until `on_io` has an
@@ -48,32 +58,27 @@ pub struct StoreManifestChange<P: BlockPool> {
     ids: RequestIds,
     requests: VecDeque<IoRequest<P>>,
     from: StoreManifest,
-    bytes: Vec<u8>,
-    /// The copy at hand.
-    copy: ManifestCopy,
-    /// The copy that is written first.
-    first: ManifestCopy,
+    to: StoreManifest,
     step: Step,
+    /// The copy that was not as it should be at the first look.
+    stale: Option<ManifestCopy>,
+    /// Writes that were begun.
+    writes: usize,
+    /// The write that met a full disk.
+    failed: Option<Fatal>,
 }
 
 impl<P: BlockPool> StoreManifestChange<P> {
-    /// Starts. `from`: what counts now; `stale`: the copy that is not that.
+    /// Starts. `from`: what counts now.
     #[must_use]
-    pub fn new(from: &StoreManifest, to: &StoreManifest, stale: Option<ManifestCopy>, pool: P) -> Self {
+    pub fn new(from: &StoreManifest, to: &StoreManifest, mut pool: P) -> Self {
         assert!(from.agrees_with(to) && from.sequence < to.sequence, "it is made of what counts now");
-        let first = stale.unwrap_or(ManifestCopy::A);
-        let mut change = Self {
-            pool,
-            ids: RequestIds::new(),
-            requests: VecDeque::new(),
-            from: from.clone(),
-            bytes: to.encode(),
-            copy: first,
-            first,
-            step: Step::Sync(RequestId(0)),
-        };
-        change.write_copy();
-        change
+        let (mut ids, mut requests) = (RequestIds::new(), VecDeque::new());
+        let load =
+            CopiesLoad::again(FILES, STORE_MANIFEST_BYTES_MAX, None, &mut pool, &mut ids, &mut requests);
+        let step = Step::Look(Box::new(load));
+        let (from, to) = (from.clone(), to.clone());
+        Self { pool, ids, requests, from, to, step, stale: None, writes: 0, failed: None }
     }
 
     /// The next I/O to perform.
@@ -87,71 +92,98 @@ impl<P: BlockPool> StoreManifestChange<P> {
     /// # Errors
     /// What is on disk is unknown: the process must stop.
     pub fn on_io(&mut self, done: IoDone<P>) -> Result<Option<ChangeOutcome>, Fatal> {
+        let Self { pool, ids, requests, .. } = self;
         match &mut self.step {
-            Step::Write(write) => match write.advance(done, &mut self.ids) {
-                Ok(Advance::Continue(request)) => self.requests.push_back(request),
-                Ok(Advance::Written(buffer)) => {
-                    self.pool.reclaim(buffer);
-                    let (id, file) = (self.ids.next(), FILES[self.copy as usize]);
-                    self.step = Step::Sync(id);
-                    let operation = IoOperation::SyncFile { file, data_only: true };
-                    self.requests.push_back(IoRequest { id, operation });
-                }
-                Err(why) if why.error.kind == IoErrorKind::NoSpace => {
-                    let load =
-                        CopiesLoad::start(FILES, STORE_MANIFEST_BYTES_MAX, &mut self.ids, &mut self.requests);
-                    self.step = Step::Look(Box::new(load), why);
-                }
-                Err(fatal) => return Err(fatal),
-            },
-            Step::Sync(id) => {
-                assert_eq!(done.id, *id, "a completion goes to its request");
-                let file = FILES[self.copy as usize];
-                let failed = |error| Fatal { what: "syncing the store manifest", file, offset: 0, error };
-                done.result.map_err(failed)?;
-                if self.copy != self.first {
-                    return Ok(Some(ChangeOutcome::Changed));
-                }
-                self.copy = self.first.other();
-                self.write_copy();
+            Step::Write(write) => {
+                let file = write.file;
+                let load = match write.advance(done, ids) {
+                    Ok(Advance::Continue(request)) => {
+                        requests.push_back(request);
+                        return Ok(None);
+                    }
+                    Ok(Advance::Written(buffer)) => {
+                        pool.reclaim(buffer);
+                        CopiesLoad::again(FILES, STORE_MANIFEST_BYTES_MAX, Some(file), pool, ids, requests)
+                    }
+                    Err(why) if why.error.kind == IoErrorKind::NoSpace => {
+                        self.failed = Some(why);
+                        CopiesLoad::start(FILES, STORE_MANIFEST_BYTES_MAX, ids, requests)
+                    }
+                    Err(fatal) => return Err(fatal),
+                };
+                self.step = Step::Look(Box::new(load));
+                Ok(None)
             }
-            Step::Look(load, why) => {
-                let why = *why;
-                let found = load.on_io(done, &mut self.pool, &mut self.ids, &mut self.requests)?;
-                if found.is_some() && load.has_unreadable() {
-                    return Err(why);
-                }
-                return found.map(|found| self.judge(found, why)).transpose();
+            Step::Look(load) => {
+                let Some(found) = load.on_io(done, pool, ids, requests)? else { return Ok(None) };
+                let unreadable = load.unreadable();
+                self.judge(found, unreadable)
             }
         }
-        Ok(None)
     }
 
-    /// What both copies say after a write that failed.
-    fn judge(&self, found: Loaded<StoreManifest>, why: Fatal) -> Result<ChangeOutcome, Fatal> {
-        let Loaded::Manifest { manifest, stale, missing: [false, false] } = found else { return Err(why) };
-        if manifest != self.from {
-            return Err(why);
+    /// What comes of what both copies say.
+    fn judge(
+        &mut self,
+        found: Loaded<StoreManifest>,
+        unreadable: Option<(FileId, IoError)>,
+    ) -> Result<Option<ChangeOutcome>, Fatal> {
+        let failed = |file, error| Fatal { what: "reading the store manifest", file, offset: 0, error };
+        if let Some((file, error)) = unreadable {
+            let why = self.failed.unwrap_or_else(|| failed(file, error));
+            let kept = ChangeOutcome::Kept { stale: None, why };
+            return if self.writes == 0 { Ok(Some(kept)) } else { Err(why) };
         }
+        let nothing = IoError { kind: IoErrorKind::Other, code: 0 };
+        let unknown = self.failed.unwrap_or_else(|| failed(FILES[0], nothing));
+        let Loaded::Manifest { manifest, stale, missing: [false, false] } = found else {
+            return Err(unknown);
+        };
         let stale = match stale {
             [false, false] => None,
             [true, false] => Some(ManifestCopy::A),
             [false, true] => Some(ManifestCopy::B),
             [true, true] => unreachable!("what counts is one of them"),
         };
-        Ok(ChangeOutcome::Kept { stale, why })
+        if self.writes == 0 {
+            self.stale = stale;
+        }
+        let is_as_it_was = manifest == self.from;
+        if !is_as_it_was && manifest != self.to {
+            return Err(unknown);
+        }
+        match self.failed {
+            Some(why) if is_as_it_was => return Ok(Some(ChangeOutcome::Kept { stale, why })),
+            Some(why) => return Err(why),
+            None => {}
+        }
+        let next = if is_as_it_was { Some(stale.unwrap_or(ManifestCopy::A)) } else { stale };
+        let Some(copy) = next else {
+            let again = self.writes > FILES.len();
+            return Ok(Some(ChangeOutcome::Changed { stale: self.stale, again }));
+        };
+        if self.writes == WRITES_MAX {
+            return Err(Fatal {
+                what: "finding the store manifest as it was written",
+                ..failed(FILES[copy as usize], nothing)
+            });
+        }
+        self.write(copy);
+        Ok(None)
     }
 
-    fn write_copy(&mut self) {
-        assert!(self.bytes.len().is_multiple_of(BLOCK_BYTES), "manifests are whole blocks");
-        let mut buffer = self.pool.take(self.bytes.len());
-        buffer.as_mut()[..self.bytes.len()].copy_from_slice(&self.bytes);
+    fn write(&mut self, copy: ManifestCopy) {
+        self.writes += 1;
+        let bytes = self.to.encode();
+        assert!(bytes.len().is_multiple_of(BLOCK_BYTES), "manifests are whole blocks");
+        let mut buffer = self.pool.take(bytes.len());
+        buffer.as_mut()[..bytes.len()].copy_from_slice(&bytes);
         let write = PendingWrite {
             id: self.ids.next(),
-            file: FILES[self.copy as usize],
+            file: FILES[copy as usize],
             offset: 0,
-            range: 0..self.bytes.len(),
-            // Synced by itself: a full disk is told from a sync that failed.
+            range: 0..bytes.len(),
+            // Synced by the look at it: a full disk is told from a sync that failed.
             durable: false,
             what: "writing the store manifest",
         };
@@ -165,7 +197,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::io::{FileId, IoBuffer, IoError};
+    use crate::io::{IoBuffer, IoOperation};
     use crate::store_files::{StoreManifestFound, StoreManifestLoad};
     use crate::testing::HeapPool;
     use crate::types::{Db, UnixMs};
@@ -185,7 +217,13 @@ mod tests {
         fails: Option<(usize, IoErrorKind, Left)>,
         sync_fails: bool,
         unreadable: Option<usize>,
+        /// No copy can be read from this write on.
+        unreadable_after: Option<usize>,
         written: Vec<usize>,
+        /// By number, the writes of a change that are acknowledged and not done.
+        loses: BTreeSet<usize>,
+        /// What a start may find if there is a power cut now.
+        may_be: Vec<StoreManifest>,
     }
 
     impl Disk {
@@ -196,7 +234,10 @@ mod tests {
                 fails: None,
                 sync_fails: false,
                 unreadable: None,
+                unreadable_after: None,
                 written: Vec::new(),
+                loses: BTreeSet::new(),
+                may_be: vec![manifest.clone()],
             }
         }
 
@@ -207,6 +248,7 @@ mod tests {
                 IoOperation::Write { file, offset, buffer, range, durable } => {
                     assert!(offset == 0 && !durable);
                     let (copy, bytes) = (at(file), &buffer.as_ref()[range]);
+                    self.check_power_cut(copy, bytes);
                     self.written.push(copy);
                     let left = match &mut self.fails {
                         Some((0, kind, left)) => Some((*kind, *left)),
@@ -218,6 +260,7 @@ mod tests {
                     };
                     let whole = bytes.to_vec();
                     let result = match left {
+                        None if self.loses.contains(&(self.written.len() - 1)) => Ok(whole.len()),
                         None => {
                             let len = whole.len();
                             self.copies[copy] = whole;
@@ -238,7 +281,10 @@ mod tests {
                     (error(IoErrorKind::NoSpace), IoBuffer::None)
                 }
                 IoOperation::SyncFile { .. } | IoOperation::SyncDirectory => (Ok(0), IoBuffer::None),
-                IoOperation::Read { file, buffer, .. } if self.unreadable == Some(at(file)) => {
+                IoOperation::Read { file, buffer, .. }
+                    if self.unreadable == Some(at(file))
+                        || self.unreadable_after.is_some_and(|count| self.written.len() >= count) =>
+                {
                     (error(IoErrorKind::Other), IoBuffer::Owned(buffer))
                 }
                 IoOperation::Read { file, offset, mut buffer, len } => {
@@ -252,14 +298,10 @@ mod tests {
             IoDone { id: request.id, result, buffer }
         }
 
-        fn change(
-            &mut self,
-            from: &StoreManifest,
-            to: &StoreManifest,
-            stale: Option<ManifestCopy>,
-        ) -> Result<ChangeOutcome, Fatal> {
+        fn change(&mut self, from: &StoreManifest, to: &StoreManifest) -> Result<ChangeOutcome, Fatal> {
             self.written.clear();
-            let mut change = StoreManifestChange::new(from, to, stale, HeapPool);
+            self.may_be = vec![from.clone(), to.clone()];
+            let mut change = StoreManifestChange::new(from, to, HeapPool);
             loop {
                 let request = change.next_io().expect("it goes on until there is an outcome");
                 let done = self.perform(request);
@@ -267,6 +309,15 @@ mod tests {
                     return Ok(outcome);
                 }
             }
+        }
+
+        /// A power cut tears this write.
+        fn check_power_cut(&self, copy: usize, bytes: &[u8]) {
+            let mut torn = Self::of(&manifest());
+            torn.copies = self.copies.clone();
+            torn.copies[copy][..60].copy_from_slice(&bytes[..60]);
+            let found = torn.start();
+            assert!(self.may_be.contains(&found), "what was acknowledged comes undone");
         }
 
         /// What a start would find, which may repair a copy.
@@ -309,17 +360,51 @@ mod tests {
     }
 
     #[test]
-    fn a_change_writes_one_copy_after_the_other_and_a_stale_one_first() {
-        let from = manifest();
+    fn a_change_writes_one_copy_after_the_other_and_one_that_is_not_what_counts_first() {
+        let old = manifest();
+        let from = swapped(&old, 2, 3);
         let to = swapped(&from, 0, 1);
         for (stale, order) in
             [(None, [0, 1]), (Some(ManifestCopy::A), [0, 1]), (Some(ManifestCopy::B), [1, 0])]
         {
-            let mut disk = Disk::of(&from);
-            assert_eq!(disk.change(&from, &to, stale), Ok(ChangeOutcome::Changed));
-            assert_eq!(disk.written, order);
-            assert!(disk.copies.iter().all(|copy| *copy == to.encode()) && disk.start() == to);
+            for found in [old.encode(), vec![7; old.encode().len()]] {
+                let mut disk = Disk::of(&from);
+                if let Some(copy) = stale {
+                    // The drive has lost the write of it, or something lies over it.
+                    disk.copies[copy as usize] = found;
+                }
+                assert_eq!(disk.change(&from, &to), Ok(ChangeOutcome::Changed { stale, again: false }));
+                assert_eq!(disk.written, order);
+                assert!(disk.copies.iter().all(|copy| *copy == to.encode()) && disk.start() == to);
+            }
         }
+    }
+
+    /// What is answered is in both copies, whatever the drive has lost; if it loses too much, nothing is answered.
+    #[test]
+    fn a_write_that_the_drive_acknowledged_and_lost_is_done_again() {
+        let mut ends = 0;
+        for number in 0..1_u32 << WRITES_MAX {
+            let (mut now, mut disk) = (manifest(), Disk::of(&manifest()));
+            disk.loses = (0..WRITES_MAX).filter(|at| number >> at & 1 == 1).collect();
+            for round in 1..4 {
+                let next = swapped(&now, 0, round);
+                match disk.change(&now, &next) {
+                    Ok(ChangeOutcome::Changed { stale: None, again }) => {
+                        assert_eq!(again, disk.written.len() > 2);
+                        assert!(disk.copies.iter().all(|copy| *copy == next.encode()));
+                        now = next;
+                    }
+                    other => {
+                        assert!(disk.loses.len() > WRITES_MAX - 2 && other.is_err(), "{number:b}: {other:?}");
+                        assert!([now, next].contains(&disk.start()));
+                        ends += 1;
+                        break;
+                    }
+                }
+            }
+        }
+        assert_eq!(ends, 5, "three of four, or all");
     }
 
     /// Whatever a write leaves that met a full disk: what is answered is what a start finds, now and after further changes
@@ -340,10 +425,14 @@ mod tests {
                 let next = swapped(&now, 0, u8::try_from(round).unwrap() + 1);
                 let whole = stale.map_or(ManifestCopy::B, ManifestCopy::other);
                 assert!(disk.is_intact(whole, &now));
-                let outcome = disk.change(&now, &next, stale);
+                let was_stale = stale;
+                let outcome = disk.change(&now, &next);
                 assert_ne!(disk.written[0], whole as usize, "the copy that counts is not touched first");
                 match outcome {
-                    Ok(ChangeOutcome::Changed) => (now, stale) = (next, None),
+                    Ok(outcome @ ChangeOutcome::Changed { .. }) => {
+                        assert_eq!(outcome, ChangeOutcome::Changed { stale: was_stale, again: false });
+                        (now, stale) = (next, None);
+                    }
                     Ok(ChangeOutcome::Kept { stale: is_stale, why }) => {
                         assert_eq!(why.error.kind, IoErrorKind::NoSpace);
                         stale = is_stale;
@@ -367,7 +456,7 @@ mod tests {
             }
             disk.fails = None;
             let next = swapped(&now, 4, 5);
-            assert_eq!(disk.change(&now, &next, stale), Ok(ChangeOutcome::Changed));
+            assert_eq!(disk.change(&now, &next), Ok(ChangeOutcome::Changed { stale, again: false }));
             assert!(disk.copies.iter().all(|copy| *copy == next.encode()));
         }
         assert_eq!(seen, BTreeSet::from([None, Some(0)]));
@@ -380,20 +469,31 @@ mod tests {
         for at in 0..2 {
             let mut disk = Disk::of(&from);
             disk.fails = Some((at, IoErrorKind::Other, Left::Untouched));
-            assert_eq!(disk.change(&from, &to, None).unwrap_err().error.kind, IoErrorKind::Other);
+            assert_eq!(disk.change(&from, &to).unwrap_err().error.kind, IoErrorKind::Other);
         }
         let mut disk = Disk::of(&from);
         disk.sync_fails = true;
-        assert!(disk.change(&from, &to, None).is_err(), "also for want of space");
+        assert!(disk.change(&from, &to).is_err(), "also for want of space");
         disk.fails = Some((0, IoErrorKind::NoSpace, Left::Untouched));
-        assert!(disk.change(&from, &to, None).is_err(), "nor is what is there decided without one");
-        let mut disk = Disk::of(&from);
-        disk.copies[1].fill(0);
-        disk.fails = Some((0, IoErrorKind::NoSpace, Left::Torn));
-        assert!(disk.change(&from, &to, None).is_err(), "neither copy is whole");
+        assert!(disk.change(&from, &to).is_err(), "nor is what is there decided without one");
         let mut disk = Disk::of(&from);
         disk.unreadable = Some(0);
+        let outcome = disk.change(&from, &to);
+        assert!(matches!(outcome, Ok(ChangeOutcome::Kept { stale: None, .. })) && disk.written.is_empty());
+        let mut disk = Disk::of(&from);
+        disk.unreadable_after = Some(1);
+        assert!(disk.change(&from, &to).is_err(), "who cannot be read may say anything later");
+        let mut disk = Disk::of(&from);
+        disk.copies = [&to, &to].map(StoreManifest::encode);
+        assert!(disk.change(&from, &swapped(&from, 2, 3)).is_err(), "it is not what counts");
+        assert!(disk.written.is_empty());
+        let mut disk = Disk::of(&from);
+        disk.unreadable_after = Some(1);
         disk.fails = Some((0, IoErrorKind::NoSpace, Left::Whole));
-        assert!(disk.change(&from, &to, None).is_err(), "who cannot be read may say anything later");
+        assert!(disk.change(&from, &to).is_err(), "who cannot be read may say anything later");
+        let mut disk = Disk::of(&from);
+        disk.copies = [vec![0; BLOCK_BYTES], vec![0; BLOCK_BYTES]];
+        assert!(disk.change(&from, &to).is_err(), "neither copy is whole");
+        assert!(disk.written.is_empty());
     }
 }

@@ -302,7 +302,9 @@ impl Service {
         let write = move || {
             let result = match server.swaps.write(shown) {
                 Ok(()) => Ok(()),
-                Err(error @ KeeperError::Unchanged(_)) => Err(format!("ERR {error}")),
+                Err(error @ (KeeperError::Unchanged(_) | KeeperError::Unreadable(_))) => {
+                    Err(format!("ERR {error}"))
+                }
                 Err(error @ KeeperError::NoSpace(_)) => Err(format!("MISCONF {error}")),
                 Err(KeeperError::Unknown(fatal)) => {
                     tracing::error!("SWAPDB: {fatal}; the next start finds the databases swapped, or not");

@@ -161,6 +161,29 @@ impl<M: TwoCopies> CopiesLoad<M> {
         Self { files, bytes_max, syncs, reads: Vec::new(), bytes: [Vec::new(), Vec::new()], copies }
     }
 
+    /// Starts, of copies that are there and durable, but for one that was just written in place, if one was.
+    pub(crate) fn again<P: BlockPool>(
+        files: [FileId; 2],
+        bytes_max: usize,
+        written: Option<FileId>,
+        pool: &mut P,
+        ids: &mut RequestIds,
+        out: &mut impl Extend<IoRequest<P>>,
+    ) -> Self {
+        let copies = [CopyState::Damaged, CopyState::Damaged];
+        let bytes = [Vec::new(), Vec::new()];
+        let mut this = Self { files, bytes_max, syncs: Vec::new(), reads: Vec::new(), bytes, copies };
+        match files.iter().position(|&file| Some(file) == written) {
+            Some(copy) => {
+                let (id, file) = (ids.next(), files[copy]);
+                this.syncs.push((id, Some(copy)));
+                out.extend([IoRequest { id, operation: IoOperation::SyncFile { file, data_only: true } }]);
+            }
+            None => this.start_reads(pool, ids, out),
+        }
+        this
+    }
+
     /// Takes a completion. The result is there when all are in.
     pub(crate) fn on_io<P: BlockPool>(
         &mut self,
@@ -247,9 +270,12 @@ impl<M: TwoCopies> CopiesLoad<M> {
         out.extend([IoRequest { id, operation: IoOperation::Read { file, offset, buffer, len } }]);
     }
 
-    /// Whether a copy was not given back by the drive: it may be anything.
-    pub(crate) fn has_unreadable(&self) -> bool {
-        self.copies.iter().any(|copy| matches!(copy, CopyState::Unreadable(_)))
+    /// A copy that was not given back by the drive, and why: it may be anything.
+    pub(crate) fn unreadable(&self) -> Option<(FileId, IoError)> {
+        self.files.iter().zip(&self.copies).find_map(|(file, copy)| match copy {
+            CopyState::Unreadable(error) => Some((*file, *error)),
+            _ => None,
+        })
     }
 
     fn judge(&self) -> Loaded<M> {
@@ -276,11 +302,9 @@ impl<M: TwoCopies> CopiesLoad<M> {
                 return Loaded::Missing;
             }
             (None, None) => {
-                let unreadable = self.files.iter().zip(&self.copies).find_map(|(file, copy)| match copy {
-                    CopyState::Unreadable(error) => Some((*file, *error)),
-                    _ => None,
-                });
-                return unreadable.map_or(Loaded::Damaged, |(file, error)| Loaded::Unreadable(file, error));
+                return self
+                    .unreadable()
+                    .map_or(Loaded::Damaged, |(file, error)| Loaded::Unreadable(file, error));
             }
         };
         let stale = [a, b].map(|copy| copy != Some(manifest));

@@ -5,7 +5,7 @@
 //! The model knows databases as they are stored; operations ask for them by the number that shows them now.
 
 use crate::databases::DatabaseMap;
-use crate::io::{Fatal, FileId, IoDone, ManifestCopy};
+use crate::io::{Fatal, FileId, IoDone, IoErrorKind, ManifestCopy};
 use crate::limits::DATABASE_COUNT;
 use crate::sim::disk::Files;
 use crate::sim::driver::Driver;
@@ -45,7 +45,7 @@ impl Driver {
         let Some(now) = self.on_disk.clone() else { return };
         let mut next = now.clone();
         next.swap_databases(first, second);
-        let change = StoreManifestChange::new(&now, &next, self.stale_manifest, HeapPool);
+        let change = StoreManifestChange::new(&now, &next, HeapPool);
         self.swap = Some(Swap { change, next });
         self.submit_swap();
     }
@@ -69,13 +69,27 @@ impl Driver {
             return Ok(());
         };
         let Some(Swap { next, .. }) = self.swap.take() else { unreachable!("looked at above") };
-        if let ChangeOutcome::Kept { stale, .. } = outcome {
-            self.stale_manifest = stale;
-            if let Some(now) = &self.on_disk {
-                self.disk.keep_store_manifest(&now.encode(), stale);
+        match outcome {
+            ChangeOutcome::Changed { stale, again } => {
+                if stale.is_some() && self.stale_manifest.is_none() {
+                    self.report.count("swaps that found a copy that was not as it had been written");
+                }
+                if again {
+                    self.report.count("swaps of which a write was lost, and was done again");
+                }
             }
-            self.report.count(format!("swaps that met a full disk, a copy damaged: {}", stale.is_some()));
-            return Ok(());
+            ChangeOutcome::Kept { why, .. } if why.error.kind != IoErrorKind::NoSpace => {
+                self.report.count("swaps that could not read the store manifest");
+                return Ok(());
+            }
+            ChangeOutcome::Kept { stale, .. } => {
+                self.stale_manifest = stale;
+                if let Some(now) = &self.on_disk {
+                    self.disk.keep_store_manifest(&now.encode(), stale);
+                }
+                self.report.count(format!("swaps that met a full disk, a copy damaged: {}", stale.is_some()));
+                return Ok(());
+            }
         }
         self.stale_manifest = None;
         self.databases = next.databases;
@@ -139,7 +153,15 @@ mod tests {
         let mut driver = Driver::new(options);
         driver.start(false).unwrap();
         driver.maybe_swap();
-        assert!(driver.disk.in_flight().is_some_and(|what| what.contains("store.manifest-a")));
+        let writes = |driver: &Driver| {
+            driver
+                .disk
+                .in_flight()
+                .is_some_and(|what| what.contains("writ") && what.contains("store.manifest-a"))
+        };
+        while !writes(&driver) {
+            assert!(driver.complete_one().unwrap(), "both copies are looked at first");
+        }
         driver
     }
 
