@@ -43,7 +43,7 @@ fn a_checkpoint_that_somebody_waits_for_is_tried_again_when_it_found_no_room() {
 fn planted_bugs_are_caught_by_what_happens_to_single_requests() {
     // Assertions of the core are caught too; the backtraces would bury the result.
     std::panic::set_hook(Box::new(|_| {}));
-    let plan = Plan { stride: 40, again_stride: 1000, broken_max: 1 };
+    let plan = Plan { stride: 10, again_stride: 1000, broken_max: 1 };
     let bugs = [
         (Life::Relaxed, PlantedBug::AcknowledgeEarly),
         (Life::FullDisk, PlantedBug::SkipDsync),

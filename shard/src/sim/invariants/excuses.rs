@@ -25,9 +25,19 @@ pub(in crate::sim) fn check_read(disk: &SimDisk, error: &ColdReadError) -> Resul
     Err(format!("a record cannot be read back: {error}"))
 }
 
+/// Whether the drive said so: by an error, or by giving less than the last block of what was asked for, as at the end of a
+/// file.
+fn says_so(disk: &SimDisk, problem: DamageKind) -> bool {
+    match problem {
+        DamageKind::Io(_) => true,
+        DamageKind::Short => disk.has_cut_short(),
+        DamageKind::Header | DamageKind::Record => false,
+    }
+}
+
 /// An extent that compaction cannot read back.
 pub(in crate::sim) fn check_extent(disk: &SimDisk, damaged: &DamagedExtent) -> Result<(), String> {
-    let said = matches!(damaged.problem, DamageKind::Io(_));
+    let said = says_so(disk, damaged.problem);
     if said || is_damaged(disk, damaged.shard) {
         return Ok(());
     }
@@ -36,7 +46,7 @@ pub(in crate::sim) fn check_extent(disk: &SimDisk, damaged: &DamagedExtent) -> R
 
 /// An extent that a scrub found damaged.
 pub(in crate::sim) fn check_scrub(disk: &SimDisk, finding: &ScrubFinding) -> Result<(), String> {
-    let said = matches!(finding.problem, DamageKind::Io(_));
+    let said = says_so(disk, finding.problem);
     if said || is_damaged(disk, finding.shard) {
         return Ok(());
     }
