@@ -12,6 +12,7 @@ pub mod binaries;
 pub mod client;
 pub mod crash;
 pub mod differential;
+pub mod disturbance;
 pub mod info;
 pub mod limits;
 pub mod load;

@@ -72,7 +72,9 @@ impl Drop for PowerSwitch {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
+    let output = command.output().with_context(|| {
+        format!("cannot run {command:?}; it takes mount, umount, mkfs.ext4 and xfs_io (Debian's e2fsprogs, xfsprogs)")
+    })?;
     if !output.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::disturbance::Watch;
 use crate::info::Info;
 use crate::load::{Figures, KEY_DIGITS, Load, LoadClient, Measured, Request};
 use crate::process::{resident_bytes, resident_bytes_max};
@@ -95,6 +96,8 @@ pub struct TestStore<'a> {
     spec: ServerSpec,
     dir: PathBuf,
     server: Option<Server>,
+    /// Of the server that runs.
+    watch: Option<Watch>,
     runs: Vec<Run>,
 }
 
@@ -104,7 +107,8 @@ impl<'a> TestStore<'a> {
     /// # Errors
     /// When it does not serve.
     pub fn start(bench: &'a Bench, spec: ServerSpec, dir: &Path) -> Result<Self> {
-        let mut store = Self { bench, spec, dir: dir.to_owned(), server: None, runs: Vec::new() };
+        let mut store =
+            Self { bench, spec, dir: dir.to_owned(), server: None, watch: None, runs: Vec::new() };
         store.start_again(None)?;
         Ok(store)
     }
@@ -117,6 +121,7 @@ impl<'a> TestStore<'a> {
         assert!(self.server.is_none(), "one server at a time");
         let mut server = Server::start(&self.spec, &self.dir)?;
         let time = server.wait_until_serving(keys)?;
+        self.watch = Some(Watch::start(server.pid(), self.bench.server_cpu)?);
         self.server = Some(server);
         Ok(time.as_secs_f64())
     }
@@ -135,6 +140,7 @@ impl<'a> TestStore<'a> {
     /// When it does not stop, or not cleanly.
     pub fn stop(&mut self) -> Result<f64> {
         let started = std::time::Instant::now();
+        self.watch = None;
         self.server.take().context("the server was stopped")?.stop()?;
         Ok(started.elapsed().as_secs_f64())
     }
@@ -144,6 +150,7 @@ impl<'a> TestStore<'a> {
     /// # Errors
     /// Those of the system.
     pub fn kill(&mut self) -> Result<()> {
+        self.watch = None;
         self.server.take().context("the server was stopped")?.kill()
     }
 
@@ -159,7 +166,8 @@ impl<'a> TestStore<'a> {
         if count != Some(keys) {
             bail!("{keys} keys were written, the server has {count:?}");
         }
-        let figures = [("load_s", seconds), ("ops_s", keys as f64 / seconds)];
+        let mut figures = vec![("load_s", seconds), ("ops_s", keys as f64 / seconds)];
+        figures.extend(self.disturbance());
         self.note(name, &figures, command);
         Ok(())
     }
@@ -169,9 +177,18 @@ impl<'a> TestStore<'a> {
     /// # Errors
     /// When the client fails.
     pub fn run(&mut self, name: &str, load: &Load) -> Result<Figures> {
+        // What came between two runs is no part of either.
+        self.disturbance();
         let Measured { figures, doubts, command } = self.bench.client.run(self.server()?, load, &self.dir)?;
-        self.note_figures(name, figures.clone(), doubts, command);
+        let mut noted = figures.clone();
+        noted.extend(self.disturbance().map(|(name, figure)| (name.to_owned(), figure)));
+        self.note_figures(name, noted, doubts, command);
         Ok(figures)
+    }
+
+    /// What kept the server from running since this was last asked.
+    fn disturbance(&self) -> [(&'static str, f64); 4] {
+        self.watch.as_ref().map(Watch::take).unwrap_or_default().figures()
     }
 
     /// Notes what the harness itself measured.
