@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::thread::{CpuSet, sched_getaffinity};
+
 use crate::process::pinned;
 
 /// Time between two looks.
@@ -65,8 +67,9 @@ impl Watch {
     pub fn start(pid: u32, cpu: usize) -> std::io::Result<Self> {
         let seen = Arc::new(Mutex::new(Disturbance::default()));
         let (stop, stopped) = mpsc::channel();
+        let allowed = sched_getaffinity(None)?;
         let others: Vec<usize> =
-            (0..std::thread::available_parallelism()?.get()).filter(|&other| other != cpu).collect();
+            (0..CpuSet::MAX_CPU).filter(|&other| other != cpu && allowed.is_set(other)).collect();
         let shared = Arc::clone(&seen);
         let look = move || {
             let mut stolen = stolen_ticks(cpu);

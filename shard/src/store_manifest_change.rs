@@ -1,10 +1,10 @@
 //! A store manifest that is changed while the store serves, and goes on serving when the disk has no space for that.
 //!
 //! Before each write and after the last one both copies are read, as a start would do, and what was written is synced before:
-//! what is written next is a copy that is not what counts. So at every moment one copy is whole and durable, was seen to be, and is not being written.
-//! Otherwise a copy whose write the drive once lost, here or when a start repaired it, would be the version before the last,
-//! intact, and would count again as soon as a power cut tears the write of the other: a change that was acknowledged would
-//! come undone, and nothing would tell of it.
+//! what is written next is a copy that is not what counts. So at every moment one copy is whole and durable, was seen to be,
+//! and is not being written. Otherwise a copy whose write the drive once lost, here or when a start repaired it, would be the
+//! version before the last, intact, and would count again as soon as a power cut tears the write of the other: a change that
+//! was acknowledged would come undone, and nothing would tell of it.
 //!
 //! Where files are never written in place (copy on write), writing a copy that is there already can meet a full disk. Where
 //! a start would find the manifest as it was, the change has come to nothing and the store goes on. Anything else is the end
@@ -128,14 +128,19 @@ impl<P: BlockPool> StoreManifestChange<P> {
         found: Loaded<StoreManifest>,
         unreadable: Option<(FileId, IoError)>,
     ) -> Result<Option<ChangeOutcome>, Fatal> {
-        let failed = |file, error| Fatal { what: "reading the store manifest", file, offset: 0, error };
         if let Some((file, error)) = unreadable {
-            let why = self.failed.unwrap_or_else(|| failed(file, error));
+            let what = "reading the store manifest";
+            let why = self.failed.unwrap_or(Fatal { what, file, offset: 0, error });
             let kept = ChangeOutcome::Kept { stale: None, why };
             return if self.writes == 0 { Ok(Some(kept)) } else { Err(why) };
         }
-        let nothing = IoError { kind: IoErrorKind::Other, code: 0 };
-        let unknown = self.failed.unwrap_or_else(|| failed(FILES[0], nothing));
+        let another_in = |copy: ManifestCopy| Fatal {
+            what: "finding the store manifest as it was written",
+            file: FILES[copy as usize],
+            offset: 0,
+            error: IoError { kind: IoErrorKind::Other, code: 0 },
+        };
+        let unknown = self.failed.unwrap_or_else(|| another_in(ManifestCopy::A));
         let Loaded::Manifest { manifest, stale, missing: [false, false] } = found else {
             return Err(unknown);
         };
@@ -163,10 +168,7 @@ impl<P: BlockPool> StoreManifestChange<P> {
             return Ok(Some(ChangeOutcome::Changed { stale: self.stale, again }));
         };
         if self.writes == WRITES_MAX {
-            return Err(Fatal {
-                what: "finding the store manifest as it was written",
-                ..failed(FILES[copy as usize], nothing)
-            });
+            return Err(another_in(copy));
         }
         self.write(copy);
         Ok(None)
