@@ -7,6 +7,9 @@ use hashbrown::HashTable;
 use super::entry::Entry;
 use crate::types::Lsn;
 
+/// Buckets behind the place where a search begins of which one with an entry is read, to have the page of an entry to come.
+const NEAR_BUCKETS: usize = 4;
+
 /// Spreads stored hash bits over buckets. The bits are keyed already, so fixed seeds are safe; nothing of this
 /// reaches the disk, so another build may spread differently.
 static SPREAD: ahash::RandomState = ahash::RandomState::with_seeds(0x9e37, 0x79b9, 0x7f4a, 0x7c15);
@@ -61,6 +64,19 @@ impl Table {
     #[inline]
     pub fn find(&self, hash: u32, mut is_key: impl FnMut(&Entry) -> bool) -> Option<&Entry> {
         self.entries.find(spread(hash), |entry| entry.hash() == hash && is_key(entry))
+    }
+
+    /// Brings what a look-up of these hash bits meets into the cache: the entry that has them, or one near the place of
+    /// an entry that would come. The number means nothing: it makes the reads happen.
+    pub fn warm(&self, hash: u32) -> u32 {
+        let spread = spread(hash);
+        let near = || {
+            let last = self.entries.num_buckets().checked_sub(1)?;
+            #[expect(clippy::cast_possible_truncation, reason = "the low bits say where a search begins")]
+            let home = spread as usize;
+            (0..NEAR_BUCKETS).find_map(|step| self.entries.get_bucket(home.wrapping_add(step) & last))
+        };
+        self.entries.find(spread, |_| true).or_else(near).map_or(0, |entry| entry.location().offset)
     }
 
     /// As [`Self::find`], to change it.

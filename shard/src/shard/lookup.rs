@@ -133,7 +133,7 @@ impl<P: BlockPool> Shard<P> {
         let table = database
             .filter(|_| slot.0 >= self.first_slot && slot.0 - self.first_slot < self.slot_count)
             .and_then(|database| database.slots.get(self.local(slot))?.table(hash));
-        table.and_then(|table| table.find(hash, |_| true)).map_or(0, |entry| entry.location().offset)
+        table.map_or(0, |table| table.warm(hash))
     }
 
     /// Reads a little of a record, so that it is in the cache.
