@@ -70,13 +70,21 @@ impl Table {
     /// an entry that would come. The number means nothing: it makes the reads happen.
     pub fn warm(&self, hash: u32) -> u32 {
         let spread = spread(hash);
-        let near = || {
-            let last = self.entries.num_buckets().checked_sub(1)?;
-            #[expect(clippy::cast_possible_truncation, reason = "the low bits say where a search begins")]
-            let home = spread as usize;
-            (0..NEAR_BUCKETS).find_map(|step| self.entries.get_bucket(home.wrapping_add(step) & last))
-        };
-        self.entries.find(spread, |_| true).or_else(near).map_or(0, |entry| entry.location().offset)
+        let found = self.entries.find(spread, |_| true).or_else(|| self.near(spread));
+        found.map_or(0, |entry| entry.location().offset)
+    }
+
+    /// As [`Self::warm`], where no entry has these hash bits.
+    pub fn warm_place(&self, hash: u32) -> u32 {
+        self.near(spread(hash)).map_or(0, |entry| entry.location().offset)
+    }
+
+    /// An entry behind the place where a search begins, if there is one near.
+    fn near(&self, spread: u64) -> Option<&Entry> {
+        let last = self.entries.num_buckets().checked_sub(1)?;
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits say where a search begins")]
+        let home = spread as usize;
+        (0..NEAR_BUCKETS).find_map(|step| self.entries.get_bucket(home.wrapping_add(step) & last))
     }
 
     /// As [`Self::find`], to change it.

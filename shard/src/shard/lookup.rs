@@ -75,6 +75,14 @@ impl<P: BlockPool> Shard<P> {
         table.find(hash, |_| true).map(Entry::location)
     }
 
+    /// Brings the place in the index of a key that has no candidate into the cache. The number means nothing.
+    #[inline]
+    pub(crate) fn warm_place(&self, db: StoredDb, slot: Slot, hash: u32) -> u32 {
+        let slots = &self.databases[usize::from(db.0)].slots;
+        let table = slots.get(self.local(slot)).and_then(|slot| slot.table(hash));
+        table.map_or(0, |table| table.warm_place(hash))
+    }
+
     /// As [`Self::candidate`], the entry itself, to change it.
     #[inline]
     pub(crate) fn candidate_mut(&mut self, db: StoredDb, slot: Slot, hash: u32) -> Option<&mut Entry> {

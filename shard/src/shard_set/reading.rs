@@ -59,22 +59,22 @@ impl<P: BlockPool> ShardSet<P> {
         self.log.as_ref().is_none_or(Log::has_start_file)
     }
 
-    /// Brings the index entries and records of keys that are about to be used into the cache. Independent misses
-    /// overlap when nothing between them waits for one: beyond the second-level cache the cost of a command is its
-    /// misses. Changes nothing.
+    /// Brings the index entries and records of keys that are about to be used into the cache, of a new key the place of its
+    /// entry. Independent misses overlap when nothing between them waits for one: beyond the second-level cache the cost
+    /// of a command is its misses. Changes nothing.
     pub fn warm(&self, db: Db, keys: &[(Slot, u32)]) {
         let db = self.databases.stored(db);
-        let mut locations = [None; WARM_KEYS_MAX];
+        let (mut locations, mut seen) = ([None; WARM_KEYS_MAX], 0u32);
         for (place, &(slot, hash)) in locations.iter_mut().zip(keys) {
             let position = usize::from(self.by_slot[usize::from(slot.0)]);
-            *place = self
-                .shards
-                .get(position)
-                .and_then(|shard| shard.candidate(db, slot, hash).map(|at| (position, at)));
+            let Some(shard) = self.shards.get(position) else { continue };
+            match shard.candidate(db, slot, hash) {
+                Some(location) => *place = Some((position, location)),
+                None => seen ^= shard.warm_place(db, slot, hash),
+            }
         }
-        let mut seen = 0u8;
         for &(position, location) in locations.iter().flatten() {
-            seen ^= self.shards[position].touch(location);
+            seen ^= u32::from(self.shards[position].touch(location));
         }
         std::hint::black_box(seen);
     }
