@@ -264,6 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn warming_meets_the_entry_that_is_there_and_needs_none() {
+        let mut table = Table::default();
+        assert_eq!((table.warm(hash_of(0)), table.warm_place(hash_of(0))), (0, 0));
+        let at = |number| Location { extent: ExtentNumber(number), offset: number + 1 };
+        for number in 0..1_000 {
+            table.warm_place(hash_of(number));
+            table.insert(Entry::new(hash_of(number), at(number), 1));
+        }
+        assert!((0..1_000).all(|number| table.warm(hash_of(number)) == number + 1));
+    }
+
+    #[test]
     fn keys_that_come_and_go_do_not_make_a_table_grow() {
         let mut table = Table::default();
         for number in 0..1_300 {

@@ -69,21 +69,20 @@ impl Table {
     /// Brings what a look-up of these hash bits meets into the cache: the entry that has them, or one near the place of
     /// an entry that would come. The number means nothing: it makes the reads happen.
     pub fn warm(&self, hash: u32) -> u32 {
-        let spread = spread(hash);
-        let found = self.entries.find(spread, |_| true).or_else(|| self.near(spread));
+        let found = self.find(hash, |_| true).or_else(|| self.near(hash));
         found.map_or(0, |entry| entry.location().offset)
     }
 
-    /// As [`Self::warm`], where no entry has these hash bits.
+    /// As [`Self::warm`], where it is known that no entry has these hash bits.
     pub fn warm_place(&self, hash: u32) -> u32 {
-        self.near(spread(hash)).map_or(0, |entry| entry.location().offset)
+        self.near(hash).map_or(0, |entry| entry.location().offset)
     }
 
     /// An entry behind the place where a search begins, if there is one near.
-    fn near(&self, spread: u64) -> Option<&Entry> {
+    fn near(&self, hash: u32) -> Option<&Entry> {
         let last = self.entries.num_buckets().checked_sub(1)?;
         #[expect(clippy::cast_possible_truncation, reason = "the low bits say where a search begins")]
-        let home = spread as usize;
+        let home = spread(hash) as usize;
         (0..NEAR_BUCKETS).find_map(|step| self.entries.get_bucket(home.wrapping_add(step) & last))
     }
 
