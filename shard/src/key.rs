@@ -23,6 +23,20 @@ pub struct Key<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct KeyHasher {
     seed: [u64; 2],
+    #[cfg(feature = "sim")]
+    mask: u32,
+}
+
+#[cfg(feature = "sim")]
+std::thread_local! {
+    static MASK: std::cell::Cell<u32> = const { std::cell::Cell::new(u32::MAX) };
+}
+
+/// Has the hashers that this thread makes from now on keep so few bits, 1 to 32, that keys share theirs, as in a large store
+/// by chance: for the simulator, whose stores are small.
+#[cfg(feature = "sim")]
+pub fn keep_hash_bits(bits: u32) {
+    MASK.set(u32::MAX >> (u32::BITS - bits));
 }
 
 impl KeyHasher {
@@ -32,7 +46,11 @@ impl KeyHasher {
         let wide = u128::from_le_bytes(seed);
         let low = u64::try_from(wide & u128::from(u64::MAX)).unwrap_or(0);
         let high = u64::try_from(wide >> 64).unwrap_or(0);
-        Self { seed: [low, high] }
+        Self {
+            seed: [low, high],
+            #[cfg(feature = "sim")]
+            mask: MASK.get(),
+        }
     }
 
     /// The stored hash bits of a key.
@@ -41,7 +59,10 @@ impl KeyHasher {
     pub fn hash(&self, key: &[u8]) -> u32 {
         let mut hasher = SipHasher13::new_with_keys(self.seed[0], self.seed[1]);
         hasher.write(key);
-        (hasher.finish() >> 32) as u32
+        let hash = (hasher.finish() >> 32) as u32;
+        #[cfg(feature = "sim")]
+        let hash = hash & self.mask;
+        hash
     }
 
     /// The key with its slot and hash.

@@ -17,8 +17,14 @@ pub const TABLE_DEPTH_MAX: u8 = 24;
 pub const DATABASE_COUNT: u8 = 16;
 /// Index tables of a dropped keyspace that one step frees at most.
 pub const DROP_TABLES_PER_STEP: usize = 16;
+/// Extents that one step frees at most.
+pub const EXTENTS_FREED_PER_STEP: usize = 512;
 /// Empty slots that one SCAN call passes over at most.
 pub const SCAN_SLOTS_PER_CALL: usize = 4096;
+/// Keys that one SCAN call visits at most, whatever `COUNT` says: others wait for it.
+pub const SCAN_KEYS_PER_CALL: usize = 10_000;
+/// Bytes of their records at most, of one that may be larger, where records may have to be read from disk.
+pub const SCAN_BYTES_PER_CALL: u64 = 4 << 20;
 
 /// One free place of a data file keeps its disk space for so many used ones: about what comes free with a checkpoint, so
 /// that space does not come and go.
@@ -67,6 +73,8 @@ pub const TAIL_CHUNKS_MAX: usize = 16;
 pub const COLD_TICKETS_MAX: usize = 4096;
 /// Reads of records from disk that one worker has in flight at most, whatever the drive takes: about where drives stop gaining.
 pub const COLD_READS_IN_FLIGHT_MAX: usize = 256;
+/// Bytes of them at most, of one that may be larger.
+pub const COLD_READ_BYTES_IN_FLIGHT_MAX: usize = 64 << 20;
 
 /// Buckets that the deadlines of one extent are kept in at most.
 pub const DEADLINE_BUCKETS_MAX: usize = 16;
@@ -154,6 +162,8 @@ pub const DUMP_BLOCK_BYTES: usize = 256 << 10;
 pub const DUMP_BLOCK_BYTES_LIMIT: usize = 1 << 20;
 /// Bytes that wait in memory to be submitted to the log above which callers should hold writes back.
 pub const LOG_QUEUED_BYTES_MAX: usize = 64 << 20;
+/// The same above which keys that have ended wait to be deleted: a drive that stands still is no reason to gather records.
+pub const LOG_QUEUED_FOR_ENDS_MAX: usize = 16 << 20;
 
 const _: () =
     assert!(LOG_BATCH_BYTES_LIMIT.is_multiple_of(4096) && LOG_SEGMENT_BYTES_MIN.is_multiple_of(4096));

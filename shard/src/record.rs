@@ -22,6 +22,7 @@
 mod encoder;
 mod head;
 
+use crate::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::types::{KeyspaceId, Lsn, ShardId, StoredDb, Term, UnixMs};
 
 pub use encoder::Encoder;
@@ -29,6 +30,8 @@ pub use head::Head;
 
 /// Longest head (all before the key) that the encoder can produce.
 pub const HEAD_BYTES_MAX: usize = 4 + 1 + 5 + 5 + 3 + 5 + 10 + 10 + 5 + 10 + 10;
+/// Bytes of a record at most.
+pub const RECORD_BYTES_MAX: usize = HEAD_BYTES_MAX + KEY_BYTES_MAX + VALUE_BYTES_MAX;
 /// Shortest possible record: every variable-width number in one byte, no key, no value.
 pub const RECORD_BYTES_MIN: usize = 4 + 1 + 5;
 

@@ -10,7 +10,7 @@ use crate::index::{LengthClass, Location};
 use crate::io::{
     BLOCK_BYTES, BlockPool, FileId, IoBuffer, IoDone, IoError, IoOperation, IoRequest, RequestId,
 };
-use crate::limits::{COLD_READS_IN_FLIGHT_MAX, COLD_TICKETS_MAX};
+use crate::limits::{COLD_READ_BYTES_IN_FLIGHT_MAX, COLD_READS_IN_FLIGHT_MAX, COLD_TICKETS_MAX};
 use crate::planted::{self, PlantedBug};
 use crate::shard::Shard;
 use crate::types::{Slot, StoredDb};
@@ -128,6 +128,8 @@ pub(crate) struct ColdReads<P: BlockPool> {
     unstarted: VecDeque<Wanted>,
     in_flight: usize,
     in_flight_max: usize,
+    /// Bytes of the buffers that they read into.
+    in_flight_bytes: usize,
     /// Tickets that have all they need.
     ready: VecDeque<u32>,
     requests: VecDeque<IoRequest<P>>,
@@ -147,6 +149,7 @@ impl<P: BlockPool> ColdReads<P> {
             unstarted: VecDeque::new(),
             in_flight: 0,
             in_flight_max: COLD_READS_IN_FLIGHT_MAX,
+            in_flight_bytes: 0,
             ready: VecDeque::new(),
             requests: VecDeque::new(),
             next_id: first_id,
@@ -263,11 +266,16 @@ impl<P: BlockPool> ColdReads<P> {
         if self.in_flight >= self.in_flight_max {
             return None;
         }
-        let of = self.unstarted.pop_front()?;
+        let of = *self.unstarted.front()?;
         let read = self.reads.get_mut(&of).expect("an unstarted read is wanted");
+        if self.in_flight > 0 && self.in_flight_bytes + read.place.len > COLD_READ_BYTES_IN_FLIGHT_MAX {
+            return None;
+        }
+        self.unstarted.pop_front();
         assert!(!read.started, "a read is started once");
         read.started = true;
         self.in_flight += 1;
+        self.in_flight_bytes += read.place.len;
         self.by_id.insert(read.id, of);
         let (id, place) = (read.id, read.place);
         let file = FileId::ShardData { shard: shards[of.0].id() };
@@ -292,6 +300,7 @@ impl<P: BlockPool> ColdReads<P> {
         };
         let mut read = self.reads.remove(&of).expect("a read that was started is wanted");
         self.in_flight -= 1;
+        self.in_flight_bytes -= read.place.len;
         self.figures.reads += 1;
         self.figures.read_bytes += done.result.unwrap_or(0) as u64;
         let (position, location) = of;

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::ExpiryPace;
 use super::tests::{NOW, OnDisk, SALT, SEAL, put, set, shards};
-use crate::extent::ExtentOnDisk;
+use crate::extent::{ExtentOnDisk, Stream};
 use crate::index::{Entry, Table};
 use crate::limits::EXTENT_BYTES;
+use crate::testing::HeapPool;
 use crate::types::{Db, KeyspaceId, Slot, StoredDb, UnixMs};
 
 fn after(ms: u64) -> UnixMs {
@@ -224,4 +226,36 @@ proptest! {
         // Where less than half of an extent ends, the fill of all extents together decides.
         prop_assert!(held <= (lasting * 2).max(lasting + 6_000), "{} keys where {} last", held, lasting);
     }
+}
+
+#[test]
+fn what_has_ended_waits_while_survivors_would_find_no_place() {
+    let mut store = on_disk(20_000, |i| (i % 10 > 0).then_some(60_000));
+    let extents = &mut store.set.shards[0].extents;
+    // All that is free goes to what is not written yet.
+    while !extents.is_out_of_places() {
+        let _ = extents.allocate(Stream::Fresh, EXTENT_BYTES * 9 / 10, &mut HeapPool);
+    }
+    for _ in 0..100 {
+        store.set.expiry_pace = ExpiryPace::default();
+        store.set.tick(after(62_000), crate::testing::later_ns(), 10);
+        assert!(store.set.next_io().is_none(), "no extent is begun");
+    }
+    store.compact_at(after(62_000));
+    assert_eq!(keys(&store), 2_000, "with places it goes on");
+}
+
+#[test]
+fn a_key_that_was_prolonged_left_memory_and_was_written_again_goes_in_time() {
+    let mut store = OnDisk::new();
+    put(&mut store.set, b"key", &[7; 200], Some(after(1_000)));
+    put(&mut store.set, b"key", &[7; 200], Some(after(1_000_000)));
+    store.checkpoint();
+    let tick = |store: &mut OnDisk, ms| while store.set.tick(after(ms), crate::testing::later_ns(), 10) {};
+    // What the wheel knows of it is used up while it is on disk only.
+    tick(&mut store, 2_000);
+    store.fetch(b"key");
+    put(&mut store.set, b"key", &[7; 201], Some(after(2_000_000)));
+    tick(&mut store, 2_001_000);
+    assert_eq!((keys(&store), store.set.stats().expired), (0, 1));
 }

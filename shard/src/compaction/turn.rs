@@ -7,7 +7,6 @@ use crate::io::{BlockPool, IoDone, IoRequest, RequestId};
 use crate::limits::{
     COMPACTION_RECORDS_PER_KEY, COMPACTION_STEPS_PER_TURN, EXPIRY_RECORDS_PER_KEY, EXPIRY_VICTIMS_MAX,
 };
-use crate::record::Effect;
 use crate::shard::Shard;
 use crate::shard_set::{COMPACTION_IDS, GoneWhy, ShardSet};
 use crate::types::UnixMs;
@@ -199,7 +198,9 @@ impl<P: BlockPool> ShardSet<P> {
             let (has_ripe, is_at_it) = (shard.extents.has_ripe(), shard.compaction.empties_ended());
             more |= has_ripe || is_at_it;
             let may_begin = has_ripe && !shard.is_dropping() && victims < EXPIRY_VICTIMS_MAX;
-            if records == 0 || shard.compaction.is_reading() || !(is_at_it || may_begin) {
+            // Where survivors could find no place on disk they stay where they are.
+            let is_stuck = shard.compaction.is_reading() || shard.extents.is_out_of_places();
+            if records == 0 || is_stuck || !(is_at_it || may_begin) {
                 continue;
             }
             let share = records.div_ceil(2);
@@ -224,21 +225,8 @@ impl<P: BlockPool> ShardSet<P> {
         let worked = self.shards[position].compaction_step(how, &mut self.pool, &mut departures);
         let barrier = self.barrier;
         for departure in departures.list.drain(..) {
-            let shard = &mut self.shards[position];
-            let lsn = shard.advance_lsn();
-            let crate::compaction::walk::Departure { db, slot, hash, location, .. } = departure;
-            let removed = shard.remove_at(db, slot, hash, location, lsn);
-            assert!(removed, "only what was found is removed");
-            let key = &departures.keys[departure.key];
-            self.append_bare(position, lsn, Some(db), key, Effect::Delete);
-            let why = if departure.expired {
-                self.stats.expired += 1;
-                GoneWhy::Expired
-            } else {
-                self.stats.evicted += 1;
-                GoneWhy::Evicted
-            };
-            self.note_gone(db, key, why);
+            let why = if departure.expired { GoneWhy::Expired } else { GoneWhy::Evicted };
+            self.let_go(position, departure.entry, &departures.keys[departure.key], why);
         }
         // What was logged belongs to no command.
         self.barrier = barrier;

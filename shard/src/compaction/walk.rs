@@ -10,7 +10,7 @@ use crate::key::{Key, KeyHasher};
 use crate::limits::EXTENT_BYTES;
 use crate::planted::{self, PlantedBug};
 use crate::record::{Head, Record, mix_checksum};
-use crate::shard::Shard;
+use crate::shard::{EntryPlace, Shard};
 use crate::types::{Slot, StoredDb, UnixMs};
 
 /// Work that a look at all extents counts as, in bytes.
@@ -62,10 +62,7 @@ impl<P: BlockPool> Walk<P> {
 /// A key that is to be deleted: its record is not moved.
 #[derive(Clone, Debug)]
 pub(crate) struct Departure {
-    pub(crate) db: StoredDb,
-    pub(crate) slot: Slot,
-    pub(crate) hash: u32,
-    pub(crate) location: Location,
+    pub(crate) entry: EntryPlace,
     /// Its bytes in [`Departures::keys`].
     pub(crate) key: Range<usize>,
     /// Its deadline has passed; otherwise it is evicted.
@@ -86,7 +83,8 @@ impl Departures {
         let start = self.keys.len();
         self.keys.extend_from_slice(key.bytes);
         let name = start..self.keys.len();
-        self.list.push(Departure { db, slot: key.slot, hash: key.hash, location, key: name, expired });
+        let entry = EntryPlace { db, slot: key.slot, hash: key.hash, location };
+        self.list.push(Departure { entry, key: name, expired });
     }
 }
 

@@ -1,13 +1,13 @@
 //! Keys with a deadline, drawn from the timing wheel: the best of a few goes.
 
 use super::EvictionPolicy;
-use crate::index::{Entry, Location};
+use crate::index::Entry;
 use crate::io::BlockPool;
 use crate::planted::{self, PlantedBug};
-use crate::record::{Effect, Head};
-use crate::shard::{Shard, low_bits};
+use crate::record::Head;
+use crate::shard::{EntryPlace, Shard, low_bits};
 use crate::shard_set::{GoneWhy, ShardSet};
-use crate::types::{Slot, StoredDb, UnixMs};
+use crate::types::{StoredDb, UnixMs};
 use crate::wheel::WheelEntry;
 
 /// Keys drawn for each that goes: Redis's default of `maxmemory-samples`.
@@ -18,10 +18,7 @@ const DRAWS_MAX: usize = 40;
 /// A key that may go.
 #[derive(Clone, Copy)]
 struct Candidate {
-    db: StoredDb,
-    slot: Slot,
-    hash: u32,
-    location: Location,
+    entry: EntryPlace,
     uses: u32,
     deadline: UnixMs,
 }
@@ -33,7 +30,7 @@ impl Candidate {
             EvictionPolicy::VolatileTtl => (self.deadline.0, 0),
             EvictionPolicy::VolatileRandom => (0, 0),
             // Of those used alike, the one written longest ago.
-            _ => (u64::from(self.uses), self.location.extent.0),
+            _ => (u64::from(self.uses), self.entry.location.extent.0),
         }
     }
 }
@@ -58,14 +55,13 @@ impl<P: BlockPool> Shard<P> {
             let uses = entry.uses();
             // Passed over once more: a use less.
             entry.set_uses(uses.saturating_sub(1));
-            return Some(Candidate {
+            let place = EntryPlace {
                 db: StoredDb(db),
                 slot: drawn.slot,
                 hash: drawn.hash,
                 location: entry.location(),
-                uses,
-                deadline: head.deadline.or_else(undated)?,
-            });
+            };
+            return Some(Candidate { entry: place, uses, deadline: head.deadline.or_else(undated)? });
         }
         None
     }
@@ -89,22 +85,16 @@ impl<P: BlockPool> ShardSet<P> {
             }
         }
         let Some(victim) = best else { return false };
-        let shard = &mut self.shards[position];
         let mut name = std::mem::take(&mut self.departures.keys);
         name.clear();
-        let bytes = shard.extents.bytes_at(victim.location);
+        let bytes = self.shards[position].extents.bytes_at(victim.entry.location);
         let key = Head::decode(bytes).ok().and_then(|head| head.key(bytes)).expect("a record has its key");
         name.extend_from_slice(key);
-        let lsn = shard.advance_lsn();
-        let removed = shard.remove_at(victim.db, victim.slot, victim.hash, victim.location, lsn);
-        assert!(removed, "only what was found is removed");
         let barrier = self.barrier;
-        self.append_bare(position, lsn, Some(victim.db), &name, Effect::Delete);
+        self.let_go(position, victim.entry, &name, GoneWhy::Evicted);
         self.barrier = barrier;
-        self.note_gone(victim.db, &name, GoneWhy::Evicted);
         name.clear();
         self.departures.keys = name;
-        self.stats.evicted += 1;
         true
     }
 }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::deadlines::Deadlines;
-use super::extent::{Extent, Memory};
+use super::extent::{Disk, Extent, Memory};
 use super::{Extents, class_bytes};
 use crate::index::{ExtentNumber, LengthClass};
 use crate::io::BlockPool;
@@ -215,9 +215,12 @@ impl<P: BlockPool> Extents<P> {
         self.expiry.ended_bytes
     }
 
-    /// The next extent to look at for what has ended in it, and whether nothing is known of it: then it is to be learned.
+    /// The next extent to look at for what has ended in it, and whether nothing is known of it: then it is to be learned. One
+    /// that is being written waits until it is.
     pub(crate) fn next_ripe(&mut self) -> Option<(ExtentNumber, bool)> {
-        let ripe = self.expiry.ripe.pop_front().map(|number| (number, false));
+        let is_moving = |number| self.table.find(number).is_some_and(|extent| extent.disk == Disk::Writing);
+        let at = self.expiry.ripe.iter().position(|&number| !is_moving(number));
+        let ripe = at.and_then(|at| self.expiry.ripe.remove(at)).map(|number| (number, false));
         ripe.or_else(|| self.expiry.unknown.pop_front().map(|number| (number, true)))
     }
 

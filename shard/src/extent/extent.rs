@@ -79,8 +79,11 @@ pub(super) struct Extent<P: BlockPool> {
     pub(super) placed_bytes: u32,
     /// It cannot be read back whole: left alone for as long as something in it lives.
     pub(super) damaged: bool,
-    /// First of its places in the data file; meaningful unless `disk` is `None` or `Dirty`.
+    /// First of its places in the data file, if it has them.
     pub(super) place: u32,
+    /// Whether it has its places: from when it is written on. A run takes them where it is begun: a row of free places that
+    /// one record was let in for is not to be promised to another.
+    pub(super) has_place: bool,
     pub(super) disk: Disk,
     /// Which of its records were looked at since it was frozen; `None`: it is not, or has left memory.
     pub(super) uses: Option<Uses>,
@@ -129,6 +132,11 @@ impl<P: BlockPool> Extent<P> {
 
     pub(super) fn place_count(&self) -> u32 {
         place_count(self.used_bytes)
+    }
+
+    /// Places that it has yet to get.
+    pub(super) fn places_owed(&self) -> u32 {
+        if self.has_place { 0 } else { self.place_count() }
     }
 }
 

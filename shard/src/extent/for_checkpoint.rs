@@ -2,7 +2,7 @@
 
 use crate::index::ExtentNumber;
 use crate::io::{BLOCK_BYTES, BlockPool};
-use crate::limits::EXTENT_BYTES;
+use crate::limits::{EXTENT_BYTES, EXTENTS_FREED_PER_STEP};
 use crate::planted::{self, PlantedBug};
 
 use super::extent::{Disk, Extent};
@@ -29,6 +29,8 @@ impl<P: BlockPool> Extents<P> {
     /// A checkpoint begins: from here on nothing that its copy may point into is lost.
     pub fn begin_checkpoint(&mut self) {
         assert!(self.seal.is_some() && !self.checkpoint_runs, "one checkpoint at a time, of a store on disk");
+        // The next snapshot must not name what is free.
+        self.free_some(usize::MAX);
         self.checkpoints_begun += 1;
         self.checkpoint_runs = true;
     }
@@ -85,22 +87,34 @@ impl<P: BlockPool> Extents<P> {
         assert!(self.checkpoint_runs, "what was begun is published");
         self.checkpoint_runs = false;
         let begun = self.checkpoints_begun;
+        debug_assert!(self.free.is_empty(), "all were freed when it began");
         for number in std::mem::take(&mut self.emptied) {
             let extent = self.table.get(number);
             let before = extent.emptied.is_some_and(|emptied| emptied < begun)
                 || planted::is(PlantedBug::ReuseEmptiedDuringCopy);
             let never_named = number >= limit && extent.disk == Disk::Dirty;
             if before || never_named {
-                // A write that is still under way ends before its place is used again: the next checkpoint frees it.
-                if extent.disk == Disk::Writing {
-                    self.emptied.push(number);
-                } else {
-                    self.forget(number);
+                match extent.disk {
+                    // A write that is still under way ends before its place is used again: the next checkpoint frees it.
+                    Disk::Writing => self.emptied.push(number),
+                    Disk::Written => self.free.push(number),
+                    Disk::None | Disk::Dirty => self.forget(number),
                 }
             } else {
                 self.emptied.push(number);
             }
         }
+        self.free_some(EXTENTS_FREED_PER_STEP);
+    }
+
+    /// Frees so many of the extents that no snapshot points into any more; a flushed database leaves very many. Returns
+    /// whether there are more.
+    pub fn free_some(&mut self, count_max: usize) -> bool {
+        for _ in 0..count_max {
+            let Some(number) = self.free.pop() else { return false };
+            self.forget(number);
+        }
+        !self.free.is_empty()
     }
 
     /// The checkpoint is given up: the snapshot before stays in force. What waited for it and was never written is

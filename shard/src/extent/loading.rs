@@ -44,6 +44,7 @@ impl<P: BlockPool> Extents<P> {
                     placed_bytes: 0,
                     damaged: false,
                     place: extent.place,
+                    has_place: true,
                     disk: Disk::Written,
                     uses: None,
                     is_unknown: extent.deadlines.is_none(),

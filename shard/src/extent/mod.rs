@@ -96,6 +96,8 @@ pub struct Extents<P: BlockPool> {
     dirty_places: u64,
     /// Emptied extents that a snapshot may still point into.
     emptied: Vec<ExtentNumber>,
+    /// Extents that no snapshot points into any more, still to be freed.
+    free: Vec<ExtentNumber>,
     checkpoints_begun: u64,
     checkpoint_runs: bool,
     /// Written extents that are in memory too, oldest first.
@@ -147,6 +149,7 @@ impl<P: BlockPool> Extents<P> {
             writing: 0,
             dirty_places: 0,
             emptied: Vec::new(),
+            free: Vec::new(),
             checkpoints_begun: 0,
             checkpoint_runs: false,
             resident: VecDeque::new(),
@@ -410,9 +413,9 @@ impl<P: BlockPool> Extents<P> {
         }
         if extent.disk == Disk::Dirty {
             self.dirty_count -= 1;
-            self.dirty_places -= u64::from(extent.place_count());
+            self.dirty_places -= u64::from(extent.places_owed());
         }
-        if matches!(extent.disk, Disk::Writing | Disk::Written) {
+        if extent.has_place {
             // Another run may have left its last place half a hole.
             let is_whole = extent.salt == self.salt;
             self.places.give_back(extent.place, extent.place_count(), is_whole);

@@ -37,10 +37,23 @@ impl<P: BlockPool> Extents<P> {
             }
         };
         let location = self.place_in(number, len);
+        if self.open_run == Some(number) {
+            self.take_run(number);
+        }
         if stream == Stream::Fresh {
             self.fresh_bytes += u64::from(class_bytes(LengthClass::of(len)));
         }
         (location, self.room_of(location, len))
+    }
+
+    /// Takes the places of a run, if there are as many in a row. There may be none yet: at a start.
+    fn take_run(&mut self, number: ExtentNumber) {
+        let extent = self.table.get_mut(number);
+        if self.seal.is_some()
+            && let Some(place) = self.places.take(extent.place_count())
+        {
+            (extent.place, extent.has_place) = (place, true);
+        }
     }
 
     /// Counts `len` more bytes in an extent and tells where they start.
@@ -82,6 +95,7 @@ impl<P: BlockPool> Extents<P> {
             placed_bytes: 0,
             damaged: false,
             place: 0,
+            has_place: false,
             disk: Disk::None,
             uses: None,
             is_unknown: false,
@@ -117,7 +131,7 @@ impl<P: BlockPool> Extents<P> {
             let Self { dirty, table, .. } = self;
             dirty.retain(|number| table.find(*number).is_some_and(|extent| extent.disk == Disk::Dirty));
         }
-        self.dirty_places += u64::from(self.table.get(number).place_count());
+        self.dirty_places += u64::from(self.table.get(number).places_owed());
         self.dirty.push_back(number);
         self.dirty_count += 1;
         if is_dead {

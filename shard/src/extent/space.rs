@@ -53,7 +53,7 @@ impl<P: BlockPool> Extents<P> {
     #[inline]
     pub fn places_owed(&self) -> u64 {
         let open = self.open.iter().flatten().count() as u64;
-        let run = self.open_run.map_or(0, |number| self.table.get(number).place_count());
+        let run = self.open_run.map_or(0, |number| self.table.get(number).places_owed());
         self.dirty_places + open + u64::from(run)
     }
 
@@ -92,7 +92,7 @@ impl<P: BlockPool> Extents<P> {
             .copied()
             .find(|&number| self.table.find(number).is_some_and(|extent| extent.disk == Disk::Dirty));
         let runs = [waiting, self.open_run].into_iter().flatten();
-        let short = runs.map(|number| self.lacks_run(self.table.get(number).place_count()));
+        let short = runs.map(|number| self.lacks_run(self.table.get(number).places_owed()));
         short.max().unwrap_or(0)
     }
 

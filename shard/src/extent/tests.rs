@@ -2,6 +2,7 @@
 
 use super::extent::place_count;
 use super::*;
+use crate::limits::EXTENTS_FREED_PER_STEP;
 use crate::testing::HeapPool;
 use crate::types::ShardId;
 
@@ -172,4 +173,52 @@ fn what_a_snapshot_names_is_taken_over_and_the_dead_is_free() {
     let beyond = Location { extent: ExtentNumber(4), offset: 500 };
     extents.count_live(beyond, LengthClass(9), false);
     assert_eq!(extents.finish_loading(ExtentNumber(9)), Err(beyond));
+}
+
+#[test]
+fn a_row_of_places_that_a_run_was_let_in_for_is_nobody_elses() {
+    const RUN: usize = EXTENT_BYTES * 5 / 2;
+    let mut extents = Extents::new(Some(SEAL), 5);
+    extents.got_space(Growth::End { first: 0, end: 4 });
+    // What is sealed before it is written before it, and takes the lowest place.
+    let _ = fill(&mut extents, 2, EXTENT_BYTES * 3 / 4);
+    let (run, _) = extents.allocate(Stream::Fresh, RUN, &mut HeapPool);
+    assert_eq!((extents.places_ready(), extents.places_owed()), (1, 2));
+    assert!(extents.places_short_for(RUN) > 0, "there is no second row");
+    extents.got_space(Growth::End { first: 4, end: 5 });
+    extents.seal_run();
+    extents.seal_open(Stream::Fresh);
+    let writes = write_all(&mut extents);
+    let places: Vec<u64> = writes.iter().map(|(offset, _)| offset >> 20).collect();
+    assert_eq!(places, [3, 0, 4]);
+    extents.release(run, LengthClass::of(RUN));
+    extents.got_space(Growth::End { first: 5, end: 8 });
+    let (run, _) = extents.allocate(Stream::Fresh, RUN, &mut HeapPool);
+    assert_eq!(extents.places_ready(), 0);
+    extents.release(run, LengthClass::of(RUN));
+    extents.seal_run();
+    assert_eq!(extents.places_ready(), 3, "one that was never written gives them back at once");
+}
+
+#[test]
+fn of_very_many_emptied_extents_some_are_freed_at_a_time_and_all_before_the_next_checkpoint() {
+    let mut extents = Extents::new(Some(SEAL), 5);
+    extents.set_fill_bytes(4096);
+    let all = fill(&mut extents, EXTENTS_FREED_PER_STEP * 3, 4000);
+    extents.begin_checkpoint();
+    let limit = extents.seal_all(&mut HeapPool);
+    write_all(&mut extents);
+    extents.on_published(limit);
+    for location in all {
+        extents.release(location, LengthClass::of(4000));
+    }
+    extents.begin_checkpoint();
+    let limit = extents.seal_all(&mut HeapPool);
+    extents.on_published(limit);
+    assert_eq!(extents.count(), EXTENTS_FREED_PER_STEP * 2);
+    assert!(extents.free_some(EXTENTS_FREED_PER_STEP));
+    assert_eq!(extents.places_ready(), EXTENTS_FREED_PER_STEP as u64 * 2);
+    extents.begin_checkpoint();
+    assert_eq!((extents.count(), extents.on_disk_below(limit).count()), (0, 0));
+    assert!(!extents.free_some(1));
 }

@@ -25,8 +25,9 @@ impl<P: BlockPool> Extents<P> {
     /// bytes are readable all the while.
     pub fn next_write(&mut self, pool: &mut P) -> Option<ExtentWrite<P>> {
         let number = self.next_dirty()?;
-        let count = self.table.get(number).place_count();
-        let place = self.places.take(count)?;
+        let extent = self.table.get(number);
+        let count = extent.places_owed();
+        let place = if extent.has_place { extent.place } else { self.places.take(count)? };
         self.dirty.pop_front();
         if self.is_writable_extent(number) {
             self.freeze(number, pool);
@@ -35,7 +36,7 @@ impl<P: BlockPool> Extents<P> {
         self.dirty_places -= u64::from(count);
         let extent = self.table.get_mut(number);
         assert_eq!(extent.disk, Disk::Dirty, "an extent is written once");
-        extent.place = place;
+        (extent.place, extent.has_place) = (place, true);
         extent.disk = Disk::Writing;
         self.writing += 1;
         let Memory::Frozen(frozen) = &extent.memory else { unreachable!("a dirty extent is in memory") };

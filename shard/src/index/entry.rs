@@ -1,5 +1,7 @@
 //! One index entry: 12 bytes that name a candidate record.
 
+use crate::record::RECORD_BYTES_MAX;
+
 /// Number of an extent within its shard. Never reused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExtentNumber(pub u32);
@@ -34,11 +36,11 @@ const _: () = assert!(USES_SHIFT + 2 == u32::BITS);
 pub struct LengthClass(pub u8);
 
 impl LengthClass {
-    /// The smallest class that covers `len` bytes (up to 2^30).
+    /// The smallest class that covers `len` bytes, as many as the longest record has at most.
     #[must_use]
     #[inline]
     pub fn of(len: usize) -> Self {
-        assert!(len <= 1 << 30, "no record is that long");
+        assert!(len <= RECORD_BYTES_MAX, "no record is that long");
         if len < 8 {
             return Self(u8::try_from(len).unwrap_or(7));
         }
@@ -178,10 +180,13 @@ mod tests {
     #[test]
     fn length_class_covers_every_length_within_an_eighth() {
         let mut len = 0usize;
-        while len <= 1 << 30 {
+        loop {
             let most = LengthClass::of(len).bytes_max();
             assert!(most >= len && (most - len) * 8 <= len, "{len} -> {most}");
-            len += 1 + len / 1000;
+            if len == RECORD_BYTES_MAX {
+                break;
+            }
+            len = RECORD_BYTES_MAX.min(len + 1 + len / 1000);
         }
     }
 

@@ -291,16 +291,18 @@ mod tests {
     use super::*;
     use crate::io::ManifestCopy;
     use crate::key::KeyHasher;
+    use crate::limits::LOG_QUEUED_FOR_ENDS_MAX;
     use crate::log::group_commit::Resume;
     use crate::log::manifest_writer::ManifestWriter;
     use crate::log::recovery::{LogRecovery, RecoveryMode, RecoveryStart};
     use crate::log::spare::start_file_bytes;
     use crate::log::standby::RETRY_AFTER_NS;
     use crate::record::{Effect, Record};
-    use crate::shard_set::{ShardSet, StorageTask, TaskKind};
+    use crate::shard::Shard;
+    use crate::shard_set::{ShardSet, SpaceFor, StorageTask, TaskKind};
     use crate::testing::HeapPool;
     use crate::testing::small_disk::SmallDisk;
-    use crate::types::{KeyspaceId, LogId, Lsn, ShardId};
+    use crate::types::{Db, KeyspaceId, LogId, Lsn, SLOT_COUNT, ShardId, UnixMs};
 
     const IDENTITY: LogIdentity = LogIdentity {
         uuid: [1; 16],
@@ -391,6 +393,26 @@ mod tests {
             settle(set.log_mut().expect("there is a log"), &mut disk, 2 * RETRY_AFTER_NS);
         }
         assert_eq!(set.log().map(Log::generation), Some(2));
+    }
+
+    #[test]
+    fn keys_that_have_ended_wait_while_much_waits_for_the_drive() {
+        let (log, mut disk) = created(64 << 20);
+        let shard = Shard::new(ShardId(0), 0..SLOT_COUNT, log.term(), UnixMs(1));
+        let mut set = ShardSet::new(vec![shard], KeyHasher::new([7; 16]), HeapPool, Some(log));
+        settle(set.log_mut().expect("there is a log"), &mut disk, 0);
+        let key = set.key(b"ends");
+        set.put(Db(0), &key, b"", Some(UnixMs(1_000)));
+        let key = set.key(b"stays");
+        set.put(Db(0), &key, &vec![7; LOG_QUEUED_FOR_ENDS_MAX + (1 << 20)], None);
+        let tick = |set: &mut ShardSet<HeapPool>| while set.tick(UnixMs(60_000), 0, 10) {};
+        tick(&mut set);
+        assert_eq!((set.space_for_deletes(), set.stats().expired), (SpaceFor::Ready, 0));
+        for turn in 1..200 {
+            settle(set.log_mut().expect("there is a log"), &mut disk, turn);
+        }
+        tick(&mut set);
+        assert_eq!(set.stats().expired, 1);
     }
 
     #[test]

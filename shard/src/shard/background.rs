@@ -3,11 +3,14 @@
 
 use crate::index::{Entry, SlotIndex, Table};
 use crate::io::BlockPool;
-use crate::limits::{DROP_TABLES_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SIFT_PER_STEP, WHEEL_SLACK};
+use crate::limits::{
+    DROP_TABLES_PER_STEP, EXTENTS_FREED_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SIFT_PER_STEP,
+    WHEEL_SLACK,
+};
 use crate::types::{Slot, StoredDb, UnixMs};
 use crate::wheel::{Wheel, WheelEntry};
 
-use super::{Shard, head_in_memory, low_bits};
+use super::{EntryPlace, Shard, head_in_memory, low_bits};
 
 #[derive(Debug)]
 pub(super) struct WheelRebuild {
@@ -22,6 +25,8 @@ enum RebuildWay {
     Walk { db: usize, slot: usize },
     /// From the old wheel, entries of records that have left memory left out.
     Sift,
+    /// It is: the old wheel is taken apart, bit by bit as it may be large.
+    Discard,
 }
 
 impl<P: BlockPool> Shard<P> {
@@ -51,9 +56,9 @@ impl<P: BlockPool> Shard<P> {
         more
     }
 
-    /// What a due entry of the wheel leads to: the database of an expired key, its bytes copied to `key`; the
+    /// What a due entry of the wheel leads to: the entry of an expired key, its bytes copied to `key`; the
     /// entry of a key that lives longer goes back into the wheel.
-    pub(crate) fn expired(&mut self, due: WheelEntry, now: UnixMs, key: &mut Vec<u8>) -> Option<StoredDb> {
+    pub(crate) fn expired(&mut self, due: WheelEntry, now: UnixMs, key: &mut Vec<u8>) -> Option<EntryPlace> {
         let local = self.local(due.slot);
         let Self { databases, extents, wheel, .. } = self;
         for (db, database) in (0u8..).zip(databases.iter_mut()) {
@@ -64,14 +69,17 @@ impl<P: BlockPool> Shard<P> {
                 continue;
             };
             let mut expired = false;
+            let mut any_cold = false;
             let mut again = None;
             // Usually one entry has these hash bits; where several have, each call takes out one that has ended.
             let entry = table.find_mut(due.hash, |entry| {
                 if !entry.in_wheel() {
                     return false;
                 }
-                // What is on disk only is looked after by extent.
-                let Some(bytes) = extents.find(entry.location()) else { return false };
+                let Some(bytes) = extents.find(entry.location()) else {
+                    any_cold = true;
+                    return false;
+                };
                 let head = head_in_memory(bytes);
                 expired = head.deadline.is_some_and(|deadline| deadline <= now);
                 if expired {
@@ -82,8 +90,14 @@ impl<P: BlockPool> Shard<P> {
                 }
                 expired
             });
-            if entry.is_some() {
-                return Some(StoredDb(db));
+            if let Some(entry) = entry {
+                let (db, location) = (StoredDb(db), entry.location());
+                return Some(EntryPlace { db, slot: due.slot, hash: due.hash, location });
+            }
+            // What is on disk only is looked after by extent, until it is written again.
+            let is_cold = |entry: &Entry| entry.in_wheel() && extents.find(entry.location()).is_none();
+            while any_cold && let Some(entry) = table.find_mut(due.hash, is_cold) {
+                entry.set_in_wheel(false);
             }
             match again {
                 Some(Some(deadline)) => wheel.insert(due.hash, due.slot, due.keyspace_low, deadline),
@@ -100,12 +114,13 @@ impl<P: BlockPool> Shard<P> {
         None
     }
 
-    /// One bounded step of what nobody waits for: freeing dropped keyspaces, rebuilding a wheel full of entries
+    /// One bounded step of what nobody waits for: freeing dropped keyspaces and extents, rebuilding a wheel full of entries
     /// that are out of date. Returns whether there is more to do.
     pub(crate) fn background_step(&mut self) -> bool {
         let dropping = self.drop_step();
         let rebuilding = self.rebuild_step();
-        dropping || rebuilding
+        let freeing = self.extents.free_some(EXTENTS_FREED_PER_STEP);
+        dropping || rebuilding || freeing
     }
 
     pub(super) fn drop_step(&mut self) -> bool {
@@ -153,11 +168,21 @@ impl<P: BlockPool> Shard<P> {
             self.begin_rebuild(self.wheel.successor(), way);
             return true;
         };
-        let RebuildWay::Walk { mut db, mut slot } = rebuild.way else { return self.sift_step() };
+        let (mut db, mut slot) = match rebuild.way {
+            RebuildWay::Walk { db, slot } => (db, slot),
+            RebuildWay::Sift => return self.sift_step(),
+            RebuildWay::Discard => {
+                let is_empty = (0..WHEEL_SIFT_PER_STEP).any(|_| rebuild.old.take_any().is_none());
+                if is_empty {
+                    self.rebuild = None;
+                }
+                return !is_empty;
+            }
+        };
         for _ in 0..WHEEL_REBUILD_SLOTS_PER_STEP {
             let Some(database) = self.databases.get_mut(db) else {
-                self.rebuild = None;
-                return false;
+                rebuild.way = RebuildWay::Discard;
+                return true;
             };
             let keyspace_low = low_bits(database.keyspace);
             let Some(index) = database.slots.get_mut(slot) else {

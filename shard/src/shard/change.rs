@@ -9,6 +9,15 @@ use crate::types::{KeyspaceId, Lsn, Slot, StoredDb, UnixMs};
 
 use super::{Database, Shard, head_in_memory, low_bits};
 
+/// An index entry, by the place of its record: no record need be looked at to tell it from others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntryPlace {
+    pub(crate) db: StoredDb,
+    pub(crate) slot: Slot,
+    pub(crate) hash: u32,
+    pub(crate) location: Location,
+}
+
 /// A record just placed, its checksum still that of a log.
 #[must_use = "the checksum is to be settled"]
 pub(crate) struct Placed<'a> {
@@ -125,14 +134,8 @@ impl<P: BlockPool> Shard<P> {
 
     /// Takes the entry of a record at a place out of the index at `lsn`, without a look at the record. Returns whether
     /// it was there.
-    pub(crate) fn remove_at(
-        &mut self,
-        db: StoredDb,
-        slot: Slot,
-        hash: u32,
-        location: Location,
-        lsn: Lsn,
-    ) -> bool {
+    pub(crate) fn remove_at(&mut self, entry: EntryPlace, lsn: Lsn) -> bool {
+        let EntryPlace { db, slot, hash, location } = entry;
         let local = self.local(slot);
         let Self { databases, extents, index_bytes, .. } = self;
         let database = &mut databases[usize::from(db.0)];

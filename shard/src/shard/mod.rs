@@ -27,10 +27,11 @@ use crate::wheel::Wheel;
 pub use apply::ApplyError;
 pub(crate) use apply::patch;
 use background::WheelRebuild;
+pub(crate) use change::EntryPlace;
 pub use floor::{FloorKind, ShardFloor};
 pub use lookup::Found;
 pub(crate) use lookup::Lookup;
-pub(crate) use walk::WalkPlace;
+pub(crate) use walk::{WalkLimit, WalkPlace};
 
 /// What a database number shows in one shard.
 #[derive(Debug)]

@@ -13,14 +13,41 @@ pub(crate) struct WalkPlace {
     pub(crate) hash: u32,
 }
 
+/// How much a walk comes by before it rests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WalkLimit {
+    /// Entries.
+    pub(crate) entries: usize,
+    /// Bytes of their records, by length class.
+    pub(crate) bytes: u64,
+}
+
+impl WalkLimit {
+    pub(crate) const fn is_reached(self) -> bool {
+        self.entries == 0 || self.bytes == 0
+    }
+
+    /// What is left behind these.
+    pub(crate) fn less(self, entries: &[Entry]) -> Self {
+        Self {
+            entries: self.entries.saturating_sub(entries.len()),
+            bytes: self.bytes.saturating_sub(entries.iter().map(record_bytes).sum()),
+        }
+    }
+}
+
+fn record_bytes(entry: &Entry) -> u64 {
+    entry.length_class().bytes_max() as u64
+}
+
 impl<P: BlockPool> Shard<P> {
-    /// Entries of one slot from a hash on, at most about `count` (all of one hash together), and where to go on in
-    /// this slot; `None` when it is done.
+    /// Entries of one slot from a hash on, at most about as many as `limit` says (all of one hash together, and at least
+    /// one), and where to go on in this slot; `None` when it is done.
     pub(crate) fn walk_entries(
         &self,
         db: StoredDb,
         place: WalkPlace,
-        count: usize,
+        limit: WalkLimit,
     ) -> (Vec<Entry>, Option<WalkPlace>) {
         let slots = &self.databases[usize::from(db.0)].slots;
         let Some((table, end)) =
@@ -31,12 +58,29 @@ impl<P: BlockPool> Shard<P> {
         let mut entries: Vec<Entry> =
             table.iter().filter(|entry| entry.hash() >= place.hash).copied().collect();
         let mut next = end;
-        if entries.len() > count.max(1) {
-            let (_, last, _) = entries.select_nth_unstable_by_key(count.max(1) - 1, Entry::hash);
-            let last = last.hash();
+        let mut end_behind = |entries: &mut Vec<Entry>, last: u32| {
             if let Some(after) = last.checked_add(1) {
+                let before = entries.len();
                 entries.retain(|entry| entry.hash() <= last);
-                next = Some(after);
+                if entries.len() < before {
+                    next = Some(after);
+                }
+            }
+        };
+        if entries.len() > limit.entries.max(1) {
+            let (_, last, _) = entries.select_nth_unstable_by_key(limit.entries.max(1) - 1, Entry::hash);
+            let last = last.hash();
+            end_behind(&mut entries, last);
+        }
+        if entries.iter().map(record_bytes).sum::<u64>() > limit.bytes {
+            entries.sort_unstable_by_key(Entry::hash);
+            let mut bytes = 0;
+            let reaches = |entry: &&Entry| {
+                bytes += record_bytes(entry);
+                bytes >= limit.bytes
+            };
+            if let Some(last) = entries.iter().find(reaches).map(Entry::hash) {
+                end_behind(&mut entries, last);
             }
         }
         (entries, next.map(|hash| WalkPlace { slot: place.slot, hash }))
@@ -48,17 +92,17 @@ impl<P: BlockPool> Shard<P> {
         slots.iter().flat_map(SlotIndex::tables).flat_map(Table::iter).copied()
     }
 
-    /// Visits live records of one slot from a hash on, as [`Self::walk_entries`] finds them. Returns how many entries
-    /// there were, and where to go on.
+    /// Visits live records of one slot from a hash on, as [`Self::walk_entries`] finds them. Returns what is left of the
+    /// limit, and where to go on.
     pub(crate) fn walk_slot(
         &self,
         db: StoredDb,
         place: WalkPlace,
-        count: usize,
+        limit: WalkLimit,
         now: UnixMs,
         visit: &mut dyn FnMut(&[u8], &Found<'_>),
-    ) -> (usize, Option<WalkPlace>) {
-        let (entries, next) = self.walk_entries(db, place, count);
+    ) -> (WalkLimit, Option<WalkPlace>) {
+        let (entries, next) = self.walk_entries(db, place, limit);
         for entry in &entries {
             let bytes = self.extents.bytes_at(entry.location());
             let head = head_in_memory(bytes);
@@ -68,7 +112,7 @@ impl<P: BlockPool> Shard<P> {
                 visit(key, &Found { value, deadline: head.deadline, lsn: head.lsn });
             }
         }
-        (entries.len(), next)
+        (limit.less(&entries), next)
     }
 
     /// The entry that is `nth` of a database in the order of its tables, its key live or not.

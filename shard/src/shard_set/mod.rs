@@ -283,4 +283,6 @@ impl<P: BlockPool> ShardSet<P> {
 }
 
 #[cfg(test)]
+mod bound_tests;
+#[cfg(test)]
 mod tests;

@@ -67,11 +67,15 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) forced_next: usize,
     /// The time, as told last.
     pub(super) now: UnixMs,
+    /// What records took when the memory bound was last looked after; more than there can be where it is new.
+    kept_bytes: u64,
 }
 
 /// Part of the memory bound that is kept free for what one turn adds, and the most that is.
 const TURN_PART: u64 = 32;
 const TURN_BYTES_MAX: u64 = 4 << 20;
+/// How much less a turn leaves in memory than the one before at most: a few milliseconds, where the bound was lowered.
+const DROP_BYTES_PER_TURN: u64 = 32 << 20;
 /// Part of the memory for records that whole extents which are on disk too may take.
 const RESIDENT_PART: u64 = 8;
 
@@ -230,6 +234,7 @@ impl<P: BlockPool> ShardSet<P> {
             space_window: UnixMs(0),
             forced_next: 0,
             now: UnixMs(0),
+            kept_bytes: u64::MAX,
         });
         if let Some(storage) = &mut self.storage {
             // The reserve comes first.
@@ -428,17 +433,19 @@ impl<P: BlockPool> ShardSet<P> {
             let bound = (bytes > 0).then_some(bytes);
             if storage.config.memory_bytes_max != bound {
                 storage.config.memory_bytes_max = bound;
+                storage.kept_bytes = u64::MAX;
                 self.share_dirty();
             }
         }
     }
 
     /// Drops what may leave memory until the limit holds: extents that were written longest ago, until they have a small
-    /// part of what there is for records, then the oldest reads.
-    pub(super) fn keep_memory(&mut self) {
+    /// part of what there is for records, then the oldest reads. Returns whether there is more to drop than one turn does:
+    /// where the limit was lowered.
+    pub(super) fn keep_memory(&mut self) -> bool {
         let Self { shards, storage, .. } = self;
-        let Some(storage) = storage else { return };
-        let Some(limit) = storage.config.memory_bytes_max else { return };
+        let Some(storage) = storage else { return false };
+        let Some(limit) = storage.config.memory_bytes_max else { return false };
         storage.index_bytes = shards.iter().map(Shard::unmovable_bytes).sum();
         // What one turn may add is kept free.
         let limit = limit - (limit / TURN_PART).min(TURN_BYTES_MAX);
@@ -446,7 +453,8 @@ impl<P: BlockPool> ShardSet<P> {
         let used = |shards: &[Shard<P>]| -> u64 {
             shards.iter().map(|shard| shard.extents().allocated_bytes()).sum()
         };
-        while used(shards) > room {
+        let aim = room.max(storage.kept_bytes.saturating_sub(DROP_BYTES_PER_TURN));
+        while used(shards) > aim {
             // Whole extents are mostly records that nobody asks for: but for the newest, what was looked at in them is
             // kept in the read cache instead.
             let resident: u64 = shards.iter().map(|shard| shard.extents().resident_bytes()).sum();
@@ -466,12 +474,16 @@ impl<P: BlockPool> ShardSet<P> {
                 break;
             }
         }
+        storage.kept_bytes = used(shards);
         let is_moving = |shard: &Shard<P>| shard.extents().is_moving_to_disk();
-        let is_behind = used(shards) > room && storage.closing == Closing::No && shards.iter().any(is_moving);
+        let is_behind =
+            storage.kept_bytes > aim && storage.closing == Closing::No && shards.iter().any(is_moving);
         if is_behind != storage.is_behind {
             storage.set_behind(is_behind);
         }
+        let more = room < storage.kept_bytes && storage.kept_bytes <= aim;
         self.look_for_cold();
+        more
     }
 
     /// Whether commands have to be asked for what they need.

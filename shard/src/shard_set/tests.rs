@@ -290,3 +290,43 @@ fn a_key_ends_by_itself_after_the_clock_was_years_ahead_and_was_set_back() {
     settle(&mut set, after(21 * YEAR_MS));
     assert_eq!(set.stats().expired, 2);
 }
+
+#[test]
+fn a_scan_visits_so_many_keys_at_most_whatever_it_is_asked_for() {
+    let mut set = set(1);
+    for number in 0..30_000u32 {
+        let name = format!("{{tag}}{number}").into_bytes();
+        let key = set.key(&name);
+        set.put(Db(0), &key, b"", None);
+    }
+    let (mut cursor, mut seen) = (ScanCursor(0), 0);
+    loop {
+        let mut visited = 0;
+        cursor = set.scan(Db(0), cursor, usize::MAX, NOW, &mut |_, _| visited += 1);
+        assert!(visited <= crate::limits::SCAN_KEYS_PER_CALL + 10, "{visited}");
+        seen += visited;
+        if cursor == ScanCursor(0) {
+            break;
+        }
+    }
+    assert_eq!(seen, 30_000);
+}
+
+#[test]
+fn the_wheel_of_a_flushed_database_is_taken_apart_bit_by_bit() {
+    let mut set = set(1);
+    for number in 0..50_000u32 {
+        let name = number.to_le_bytes();
+        let key = set.key(&name);
+        set.put(Db(0), &key, b"", Some(UnixMs(NOW.0 + 3_600_000)));
+    }
+    set.flush_database(Db(0));
+    let mut before = set.shards()[0].wheel_len();
+    assert_eq!(before, 50_000);
+    while set.tick(NOW, crate::testing::later_ns(), 10) {
+        let now = set.shards()[0].wheel_len();
+        assert!(before - now <= 1_000, "{before} to {now} in one turn");
+        before = now;
+    }
+    assert_eq!(set.shards()[0].wheel_len(), 0);
+}

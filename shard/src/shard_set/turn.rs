@@ -1,20 +1,21 @@
 //! The turn: I/O out, completions in, and bounded steps of what nobody waits for.
 
 use crate::io::{BlockPool, Fatal, IoDone, IoRequest};
+use crate::limits::LOG_QUEUED_FOR_ENDS_MAX;
 use crate::log::Log;
 use crate::types::{BatchNumber, UnixMs};
 
 use super::low_water::RESERVE_IDS;
 use super::storage::{FILES_IDS, position_of_id};
-use super::{COLD_IDS, COMPACTION_IDS, OWNER_MASK, SCRUB_IDS, ShardSet, SpaceFor, Storage};
+use super::{COLD_IDS, COMPACTION_IDS, GoneWhy, OWNER_MASK, SCRUB_IDS, ShardSet, SpaceFor, Storage};
 
 impl<P: BlockPool> ShardSet<P> {
     /// Ends a turn: goes on with checkpoints, closes the log's batch when the log is ready to fly another. Returns
     /// whether there is more to do at once.
     pub fn end_turn(&mut self, now: UnixMs, now_ns: u64) -> bool {
-        self.keep_memory();
+        let mut more = self.keep_memory();
         // What compaction has read is there to be gone on with.
-        let more = self.storage_step(now) | std::mem::take(&mut self.compaction_has_read);
+        more |= self.storage_step(now) | std::mem::take(&mut self.compaction_has_read);
         if let Some(log) = &mut self.log {
             log.close_batch(now_ns);
         }
@@ -98,7 +99,8 @@ impl<P: BlockPool> ShardSet<P> {
         }
         self.storage_tick(now);
         let mut more = false;
-        let may_expire = self.active_expiry && self.space_for_deletes() == SpaceFor::Ready;
+        let may_delete = self.may_delete_by_itself();
+        let may_expire = self.active_expiry && may_delete;
         for position in 0..self.shards.len() {
             if may_expire {
                 more |= self.expire_step(position, now, budget);
@@ -107,7 +109,7 @@ impl<P: BlockPool> ShardSet<P> {
         }
         let keys_max = budget.saturating_mul(self.shards.len());
         // It deletes what has ended.
-        let compaction = if self.may_append() { self.compact_turn(now, now_ns, keys_max) } else { None };
+        let compaction = if may_delete { self.compact_turn(now, now_ns, keys_max) } else { None };
         more |= self.room_turn(now);
         more |= self.scrub_turn(now, now_ns);
         self.rest_ns = compaction.filter(|_| !more).unwrap_or(0);
@@ -120,14 +122,20 @@ impl<P: BlockPool> ShardSet<P> {
         self.rest_ns
     }
 
+    /// Whether keys that have ended may be deleted with nobody asking for them: the log has room for that, and no more waits
+    /// to be written than a drive in order has at a time.
+    fn may_delete_by_itself(&self) -> bool {
+        let is_behind = self.log.as_ref().is_some_and(|log| log.queued_bytes() > LOG_QUEUED_FOR_ENDS_MAX);
+        !is_behind && self.space_for_deletes() == SpaceFor::Ready
+    }
+
     pub(super) fn expire_step(&mut self, position: usize, now: UnixMs, budget: usize) -> bool {
         let mut due = std::mem::take(&mut self.due);
         let more = self.shards[position].due(now, budget, &mut due);
         let mut key = std::mem::take(&mut self.scratch);
         for entry in due.drain(..) {
-            while let Some(db) = self.shards[position].expired(entry, now, &mut key) {
-                let found = self.hasher.key(&key);
-                self.expire(db, &found);
+            while let Some(expired) = self.shards[position].expired(entry, now, &mut key) {
+                self.let_go(position, expired, &key, GoneWhy::Expired);
             }
         }
         self.keep_scratch(key);

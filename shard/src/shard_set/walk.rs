@@ -3,8 +3,8 @@
 use super::ShardSet;
 use crate::cold::Need;
 use crate::io::BlockPool;
-use crate::limits::SCAN_SLOTS_PER_CALL;
-use crate::shard::{Found, WalkPlace};
+use crate::limits::{SCAN_BYTES_PER_CALL, SCAN_KEYS_PER_CALL, SCAN_SLOTS_PER_CALL};
+use crate::shard::{Found, WalkLimit, WalkPlace};
 use crate::types::{Db, SLOT_COUNT, Slot, UnixMs};
 
 /// Where a SCAN goes on: slot and next hash prefix, within 46 bits. 0 is the start, and the end.
@@ -31,8 +31,8 @@ impl ScanCursor {
 }
 
 impl<P: BlockPool> ShardSet<P> {
-    /// Visits live keys from `cursor` on, about `count` of them, within this worker's slots. Returns where to go
-    /// on: a cursor in the next slot that is not this worker's, or 0 at the end of all slots. A key that is there
+    /// Visits live keys from `cursor` on, about `count` of them, at most [`SCAN_KEYS_PER_CALL`], and fewer where their
+    /// records are large and may be on disk only; within this worker's slots. Returns where to go on: a cursor in the next slot that is not this worker's, or 0 at the end of all slots. A key that is there
     /// from the first call to the last is visited at least once.
     pub fn scan(
         &mut self,
@@ -45,17 +45,17 @@ impl<P: BlockPool> ShardSet<P> {
         let db = self.databases.stored(db);
         let Some(mut slot) = cursor.slot() else { return ScanCursor(0) };
         let mut hash = cursor.hash();
-        let mut left = count.max(1);
+        let mut left = self.scan_limit(count);
         for _ in 0..SCAN_SLOTS_PER_CALL {
-            if slot.0 >= SLOT_COUNT || !self.owns(slot) || left == 0 {
+            if slot.0 >= SLOT_COUNT || !self.owns(slot) || left.is_reached() {
                 break;
             }
             let position = self.position(slot);
             self.raise_to(position, self.shards[position].lsn());
             let shard = &self.shards[position];
             let place = WalkPlace { slot: slot.0 - shard.slots().0.0, hash };
-            let (visited, next) = shard.walk_slot(db, place, left, now, visit);
-            left = left.saturating_sub(visited);
+            let next;
+            (left, next) = shard.walk_slot(db, place, left, now, visit);
             match next {
                 Some(next) => hash = next.hash,
                 None => (slot, hash) = (Slot(slot.0 + 1), 0),
@@ -68,6 +68,12 @@ impl<P: BlockPool> ShardSet<P> {
         }
     }
 
+    /// How far one call of [`Self::scan`] goes: what it may have to read from disk is held in memory together.
+    fn scan_limit(&self, count: usize) -> WalkLimit {
+        let bytes = if self.may_wait() { SCAN_BYTES_PER_CALL } else { u64::MAX };
+        WalkLimit { entries: count.clamp(1, SCAN_KEYS_PER_CALL), bytes }
+    }
+
     /// What [`Self::scan`] from `cursor` on would look at. All of it, in memory or not: what is there now may have left when
     /// the rest has come.
     #[must_use]
@@ -75,9 +81,9 @@ impl<P: BlockPool> ShardSet<P> {
         let db = self.databases.stored(db);
         let mut needs = Vec::new();
         let Some(mut slot) = cursor.slot() else { return needs };
-        let (mut hash, mut left) = (cursor.hash(), count.max(1));
+        let (mut hash, mut left) = (cursor.hash(), self.scan_limit(count));
         for _ in 0..SCAN_SLOTS_PER_CALL {
-            if slot.0 >= SLOT_COUNT || !self.owns(slot) || left == 0 {
+            if slot.0 >= SLOT_COUNT || !self.owns(slot) || left.is_reached() {
                 break;
             }
             let shard = &self.shards[self.position(slot)];
@@ -87,7 +93,7 @@ impl<P: BlockPool> ShardSet<P> {
                 let (location, class) = (entry.location(), entry.length_class());
                 needs.push(Need::Record { slot, location, class });
             }
-            left = left.saturating_sub(entries.len());
+            left = left.less(&entries);
             match next {
                 Some(next) => hash = next.hash,
                 None => (slot, hash) = (Slot(slot.0 + 1), 0),

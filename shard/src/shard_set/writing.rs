@@ -4,7 +4,7 @@ use crate::io::BlockPool;
 use crate::key::Key;
 use crate::limits::DATABASE_COUNT;
 use crate::record::{Effect, KeyspaceChanges, Record};
-use crate::shard::{Shard, ShardFloor, patch};
+use crate::shard::{EntryPlace, Shard, ShardFloor, patch};
 use crate::types::{BatchNumber, Db, Lsn, StoredDb, UnixMs};
 
 use super::{GoneWhy, ShardSet};
@@ -217,6 +217,20 @@ impl<P: BlockPool> ShardSet<P> {
         let removed = shard.remove(usize::from(db.0), key, lsn);
         assert!(removed, "only what was found is removed");
         self.append_bare(position, lsn, Some(db), key.bytes, Effect::Delete);
+    }
+
+    /// Deletes a key that goes by itself: by the place of its record, as others that share its hash bits may be on disk only.
+    pub(crate) fn let_go(&mut self, position: usize, entry: EntryPlace, key: &[u8], why: GoneWhy) {
+        let shard = &mut self.shards[position];
+        let lsn = shard.advance_lsn();
+        let removed = shard.remove_at(entry, lsn);
+        assert!(removed, "only what was found is removed");
+        self.append_bare(position, lsn, Some(entry.db), key, Effect::Delete);
+        match why {
+            GoneWhy::Expired => self.stats.expired += 1,
+            GoneWhy::Evicted => self.stats.evicted += 1,
+        }
+        self.note_gone(entry.db, key, why);
     }
 
     /// Appends a record that leaves nothing in an extent.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::databases::DatabaseMap;
 use crate::io::{Fatal, FileId, IoError, ManifestCopy};
+use crate::key::keep_hash_bits;
 use crate::log::SyncPolicy;
 use crate::planted::{self, PlantedBug};
 use crate::shard_set::{ShardSet, StorageTask, TaskError, TaskKind};
@@ -95,6 +96,7 @@ pub fn run(options: &Options) -> (SimReport, Result<(), String>) {
 
 impl Driver {
     pub(super) fn new(options: Options) -> Self {
+        keep_hash_bits(options.hash_bits);
         let disk = SimDisk::new(options.seed, options.rates, options.faults);
         let models = (0..options.shard_count).map(|_| ShardModel::default()).collect();
         Self {

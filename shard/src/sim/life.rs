@@ -76,6 +76,7 @@ impl Life {
             wal: self != Self::WithoutLog,
             worker_count: 1,
             shard_count: 2,
+            hash_bits: u32::BITS,
             rates: Rates::default(),
             storage,
             completions_max: 8,

@@ -78,6 +78,8 @@ pub struct Options {
     pub shard_count: u16,
     /// Different keys.
     pub key_count: u64,
+    /// Bits of a key's hash; where they are few, keys lie in few slots and many share theirs.
+    pub hash_bits: u32,
     /// Value sizes to draw from.
     pub value_bytes: Vec<u64>,
     /// Faults.
@@ -166,6 +168,7 @@ impl Options {
             worker_count: rng.pick(&[1, 1, 2, 3]),
             shard_count: rng.pick(&[3, 4]),
             key_count: rng.pick(&[4, 20, 20, 60, 60, 60, 60, 1500]),
+            hash_bits: Rng::new(seed ^ 0x00a1_0000_0000_0008).pick(&[32, 32, 2, 5]),
             value_bytes: rng.pick(&sizes).to_vec(),
             rates,
             flush: rng.pick(&[2, 10, 30]),
@@ -198,6 +201,16 @@ impl Options {
             return drawn.in_memory_only(Rng::new(seed ^ 0x00a1_0000_0000_0005));
         }
         if drawn.wal { drawn } else { drawn.without_log(Rng::new(seed ^ 0x00a1_0000_0000_0001)) }
+    }
+
+    /// The name of one of the keys.
+    pub(super) fn key_name(&self, number: u64) -> String {
+        /// Slots of the keys that share hash bits.
+        const SLOTS: u64 = 5;
+        if self.hash_bits == u32::BITS {
+            return format!("key:{number}");
+        }
+        format!("key:{{{}}}:{number}", number % SLOTS)
     }
 
     /// Without a log all depends on checkpoints: there are many, of an index that takes turns to copy.

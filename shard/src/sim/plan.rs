@@ -48,7 +48,8 @@ impl Driver {
     fn any_key(&mut self) -> ModelKey {
         let db = if self.rng.chance(800) { 0 } else { self.rng.below(DB_COUNT) };
         let db = u8::try_from(db).unwrap_or(0);
-        (db, format!("key:{}", self.rng.below(self.options.key_count)).into_bytes())
+        let number = self.rng.below(self.options.key_count);
+        (db, self.options.key_name(number).into_bytes())
     }
 
     fn any_value(&mut self) -> Rc<Vec<u8>> {

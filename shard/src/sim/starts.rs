@@ -395,7 +395,7 @@ impl Driver {
         };
         let mut checkpoints = self.rng.below(3);
         for _ in 0..self.rng.below(100) {
-            let name = format!("key:{}", self.rng.below(self.options.key_count));
+            let name = self.options.key_name(self.rng.below(self.options.key_count));
             let value = self.rng.draw().to_le_bytes();
             for (owner, worker) in up.workers.iter_mut().enumerate() {
                 let key = worker.key(name.as_bytes());
