@@ -23,7 +23,7 @@ use crate::verdict::{Circumstances, judge};
 pub struct Measured {
     /// Start of the window.
     pub window_start_ns: u64,
-    /// Planned end of the window; `u64::MAX` when a number of requests ended it.
+    /// Planned end of the window; `u64::MAX` where replies set the pace and a number of requests ended it.
     pub window_end_ns: u64,
     /// Connections at the start.
     pub connections: u32,
@@ -80,9 +80,8 @@ pub fn assemble(
     let tally = merge(measured.fleet.workers.iter().map(|worker| &worker.tally));
     let mode = report.config.mode;
     let outcome = outcome(plan, &measured, &tally, mode);
-    let answered = tally.successes() + tally.errors.total();
-    report.server = facts.section(measured.fleet.usage.as_ref(), answered);
-    report.client = client(&measured, answered);
+    report.server = facts.section(measured.fleet.usage.as_ref(), tally.window_answers);
+    report.client = client(&measured, tally.window_answers);
     let circumstances = circumstances(plan, &measured, &report, mode, &outcome);
     report.validity = judge(&outcome, &report.client, &circumstances);
     report.warnings = warnings(plan, &measured, &tally);
@@ -95,6 +94,9 @@ fn outcome(plan: &Plan, measured: &Measured, tally: &Tally, mode: Mode) -> Outco
     let corrected = |histogram: &LatencyHistogram| (mode == Mode::Open).then(|| histogram.summary());
     let elapsed_s = seconds(elapsed_ns(plan, measured, tally));
     let ops = tally.successes();
+    // As many requests need not reach over the start of a closed loop's window as over its end. An open loop answers
+    // for what was due in the window, and what the warm-up left behind does not raise its rate.
+    let ops_of_rate = if mode == Mode::Closed { tally.window_successes } else { ops };
     let entries = plan.workload.operations.entries();
     let ops_by_type: BTreeMap<String, OperationOutcome> = entries
         .iter()
@@ -113,7 +115,7 @@ fn outcome(plan: &Plan, measured: &Measured, tally: &Tally, mode: Mode) -> Outco
     Outcome {
         elapsed_s,
         ops,
-        ops_s: ratio(ops as f64, elapsed_s),
+        ops_s: ratio(ops_of_rate as f64, elapsed_s),
         bytes_tx: tally.bytes_sent,
         bytes_rx: tally.bytes_received,
         errors: Errors { total: tally.errors.total(), by_kind: tally.errors.by_kind() },
@@ -138,8 +140,8 @@ fn outcome(plan: &Plan, measured: &Measured, tally: &Tally, mode: Mode) -> Outco
     }
 }
 
-/// The time that the rate is computed over. In a closed loop of fixed length as many requests reach over the
-/// start of the window as over its end, so the window is exact; else it ends with the last reply.
+/// The time that the rate is computed over: the window of a closed loop of fixed length; that of an open loop, and longer
+/// when replies came after it; else until the last reply.
 fn elapsed_ns(plan: &Plan, measured: &Measured, tally: &Tally) -> u64 {
     let start_ns = measured.window_start_ns;
     let interrupted = measured.fleet.workers.iter().any(|worker| worker.interrupted);
@@ -148,9 +150,9 @@ fn elapsed_ns(plan: &Plan, measured: &Measured, tally: &Tally) -> u64 {
     let measurement = plan.measurement.as_ref();
     match measurement.map(|measurement| (&measurement.pace, measurement.stop)) {
         Some(_) if interrupted => to_last_reply_ns,
+        None | Some((Pace::Closed, Stop::Requests(_))) => to_last_reply_ns,
         Some((Pace::Closed, Stop::After(_))) => planned_ns,
-        Some((Pace::Open { .. }, Stop::After(_))) => planned_ns.max(to_last_reply_ns),
-        _ => to_last_reply_ns,
+        Some((Pace::Open { .. } | Pace::Recorded { .. }, _)) => planned_ns.max(to_last_reply_ns),
     }
 }
 

@@ -208,6 +208,19 @@ impl Budget {
         Self { shared: Some(left), claimed: 0 }
     }
 
+    /// So many requests, for one worker.
+    #[must_use]
+    pub fn of(count: u64) -> Self {
+        Self::shared(Arc::new(AtomicU64::new(count)))
+    }
+
+    /// Requests not taken; nothing when there is no end of them.
+    #[must_use]
+    pub fn left(&self) -> Option<u64> {
+        // Relaxed: as in `take`.
+        self.shared.as_ref().map(|shared| self.claimed + shared.load(Ordering::Relaxed))
+    }
+
     /// Takes one request, if one is left.
     pub fn take(&mut self) -> bool {
         let Some(shared) = &self.shared else { return true };

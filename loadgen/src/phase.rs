@@ -19,6 +19,8 @@ pub struct Phase {
     pub window_start_ns: u64,
     /// No request starts from here on; `u64::MAX` when the budget ends the phase.
     pub window_end_ns: u64,
+    /// Replies before this count towards throughput and CPU time per request; `u64::MAX`: all to the last one.
+    pub watch_end_ns: u64,
     /// How long outstanding replies are waited for after the last start.
     pub drain_ns: u64,
     /// Measured requests that may start.

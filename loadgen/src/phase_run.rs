@@ -99,8 +99,9 @@ impl PhaseRun {
         }
     }
 
-    /// Counts a measured start of an open loop that waited, and what for.
+    /// Notes a measured start; one of an open loop that waited is counted, and what for.
     pub fn note_start(&mut self, intended_ns: u64, now: u64) {
+        self.tally.last_start_ns = self.tally.last_start_ns.max(intended_ns);
         if now.saturating_sub(intended_ns) > WAITED_NS && matches!(self.phase.pace, PhasePace::Open(_)) {
             self.tally.waited += 1;
             self.tally.held_back += u64::from(intended_ns <= self.full_ns);
@@ -137,12 +138,14 @@ impl PhaseRun {
     /// Measured starts of the schedule that were not made.
     pub fn unstarted(&mut self) -> u64 {
         let end_ns = self.phase.window_end_ns;
+        let left = self.phase.budget.left();
         match &mut self.phase.pace {
             PhasePace::Open(schedule) if end_ns < u64::MAX => {
                 schedule.drain_before(self.phase.window_start_ns);
-                schedule.drain_before(end_ns)
+                schedule.drain_before(end_ns).min(left.unwrap_or(u64::MAX))
             }
-            _ => 0,
+            PhasePace::Open(_) => left.unwrap_or(0),
+            PhasePace::Load(_) | PhasePace::Closed => 0,
         }
     }
 
@@ -205,6 +208,7 @@ impl PhaseRun {
         self.tally.last_reply_ns = now;
         if !self.is_success(operation.verb, &operation.name, head, input) {
             self.interval.errors += 1;
+            self.note_answer(false, now);
             return false;
         }
         match operation.verb {
@@ -220,7 +224,27 @@ impl PhaseRun {
             _ => self.record(&request, request.operation.index(), request.sent_ns, now),
         }
         self.interval.operations += 1;
+        self.note_answer(true, now);
         false
+    }
+
+    /// Counts the reply to a request of the warm-up, which is in no histogram. True: the second half of a
+    /// read-modify-write is to follow.
+    pub fn count_of_warm_up(&mut self, request: &Outstanding, head: &ReplyHead, now: u64) -> bool {
+        let is_success = !head.is_error();
+        if is_success && self.operations.get(request.operation).verb == Verb::ReadModifyWrite {
+            return true;
+        }
+        self.note_answer(is_success, now);
+        false
+    }
+
+    /// An operation was answered, whenever it started.
+    fn note_answer(&mut self, is_success: bool, now: u64) {
+        if now >= self.phase.window_start_ns && now < self.phase.watch_end_ns {
+            self.tally.window_answers += 1;
+            self.tally.window_successes += u64::from(is_success);
+        }
     }
 
     fn is_success(&mut self, verb: Verb, name: &str, head: &ReplyHead, input: &[u8]) -> bool {
@@ -300,6 +324,7 @@ mod tests {
             start_ns: 100,
             window_start_ns: 1_000,
             window_end_ns: 1_000 + WINDOW_NS,
+            watch_end_ns: 1_000 + WINDOW_NS,
             drain_ns: 50,
             budget: Budget::unlimited(),
             series: true,
@@ -383,6 +408,42 @@ mod tests {
         let figures = &closed.tally.operations[table().of(Verb::Set).index()];
         assert_eq!((figures.service.count(), figures.corrected.count()), (1, 0));
         assert_eq!(figures.slip.count(), 0);
+    }
+
+    #[test]
+    fn what_is_answered_in_the_window_is_counted_whenever_it_started() {
+        let mut run = run(PhasePace::Closed);
+        let of_warm_up = |run: &mut PhaseRun, verb: Verb, kind: ReplyKind, now: u64| {
+            let request = Outstanding::new(table().of(verb), 0, 500, false);
+            run.count_of_warm_up(&request, &ReplyHead { kind, consumed: 5, body: 1..3, value: 0 }, now)
+        };
+        assert!(!of_warm_up(&mut run, Verb::Get, ReplyKind::Bulk, 999), "answered before the window");
+        assert!(of_warm_up(&mut run, Verb::ReadModifyWrite, ReplyKind::Bulk, 1_000), "half an operation");
+        assert_eq!((run.tally.window_answers, run.tally.window_successes), (0, 0));
+        of_warm_up(&mut run, Verb::RmwWrite, ReplyKind::Simple, 1_000);
+        of_warm_up(&mut run, Verb::ReadModifyWrite, ReplyKind::Error, 2_000);
+        settle(&mut run, Verb::Set, ReplyKind::Simple, 5_000);
+        settle(&mut run, Verb::Get, ReplyKind::Error, 999 + WINDOW_NS);
+        assert_eq!((run.tally.window_answers, run.tally.window_successes), (4, 2));
+        // The histograms hold the replies of the drain too, and none of the warm-up.
+        settle(&mut run, Verb::Set, ReplyKind::Simple, 1_000 + WINDOW_NS);
+        assert_eq!((run.tally.window_answers, run.tally.successes()), (4, 2));
+    }
+
+    #[test]
+    fn starts_left_of_a_number_are_missed_and_no_others() {
+        let check = |count: u64, window_end_ns: u64, want: u64| {
+            let mut open = open();
+            open.phase.budget = Budget::of(count);
+            open.phase.window_end_ns = window_end_ns;
+            assert!(open.phase.budget.take());
+            assert_eq!(open.unstarted(), want, "{count} until {window_end_ns}");
+        };
+        // The worker has lost its connections.
+        check(300, u64::MAX, 299);
+        // The run was interrupted: after ten more starts, or when all had been made.
+        check(300, 1_000 + 10_000_000, 10);
+        check(1, 1_000 + 10_000_000, 0);
     }
 
     #[test]

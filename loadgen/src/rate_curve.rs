@@ -97,6 +97,13 @@ impl RateCurve {
         rates.fold(0.0, f64::max)
     }
 
+    /// Seconds that `count` starts take from `lead_s` on, until which the first rate holds.
+    #[must_use]
+    pub fn span_s(&self, lead_s: f64, count: f64) -> f64 {
+        let before = self.pieces[0].rate * lead_s;
+        self.time_of(before + count, &mut 0) - lead_s
+    }
+
     /// Seconds from the origin at which the integral of the rate reaches `count`. `hint` is the piece of an earlier,
     /// smaller count, and is moved on.
     #[must_use]
@@ -151,6 +158,18 @@ mod tests {
         let steps = RateCurve::steps(&[10.0, 20.0], 1.0, 2.0);
         check(&steps, &[30.0, 40.0, 50.0, 70.0], &[3.0, 3.5, 4.0, 5.0]);
         check(&RateCurve::ramp(300.0, 100.0, 0.0, 2.0), &[400.0, 500.0], &[2.0, 3.0]);
+    }
+
+    #[test]
+    fn a_number_of_starts_spans_the_time_of_its_rates() {
+        let check = |curve: &RateCurve, lead_s: f64, count: f64, want: f64| {
+            let got = curve.span_s(lead_s, count);
+            assert!((got - want).abs() < 1e-9, "{curve}: {got} instead of {want}");
+        };
+        check(&RateCurve::constant(100.0), 0.0, 250.0, 2.5);
+        check(&RateCurve::constant(100.0), 3.0, 250.0, 2.5);
+        // 10/s for a second after the lead, then 20/s.
+        check(&RateCurve::steps(&[10.0, 20.0], 1.0, 2.0), 2.0, 30.0, 2.0);
     }
 
     #[test]

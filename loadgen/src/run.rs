@@ -11,7 +11,7 @@ use crate::environment::{Environment, MachineStart};
 use crate::fleet::{Extent, Fleet, NS_PER_POSITION, RunError};
 use crate::generator::{Budget, load_share};
 use crate::limits::{PREFILL_BYTES_IN_FLIGHT, PREFILL_PIPELINE};
-use crate::number::{ratio, seconds};
+use crate::number::{floor_u64, ratio, seconds};
 use crate::phase::{Phase, PhasePace};
 use crate::plan::{Measurement, Pace, Plan, Stop};
 use crate::progress::{Progress, group_digits};
@@ -97,6 +97,7 @@ fn load(
         start_ns,
         window_start_ns: start_ns,
         window_end_ns: u64::MAX,
+        watch_end_ns: u64::MAX,
         drain_ns: LOAD_DRAIN_NS,
         budget: Budget::unlimited(),
         series: false,
@@ -143,20 +144,14 @@ fn measure(
 ) -> Result<Measured, RunError> {
     let begin_ns = now_ns() + START_DELAY_NS;
     let window_start_ns = begin_ns + nanoseconds(measurement.warmup);
-    let (window_end_ns, budget, extent) = match measurement.stop {
+    let (window_end_ns, extent) = match measurement.stop {
         Stop::After(duration) => {
             let end_ns = window_start_ns + nanoseconds(duration);
-            (end_ns, Budget::unlimited(), Extent::Until { start_ns: begin_ns, end_ns })
+            (end_ns, Extent::Until { start_ns: begin_ns, end_ns })
         }
-        Stop::Requests(count) => {
-            // A trace ends by itself: each worker has a part of its own.
-            let budget = match plan.trace {
-                Some(_) => Budget::unlimited(),
-                None => Budget::shared(Arc::new(AtomicU64::new(count))),
-            };
-            (u64::MAX, budget, Extent::Requests)
-        }
+        Stop::Requests(_) => (u64::MAX, Extent::Requests),
     };
+    let budgets = budgets(plan, measurement);
     match (extent, measurement.stop) {
         (Extent::Until { start_ns, end_ns }, _) => {
             progress.begin("measure", (end_ns - start_ns) / NS_PER_POSITION);
@@ -167,6 +162,8 @@ fn measure(
     if !measurement.warmup.is_zero() {
         progress.set_message("warming up".to_owned());
     }
+    // A closed loop is over at the end of its window; an open one goes on until the last answer.
+    let watch_end_ns = if measurement.pace == Pace::Closed { window_end_ns } else { u64::MAX };
     let workers = u64::from(plan.threads);
     let phase_of = |worker| Phase {
         pace: match &measurement.pace {
@@ -189,22 +186,59 @@ fn measure(
         start_ns: begin_ns,
         window_start_ns,
         window_end_ns,
+        watch_end_ns,
         drain_ns: nanoseconds(measurement.drain),
-        budget: budget.clone(),
+        budget: budgets[crate::number::index(worker)].clone(),
         series: true,
         spin: measurement.spin,
     };
-    // A closed loop is over at the end of its window; an open one goes on until the last answer.
-    let watch_end_ns = if measurement.pace == Pace::Closed { window_end_ns } else { u64::MAX };
     let watch = UsageWatch::new(server_pid, window_start_ns, watch_end_ns);
     let fleet_outcome = fleet.run(phase_of, extent, Some(watch), progress, interrupt)?;
+    let last_start_ns = fleet_outcome.workers.iter().map(|worker| worker.tally.last_start_ns).max();
     Ok(Measured {
         window_start_ns,
-        window_end_ns,
+        window_end_ns: planned_end_ns(plan, measurement, window_start_ns, last_start_ns.unwrap_or(0)),
         connections: plan.connections,
         fleet: fleet_outcome,
         selftest: None,
     })
+}
+
+/// Planned end of a window that began at `start_ns`. Where a number of starts ends an open loop it is their span: that of
+/// their rate, or up to the last one where random gaps made it longer. `u64::MAX` where replies decide.
+fn planned_end_ns(plan: &Plan, measurement: &Measurement, start_ns: u64, last_start_ns: u64) -> u64 {
+    let span_ns = match (&measurement.pace, measurement.stop) {
+        (_, Stop::After(duration)) => nanoseconds(duration),
+        (Pace::Closed, Stop::Requests(_)) => return u64::MAX,
+        (Pace::Recorded { speed }, Stop::Requests(_)) => {
+            let length_ns = plan.trace.as_ref().map_or(0, |trace| trace.length_ns());
+            floor_u64(length_ns as f64 / speed)
+        }
+        (Pace::Open { curve, .. }, Stop::Requests(count)) => {
+            let span_ns = floor_u64(1e9 * curve.span_s(measurement.warmup.as_secs_f64(), count as f64));
+            span_ns.max(last_start_ns.saturating_sub(start_ns))
+        }
+    };
+    start_ns.saturating_add(span_ns)
+}
+
+/// The requests that each worker may start in the window.
+fn budgets(plan: &Plan, measurement: &Measurement) -> Vec<Budget> {
+    let workers = u64::from(plan.threads);
+    let of_each = |budget: &dyn Fn(u64) -> Budget| (0..workers).map(budget).collect();
+    match (&measurement.pace, measurement.stop) {
+        // A trace ends by itself: each worker has a part of its own.
+        _ if plan.trace.is_some() => of_each(&|_| Budget::unlimited()),
+        (_, Stop::After(_)) => of_each(&|_| Budget::unlimited()),
+        (Pace::Closed, Stop::Requests(count)) => {
+            let shared = Budget::shared(Arc::new(AtomicU64::new(count)));
+            of_each(&|_| shared.clone())
+        }
+        // Each worker makes the starts of its own schedule: what one is late with, no other may make up for.
+        (_, Stop::Requests(count)) => {
+            of_each(&|worker| Budget::of(count / workers + u64::from(worker < count % workers)))
+        }
+    }
 }
 
 /// The sum of the counts of all workers.
@@ -259,3 +293,42 @@ const SELFTEST_LENGTH: Duration = Duration::from_millis(500);
 const START_DELAY_NS: u64 = 20_000_000;
 /// How long loading waits for its last replies.
 const LOAD_DRAIN_NS: u64 = 60_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(line: &str) -> (Plan, Measurement) {
+        let plan = crate::plan::tests::plan(line).unwrap();
+        let measurement = plan.measurement.clone().unwrap();
+        (plan, measurement)
+    }
+
+    #[test]
+    fn each_worker_of_an_open_loop_has_its_own_part_of_a_number_of_requests() {
+        let check = |line: &str, want: &[Option<u64>]| {
+            let (plan, measurement) = planned(line);
+            let left: Vec<_> = budgets(&plan, &measurement).iter().map(Budget::left).collect();
+            assert_eq!(left, want, "{line}");
+        };
+        check("-t 3 --rate 5k -n 11", &[Some(4), Some(4), Some(3)]);
+        check("-t 3 --rate 5k -d 1s", &[None; 3]);
+        // Replies set the pace: who is free takes the next one.
+        check("-t 3 -n 11", &[Some(11); 3]);
+    }
+
+    #[test]
+    fn the_window_of_a_number_of_starts_is_their_span() {
+        let check = |line: &str, last_start_ns: u64, want: u64| {
+            let (plan, measurement) = planned(line);
+            assert_eq!(planned_end_ns(&plan, &measurement, 7, last_start_ns), want, "{line}");
+        };
+        check("--rate 1000 -d 2s", 9_000_000_000, 2_000_000_007);
+        check("-n 500", 9_000_000_000, u64::MAX);
+        check("--rate 1000 -n 500 --warmup 3s", 499_000_007, 500_000_007);
+        check("--rate 1000 -n 500 --arrival burst:100", 400_000_007, 500_000_007);
+        check("--rate 1000..2000/1000@1s -n 2000", 1_499_500_007, 1_500_000_007);
+        check("--rate 1000 -n 500 --arrival poisson", 480_000_007, 500_000_007);
+        check("--rate 1000 -n 500 --arrival poisson", 530_000_007, 530_000_007);
+    }
+}

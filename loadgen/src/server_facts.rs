@@ -114,15 +114,17 @@ impl ServerFacts {
 }
 
 /// What survives a crash, in one word: `none`, `snapshots`, or when the log is synced (`always`, `everysec`, `no`).
-/// Nothing when the server's settings do not tell.
+/// Nothing when the server's settings do not tell. An Ouro on disk without a log keeps what its checkpoints hold, though
+/// it makes no snapshots (`save` is empty).
 #[must_use]
 pub fn durability(config: &BTreeMap<String, String>) -> Option<String> {
     let setting = |name: &str| config.get(name).map(String::as_str);
-    match (setting("appendonly")?, setting("save")) {
-        ("yes", _) => setting("appendfsync").map(str::to_owned),
-        (_, None | Some("")) => Some("none".to_owned()),
-        (_, Some(_)) => Some("snapshots".to_owned()),
+    if setting("appendonly")? == "yes" {
+        return setting("appendfsync").map(str::to_owned);
     }
+    let makes_snapshots = setting("save").is_some_and(|times| !times.is_empty());
+    let has_checkpoints = setting("storage") == Some("disk");
+    Some(if makes_snapshots || has_checkpoints { "snapshots" } else { "none" }.to_owned())
 }
 
 #[cfg(test)]
@@ -155,6 +157,12 @@ mod tests {
         check(&[("appendonly", "no"), ("save", ""), ("appendfsync", "always")], Some("none"));
         check(&[("appendonly", "no"), ("save", "3600 1")], Some("snapshots"));
         check(&[("appendonly", "yes"), ("save", "3600 1"), ("appendfsync", "everysec")], Some("everysec"));
+        let ouro = |storage, appendonly| {
+            [("appendonly", appendonly), ("save", ""), ("appendfsync", "always"), ("storage", storage)]
+        };
+        check(&ouro("memory", "no"), Some("none"));
+        check(&ouro("disk", "no"), Some("snapshots"));
+        check(&ouro("disk", "yes"), Some("always"));
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub struct Tally {
     pub bytes_sent: u64,
     /// Bytes received in the window.
     pub bytes_received: u64,
+    /// Operations answered while the window was watched, those that started in the warm-up too: what CPU time went to.
+    pub window_answers: u64,
+    /// Those of them that succeeded.
+    pub window_successes: u64,
+    /// Latest intended start of a measured request, 0 without one.
+    pub last_start_ns: u64,
     /// Time of the last counted reply, 0 without one.
     pub last_reply_ns: u64,
     /// Intervals that the coordinator had no room for.
@@ -105,6 +111,9 @@ impl Tally {
         self.dropped += other.dropped;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
+        self.window_answers += other.window_answers;
+        self.window_successes += other.window_successes;
+        self.last_start_ns = self.last_start_ns.max(other.last_start_ns);
         self.last_reply_ns = self.last_reply_ns.max(other.last_reply_ns);
         self.intervals_lost += other.intervals_lost;
     }
@@ -141,13 +150,17 @@ mod tests {
     #[test]
     fn merging_adds_every_count() {
         let kinds = |count| vec![OperationTally::default(); count];
-        let mut left = Tally { hits: 1, last_reply_ns: 9, operations: kinds(1), ..Tally::default() };
+        let mut left =
+            Tally { hits: 1, window_answers: 6, last_reply_ns: 9, operations: kinds(1), ..Tally::default() };
         left.operations[0].service.record(10);
         let mut right = Tally {
             hits: 2,
             misses: 3,
             late: 4,
             dropped: 5,
+            window_answers: 1,
+            window_successes: 1,
+            last_start_ns: 3,
             last_reply_ns: 7,
             operations: kinds(2),
             ..Tally::default()
@@ -158,7 +171,8 @@ mod tests {
         left.merge(&right);
         assert_eq!(left.successes(), 3);
         assert_eq!((left.hits, left.misses, left.late, left.dropped), (3, 3, 4, 5));
-        assert_eq!((left.last_reply_ns, left.errors.total()), (9, 1));
+        assert_eq!((left.window_answers, left.window_successes), (7, 1));
+        assert_eq!((left.last_start_ns, left.last_reply_ns, left.errors.total()), (3, 9, 1));
         assert_eq!(left.all_service().count(), 3);
         assert_eq!(left.all_service().max(), 30);
         assert_eq!(left.all_corrected().count(), 0);

@@ -9,7 +9,7 @@ use crate::report::{Check, Client, Mode, Outcome, Reason, Validity};
 pub struct Circumstances {
     /// Who set the pace.
     pub mode: Mode,
-    /// Length of the window that starts were offered in.
+    /// Length of the window that starts were offered in; 0 when all were due at one moment.
     pub window_s: f64,
     /// CPU of server and client over the window, in seconds.
     pub cpu_s: Option<f64>,
@@ -142,6 +142,9 @@ fn judge_values(outcome: &Outcome, circumstances: &Circumstances, verdict: &mut 
 
 fn judge_rate(outcome: &Outcome, circumstances: &Circumstances, verdict: &mut Verdict) {
     let (Mode::Open, Some(offered)) = (circumstances.mode, outcome.offered_ops) else { return };
+    if circumstances.window_s <= 0.0 {
+        return;
+    }
     let offered_ops_s = ratio(offered as f64, circumstances.window_s);
     let share = ratio(outcome.ops_s, offered_ops_s);
     let limit = (Bound::AtLeast, RATE_SHARE_MIN);
@@ -395,7 +398,8 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_misses_no_rate() {
+    fn a_closed_loop_misses_no_rate_and_neither_does_one_moment() {
+        assert!(codes(|_, _, circumstances| circumstances.window_s = 0.0).is_empty());
         assert!(
             codes(|outcome, _, circumstances| {
                 circumstances.mode = Mode::Closed;

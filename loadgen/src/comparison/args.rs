@@ -65,7 +65,8 @@ pub struct RulesArgs {
     /// Noise floor of this machine, from `loadgen noise`: no smaller difference is called one
     #[arg(long, value_name = "FILE")]
     pub noise: Option<PathBuf>,
-    /// Aspects that may differ: workload, pipeline, connections, pace, transport, machine, durability, generator
+    /// Aspects that may differ: workload, database, pipeline, connections, pace, transport, machine, durability,
+    /// generator
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse_aspect)]
     pub ignore: Vec<String>,
     /// Compare run by run, in the order given

@@ -16,32 +16,32 @@ pub struct Difference {
 }
 
 /// Aspects that runs are held against, in the order of messages.
-pub const ASPECTS: [&str; 8] =
-    ["workload", "pipeline", "connections", "pace", "transport", "machine", "durability", "generator"];
+pub const ASPECTS: [&str; 9] = [
+    "workload",
+    "database",
+    "pipeline",
+    "connections",
+    "pace",
+    "transport",
+    "machine",
+    "durability",
+    "generator",
+];
 
-/// All differences between the first run and the others, each once.
+/// All conditions that differ, each once: between the first run that tells one and the first that tells another.
 #[must_use]
 pub fn differences(runs: &[&MeasuredRun]) -> Vec<Difference> {
-    let mut found: Vec<Difference> = Vec::new();
-    let Some((first, others)) = runs.split_first() else { return found };
-    let want = conditions(&first.report);
-    for run in others {
-        for ((aspect, name, left), (_, _, right)) in want.iter().zip(conditions(&run.report)) {
-            let is_known = !left.is_null() && !right.is_null();
-            let is_new = found.iter().all(|difference| !difference.text.starts_with(&format!("{name}:")));
-            if is_known && *left != right && is_new {
-                let text = format!(
-                    "{name}: {} in {}, {} in {}",
-                    shown(left),
-                    first.source,
-                    shown(&right),
-                    run.source
-                );
-                found.push(Difference { aspect, text });
-            }
-        }
-    }
-    found
+    let all: Vec<_> = runs.iter().map(|run| (&run.source, conditions(&run.report))).collect();
+    let count = all.first().map_or(0, |(_, conditions)| conditions.len());
+    let difference = |place: usize| {
+        let told = all.iter().map(|(source, conditions)| (source, &conditions[place]));
+        let mut told = told.filter(|(_, (_, _, value))| !value.is_null());
+        let (first, (aspect, name, left)) = told.next()?;
+        let (other, (_, _, right)) = told.find(|(_, (_, _, value))| value != left)?;
+        let text = format!("{name}: {} in {first}, {} in {other}", shown(left), shown(right));
+        Some(Difference { aspect, text })
+    };
+    (0..count).filter_map(difference).collect()
 }
 
 fn shown(value: &Value) -> String {
@@ -51,7 +51,8 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// Everything that must be equal; null where the report does not tell, which differs from nothing.
+/// Everything that must be equal, in the same places for every report; null where one does not tell, which differs from
+/// nothing.
 fn conditions(report: &Report) -> Vec<(&'static str, &'static str, Value)> {
     let config = &report.config;
     // As JSON, so that fields of later versions are held against each other too.
@@ -68,10 +69,20 @@ fn conditions(report: &Report) -> Vec<(&'static str, &'static str, Value)> {
     let server = &report.server;
     let durability = server.durability.clone().or_else(|| durability(&server.config));
     let file_system = env.fs.as_ref().map(|fs| fs.r#type.clone());
+    let window = match (config.duration_s, config.requests) {
+        (Some(duration_s), _) => Value::from(format!("{duration_s} s")),
+        (None, Some(requests)) => Value::from(format!("{requests} requests")),
+        (None, None) => Value::Null,
+    };
+    // Whoever loaded them. What expires or is evicted is missing soon after the run itself has loaded it.
+    let holds_keys = report.server.keys_before.map(|keys| keys >= config.workload.keys);
+    let is_loaded = if report.prefill.is_some() { Some(true) } else { holds_keys };
     let writes_files = durability.as_deref().is_some_and(|word| word != "none");
     vec![
         ("workload", "workload", workload),
         ("workload", "details of the workload", details),
+        ("database", "number of the database", config.target.db.into()),
+        ("database", "all keys loaded before", is_loaded.map_or(Value::Null, Value::from)),
         ("pipeline", "pipeline", config.pipeline.into()),
         ("connections", "connections", config.connections_total.into()),
         ("connections", "threads", config.threads.into()),
@@ -84,8 +95,8 @@ fn conditions(report: &Report) -> Vec<(&'static str, &'static str, Value)> {
             config.arrival.map_or(Value::Null, |arrival| serde_json::to_value(arrival).unwrap_or_default()),
         ),
         ("generator", "polls instead of sleeping", config.spin.into()),
-        ("pace", "length of the window in seconds", number(config.duration_s)),
-        ("pace", "number of requests", config.requests.map_or(Value::Null, Value::from)),
+        ("pace", "length of the window", window),
+        ("pace", "warm-up in seconds", config.warmup_s.into()),
         ("transport", "transport", config.target.transport.clone().into()),
         ("transport", "TLS", config.target.tls.into()),
         ("transport", "protocol version", config.target.resp.into()),
@@ -117,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn each_condition_is_held_against_the_first_run() {
+    fn each_condition_is_held_against_the_first_run_that_tells_it() {
         let check = |aspect: &str, words: &str, change: fn(&mut Report)| {
             let (left, right) = (run("a", |_| {}), run("b", change));
             let found = differences(&[&left, &left, &right, &right]);
@@ -127,15 +138,63 @@ mod tests {
             assert!(ASPECTS.contains(&found[0].aspect));
         };
         check("workload", "\"keys\":7", |report| report.config.workload.keys = 7);
+        check("database", "database: 0 in a, 3 in b", |report| report.config.target.db = 3);
+        check("database", "loaded before: true in a, false in b", |report| {
+            (report.prefill, report.server.keys_before) = (None, Some(999));
+        });
         check("pipeline", "pipeline: 1 in a, 16 in b", |report| report.config.pipeline = 16);
         check("connections", "connections: 4", |report| report.config.connections_total = 9);
         check("pace", "rate: 2000.0 in a, 5.0", |report| report.config.rate_target_ops_s = Some(5.0));
+        check("pace", "warm-up in seconds: 0.0 in a, 2.0 in b", |report| report.config.warmup_s = 2.0);
+        check("pace", "window: 2 s in a, 60 s in b", |report| report.config.duration_s = Some(60.0));
+        check("pace", "window: 2 s in a, 1000 requests in b", |report| {
+            (report.config.duration_s, report.config.requests) = (None, Some(1000));
+        });
         check("transport", "tcp", |report| report.config.target.transport = "tcp".to_owned());
         check("machine", "Other", |report| report.env.cpu_model = Some("Other".to_owned()));
         check("durability", "none in a, always", |report| {
             report.server.durability = Some("always".to_owned())
         });
         check("generator", "debug", |report| report.tool.profile = "debug".to_owned());
+    }
+
+    #[test]
+    fn a_first_run_that_does_not_tell_hides_no_difference_of_the_others() {
+        let on_host = |source: &str, host: Option<&str>| {
+            run(source, |report| report.env.host_hash = host.map(str::to_owned))
+        };
+        let (silent, left, right) =
+            (on_host("a", None), on_host("b", Some("one")), on_host("c", Some("two")));
+        let found = differences(&[&silent, &left, &silent, &right]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].aspect, found[0].text.as_str()), ("machine", "host: one in b, two in c"));
+    }
+
+    #[test]
+    fn keys_are_loaded_whoever_did_it() {
+        let held = |source: &str, keys_before: Option<u64>| {
+            run(source, |report| (report.prefill, report.server.keys_before) = (None, keys_before))
+        };
+        let loaded = run("a", |report| report.server.keys_before = Some(999));
+        // By another command, more of them by inserts, or by nobody knows whom.
+        for keys_before in [Some(1000), Some(5000), None] {
+            assert_eq!(differences(&[&loaded, &held("b", keys_before)]), []);
+        }
+        assert_eq!(differences(&[&held("a", Some(1000)), &held("b", Some(0))]).len(), 1);
+    }
+
+    #[test]
+    fn a_store_on_disk_without_a_log_differs_from_one_in_memory() {
+        let ouro = |source: &str, storage: &str| {
+            run(source, |report| {
+                report.server.durability = None;
+                report.server.config.insert("storage".to_owned(), storage.to_owned());
+                report.env.fs = None;
+            })
+        };
+        let found = differences(&[&ouro("a", "memory"), &ouro("b", "disk")]);
+        let texts: Vec<&str> = found.iter().map(|difference| difference.text.as_str()).collect();
+        assert_eq!(texts, ["durability: none in a, snapshots in b"]);
     }
 
     #[test]

@@ -20,15 +20,17 @@ pub fn memtier(report: &Report) -> Value {
             "Runtime".to_owned(),
             json!({ "Total duration": duration_ms, "Time unit": "MILLISECONDS" }),
         );
+        // The time in which so many requests are made; not quite that of a closed loop's window, see `Outcome::ops_s`.
+        let length_s = ratio(result.ops as f64, result.ops_s);
         for (name, figures) in &result.ops_by_type {
             let latency = figures.latency_ns.corrected.as_ref().unwrap_or(&figures.latency_ns.service);
             let hits = (name == "GET").then_some((result.hits, result.misses));
-            stats.insert(section(name), command(figures.count, result.elapsed_s, latency, hits, None));
+            stats.insert(section(name), command(figures.count, length_s, latency, hits, None));
         }
         let latency = result.all.corrected.as_ref().unwrap_or(&result.all.service);
         let series = time_series(report);
         let hits = Some((result.hits, result.misses));
-        let mut totals = command(result.ops, result.elapsed_s, latency, hits, Some(series));
+        let mut totals = command(result.ops, length_s, latency, hits, Some(series));
         totals["KB/sec"] =
             json!(ratio((result.bytes_tx + result.bytes_rx) as f64 / 1024.0, result.elapsed_s));
         totals["Connection Errors"] = json!(result.errors.total);
@@ -65,7 +67,7 @@ fn section(operation: &str) -> String {
 
 fn command(
     count: u64,
-    elapsed_s: f64,
+    length_s: f64,
     latency: &LatencySummary,
     hits: Option<(u64, u64)>,
     series: Option<Value>,
@@ -81,9 +83,9 @@ fn command(
     let (hits, misses) = hits.unwrap_or_default();
     json!({
         "Count": count,
-        "Ops/sec": ratio(count as f64, elapsed_s),
-        "Hits/sec": ratio(hits as f64, elapsed_s),
-        "Misses/sec": ratio(misses as f64, elapsed_s),
+        "Ops/sec": ratio(count as f64, length_s),
+        "Hits/sec": ratio(hits as f64, length_s),
+        "Misses/sec": ratio(misses as f64, length_s),
         "Average Latency": latency.mean.map(|mean| mean / 1e6),
         "Latency": latency.mean.map(|mean| mean / 1e6),
         "Min Latency": milliseconds(latency.min),

@@ -22,11 +22,12 @@ pub struct Prefill {
 /// The figures of the measured window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Length that the rate is computed over: the window, or longer when replies came late.
+    /// Length that the rate is computed over: the window, or longer when replies of an open loop came late.
     pub elapsed_s: f64,
     /// Successful requests that started in the window.
     pub ops: u64,
-    /// Successful requests per second.
+    /// Successful requests per second: in a closed loop all that were answered in that time, those sent in the warm-up
+    /// too and those answered after it not; in an open loop `ops`.
     pub ops_s: f64,
     /// Bytes sent.
     pub bytes_tx: u64,

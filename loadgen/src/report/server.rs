@@ -28,7 +28,7 @@ pub struct Server {
     pub cpu_user_s: Option<f64>,
     /// System time over the measured window.
     pub cpu_sys_s: Option<f64>,
-    /// User and system time per request of the window.
+    /// User and system time per request answered meanwhile, those of the warm-up too.
     pub cpu_us_per_op: Option<f64>,
     /// Resident memory after the run.
     pub rss_bytes: Option<u64>,

@@ -70,7 +70,7 @@ impl Worker {
             let goes_on = if request.measured {
                 run.count(request, head, input, now)
             } else {
-                !head.is_error() && operations.get(request.operation).verb == Verb::ReadModifyWrite
+                run.count_of_warm_up(&request, head, now)
             };
             if goes_on {
                 second_halves.push(request);

@@ -51,6 +51,7 @@ fn allocations(worker: &mut Worker, requests: u64) -> u64 {
         start_ns,
         window_start_ns: start_ns,
         window_end_ns: u64::MAX,
+        watch_end_ns: u64::MAX,
         drain_ns: 5_000_000_000,
         budget,
         series: false,

@@ -44,6 +44,29 @@ fn a_duration_ends_the_window_and_warm_up_is_not_counted() {
 }
 
 #[test]
+fn throughput_counts_what_was_answered_in_its_time() {
+    // Eight requests at a time, for a moment that ends while eight are under way.
+    let check = |line: &str, surplus: u64| {
+        let delay = Some(Duration::from_millis(5));
+        let server = NullServer::start(Behaviour { delay, ..Behaviour::default() });
+        let report = run(&server.path, &format!("-c 1 -t 1 -P 8 {line}"));
+        let result = outcome(&report);
+        assert_eq!(result.all.service.count, result.ops, "{line}: every start is in the histogram");
+        let answered = result.ops_s * result.elapsed_s;
+        assert!(
+            (answered - (result.ops + surplus) as f64 + 8.0).abs() < 1e-3,
+            "{line}: {answered} {result:?}"
+        );
+    };
+    check("-d 300ms --warmup 0s", 0);
+    // The eight of the warm-up that are answered in the window stand for the eight that are answered after it.
+    check("-d 300ms --warmup 100ms", 8);
+    // The last reply ends the window, and the eight of the warm-up lie in it too.
+    check("-n 80 --warmup 100ms", 16);
+    check("-n 80 --warmup 0s", 8);
+}
+
+#[test]
 fn error_replies_are_counted_by_kind_and_are_no_latencies() {
     let error = Some((10, "-OOM command not allowed when used memory > 'maxmemory'.\r\n"));
     let server = NullServer::start(Behaviour { error, ..Behaviour::default() });

@@ -115,6 +115,36 @@ fn a_rate_beyond_the_server_is_told() {
 }
 
 #[test]
+fn a_number_of_requests_that_takes_longer_than_its_rate_is_told() {
+    // Two connections that take 10 ms each answer 200 per second at most; 240 are due, and the pipelines hold the rest.
+    let delay = Some(Duration::from_millis(10));
+    let server = NullServer::start(Behaviour { delay, ..Behaviour::default() });
+    let report = run(&server.path, "--rate 240 -n 120 -c 2 -t 1 -P 100 --warmup 0s");
+    let result = outcome(&report);
+    assert_eq!((result.ops, result.offered_ops, result.held_back_ops), (120, Some(120), Some(0)));
+    assert!(result.ops_s < 201.0, "{}", result.ops_s);
+    assert!(reason_codes(&report).contains(&"rate_missed"), "{:?}", report.validity);
+}
+
+#[test]
+fn what_the_warm_up_leaves_behind_is_no_part_of_the_rate_and_of_the_work_per_request() {
+    // 200 starts of the warm-up, of which some forty are answered in it; then a hundred that are measured.
+    let delay = Some(Duration::from_millis(10));
+    let server = NullServer::start(Behaviour { delay, ..Behaviour::default() });
+    let report = run(&server.path, "--rate 1000 -n 100 -c 2 -t 1 --warmup 200ms --spin");
+    let result = outcome(&report);
+    assert_eq!((result.ops, server.requests()), (100, 300));
+    // Both had to be answered before the last of the hundred was.
+    assert!(result.elapsed_s > 1.0 && result.ops_s < 100.0, "{} in {}", result.ops_s, result.elapsed_s);
+    let rate = report.validity.checks.iter().find(|check| check.code == "rate_missed").unwrap();
+    assert!(!rate.ok && rate.value.unwrap() < 0.1, "{rate:?}");
+    // The work of that time went to all that were answered in it.
+    let client = &report.client;
+    let answered = 1e6 * (client.cpu_user_s + client.cpu_sys_s) / client.cpu_us_per_op.unwrap();
+    assert!((200.0..300.5).contains(&answered), "{answered}");
+}
+
+#[test]
 fn ramps_and_steps_offer_what_their_curve_says() {
     for (line, offered, first_second) in [
         // 1000 to 3000 per second: 1500 starts in the first of two seconds.

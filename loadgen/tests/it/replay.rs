@@ -71,6 +71,24 @@ fn recorded_times_are_kept_and_scaled() {
 }
 
 #[test]
+fn a_replay_slower_than_its_recording_is_told() {
+    let codes = |gap_us: u32| {
+        // One connection that takes 2 ms each.
+        let delay = Some(std::time::Duration::from_millis(2));
+        let server = NullServer::start(Behaviour { delay, ..Behaviour::default() });
+        let mut csv = String::from("time_us,op,key\n");
+        (0..100).for_each(|number| csv.push_str(&format!("{},get,k\n", number * gap_us)));
+        let (_, report) = replay(&server.path, "trace.csv", &csv, &["-c", "1", "-t", "1", "-P", "100"]);
+        let report = report.unwrap();
+        assert_eq!(outcome(&report).ops, 100);
+        report.validity.reasons.into_iter().map(|reason| reason.code).collect::<Vec<_>>()
+    };
+    assert!(codes(1500).contains(&"rate_missed".to_owned()));
+    // All at one moment: there is no rate that could be missed.
+    assert!(!codes(0).contains(&"rate_missed".to_owned()));
+}
+
+#[test]
 fn a_trace_that_cannot_be_read_is_told_with_its_line() {
     let server = NullServer::start(Behaviour::default());
     for (name, trace, message) in [
