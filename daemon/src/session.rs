@@ -40,10 +40,12 @@ pub struct Session {
     pub created_ns: u64,
     /// Since when it has had time to log in, where it has to: when it was accepted, or set back. On the monotonic clock.
     pub unknown_since_ns: u64,
-    /// When it last sent something.
+    /// When it last sent something, or the system took something for it.
     pub last_interaction: UnixMs,
     /// The same on the monotonic clock.
     pub last_interaction_ns: u64,
+    /// When it last sent something, on the monotonic clock.
+    pub last_received_ns: u64,
     /// What it last ran.
     pub last_command: Option<CommandId>,
     /// Whether its requests are answered.
@@ -98,6 +100,13 @@ pub struct SessionFigures {
 }
 
 impl Session {
+    /// The client has sent something, or the system has taken something for it.
+    #[inline]
+    pub const fn note_interaction(&mut self, clock: &Clock) {
+        self.last_interaction = clock.now;
+        self.last_interaction_ns = clock.now_ns;
+    }
+
     /// A session of a connection just accepted.
     #[must_use]
     pub fn new(
@@ -126,6 +135,7 @@ impl Session {
             unknown_since_ns: clock.now_ns,
             last_interaction: clock.now,
             last_interaction_ns: clock.now_ns,
+            last_received_ns: clock.now_ns,
             last_command: None,
             replies: Replies::On,
             no_evict: false,

@@ -244,7 +244,8 @@ fn allow_first_argument(selector: &mut Selector, name: &[u8]) -> Result<(), Rule
     if !command.subcommands().is_empty() {
         return Err(RuleError::Unknown);
     }
-    if argument.is_empty() {
+    // With a blank in it the file of users could not be read again.
+    if argument.is_empty() || argument.iter().any(|byte| byte.is_ascii_whitespace() || *byte == 0) {
         return Err(RuleError::Syntax);
     }
     let argument = argument.to_ascii_lowercase();
@@ -264,4 +265,22 @@ fn note_rule(selector: &mut Selector, name: &[u8], yes: bool) {
         known != name && !known.strip_prefix(&name).is_some_and(|rest| rest.starts_with('|'))
     });
     selector.command_rules.push(format!("{}{name}", if yes { '+' } else { '-' }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_argument_with_a_blank_is_refused_as_the_file_of_users_could_not_hold_it() {
+        for argument in ["a b", "a\n", "a\tb", "\0", ""] {
+            let mut selector = Selector::default();
+            let rule = [b"select|", argument.as_bytes()].concat();
+            assert!(
+                matches!(allow_first_argument(&mut selector, &rule), Err(RuleError::Syntax)),
+                "{argument:?}"
+            );
+        }
+        assert!(allow_first_argument(&mut Selector::default(), b"select|0").is_ok());
+    }
 }

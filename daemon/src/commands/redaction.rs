@@ -14,7 +14,7 @@ const SECRET_PARAMETERS: [&[u8]; 1] = [b"requirepass"];
 fn is_secret(command: &Command, args: Args<'_>, at: usize) -> bool {
     match command.name {
         "auth" => at > 0,
-        "hello" => hello_secret(args).contains(&at),
+        "hello" => is_hello_secret(args, at),
         "acl|setuser" | "acl|deluser" | "acl|getuser" => at > 1,
         "config|set" => {
             let name = args.get(at.wrapping_sub(1)).unwrap_or_default();
@@ -24,10 +24,18 @@ fn is_secret(command: &Command, args: Args<'_>, at: usize) -> bool {
     }
 }
 
-/// Places of name and password in HELLO.
-fn hello_secret(args: Args<'_>) -> std::ops::Range<usize> {
-    let word = (2..args.len()).find(|at| args.at(*at).eq_ignore_ascii_case(b"auth"));
-    word.map_or(0..0, |at| at + 1..(at + 3).min(args.len()))
+/// Whether a word of HELLO is a name or password: the two behind each AUTH, which is none where it is a client's name.
+fn is_hello_secret(args: Args<'_>, place: usize) -> bool {
+    let mut at = 2;
+    while at < place {
+        let is = |word: &[u8]| args.at(at).eq_ignore_ascii_case(word);
+        let values = if is(b"auth") { 2 } else { usize::from(is(b"setname")) };
+        if values == 2 && place <= at + values {
+            return true;
+        }
+        at += 1 + values;
+    }
+    false
 }
 
 /// The words of a request as they may be shown.
@@ -46,6 +54,11 @@ mod tests {
             ("auth a b", "auth (redacted) (redacted)"),
             ("HELLO 3 AUTH a b SETNAME n", "HELLO 3 AUTH (redacted) (redacted) SETNAME n"),
             ("HELLO 3 SETNAME n", "HELLO 3 SETNAME n"),
+            (
+                "hello 3 setname auth auth a b auth c d",
+                "hello 3 setname auth auth (redacted) (redacted) auth (redacted) (redacted)",
+            ),
+            ("HELLO 3 AUTH a", "HELLO 3 AUTH (redacted)"),
             ("ACL SETUSER u on >p", "ACL SETUSER (redacted) (redacted) (redacted)"),
             (
                 "CONFIG SET timeout 1 REQUIREPASS p timeout 2",

@@ -190,6 +190,13 @@ impl Connection {
         !self.sending && self.client.output.is_empty() && self.client.slots.is_empty()
     }
 
+    /// Whether it has asked for something that the server has yet to do: an answer that waits for others, or a request that
+    /// cannot be taken up now. It is not the client then who lets time pass.
+    pub(crate) fn waits_for_server(&self) -> bool {
+        let client = &self.client;
+        self.is_ready || client.blocked || client.changing.is_some() || !client.slots.is_empty()
+    }
+
     /// Brings the figures of the session up to date, for CLIENT LIST.
     pub(crate) fn note_figures(&mut self) {
         let output = self.client.output.len() as u64;

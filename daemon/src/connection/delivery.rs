@@ -146,7 +146,13 @@ impl Service {
         }
     }
 
-    pub(super) fn on_sent(&mut self, value: u64, buffer: Vec<u8>, result: std::io::Result<usize>) {
+    pub(super) fn on_sent(
+        &mut self,
+        worker: &Worker<Service>,
+        value: u64,
+        buffer: Vec<u8>,
+        result: std::io::Result<usize>,
+    ) {
         self.core.recycle_buffer(buffer);
         if is_kind(value, TokenKind::Farewell) {
             return;
@@ -160,6 +166,7 @@ impl Service {
                 self.core.counters.add(Counter::Sends, 1);
                 self.core.counters.add(Counter::BytesOut, bytes as u64);
                 connection.client.session.figures.bytes_out += bytes as u64;
+                connection.client.session.note_interaction(&worker.clock);
             }
             Err(_) => connection.client.life = Life::Dead,
         }

@@ -30,8 +30,8 @@ impl Service {
             Ok(Received::Data(buffer)) => {
                 self.core.counters.add(Counter::Receives, 1);
                 self.core.counters.add(Counter::BytesIn, buffer.len() as u64);
-                connection.client.session.last_interaction = worker.clock.now;
-                connection.client.session.last_interaction_ns = worker.clock.now_ns;
+                connection.client.session.note_interaction(&worker.clock);
+                connection.client.session.last_received_ns = worker.clock.now_ns;
                 connection.client.session.figures.bytes_in += buffer.len() as u64;
                 match (connection.client.life, connection.is_tls()) {
                     (Life::Open, false) => self.take_bytes(worker, &mut connection, me, &buffer),
@@ -113,7 +113,7 @@ impl Service {
             connection.ran_in_turn = (self.turn, 0);
         }
         let may_run = COMMANDS_PER_TURN - connection.ran_in_turn.1;
-        if may_run == 0 {
+        if may_run == 0 || connection.client.blocked || connection.client.is_full() {
             self.mark_ready(connection, me);
             return 0;
         }
@@ -280,9 +280,19 @@ impl Service {
 
     /// Goes on with connections whose requests could not all be run when they came.
     pub(super) fn run_ready(&mut self, worker: &mut Worker<Service>) {
+        self.stalls.begin();
+        let mut left_out = Vec::new();
         for _ in 0..self.ready.len() {
             let Some(me) = self.ready.pop_front() else { break };
             let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
+            if connection.stalled && !self.stalls.may_try(worker.clock.now_ns) {
+                self.connections.put(me.0, connection);
+                left_out.push(me);
+                continue;
+            }
+            let tried = connection
+                .stalled
+                .then(|| (ring::monotonic_ns(), connection.client.session.figures.commands));
             connection.is_ready = false;
             connection.stalled = false;
             if !connection.client.is_full() {
@@ -293,9 +303,18 @@ impl Service {
             } else if connection.client.life == Life::Open && connection.backlog() > 0 {
                 self.parse_backlog(worker, &mut connection, me);
             }
+            if let Some((began_ns, commands)) = tried
+                && connection.stalled
+                && connection.client.session.figures.commands == commands
+            {
+                let now_ns = ring::monotonic_ns();
+                self.stalls.note_vain(now_ns - began_ns, now_ns);
+            }
             self.mark_dirty(&mut connection, me);
             self.connections.put(me.0, connection);
         }
+        // They come first when the others have rested.
+        left_out.into_iter().rev().for_each(|me| self.ready.push_front(me));
     }
 }
 

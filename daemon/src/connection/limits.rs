@@ -10,6 +10,10 @@ pub(crate) const BACKLOG_BYTES_MAX: usize = 64 << 10;
 pub(crate) const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Replies of one connection that wait for other workers at most; above it its commands wait.
 pub(crate) const REPLY_SLOTS_MAX: usize = 16 << 10;
+/// How long tries of requests that could not run may take in a turn, before they rest.
+pub(crate) const STALL_TRY_NS: u64 = 250_000;
+/// How many times as long they rest then.
+pub(crate) const STALL_REST: u64 = 7;
 /// Bytes of log not yet submitted above which writes wait: what the drive cannot take now is not read.
 pub(crate) const LOG_QUEUE_BYTES_MAX: usize = 32 << 20;
 /// Bytes of requests under way from one worker to another above which further ones wait: what that worker cannot

@@ -40,6 +40,7 @@ mod running;
 pub mod service;
 mod slow;
 mod spreading;
+mod stalls;
 mod subscribing;
 mod swapping;
 mod table;

@@ -20,6 +20,7 @@ use super::inbox::Inbox;
 use super::limits::DRAIN_POLL_NS;
 use super::message::{Control, Peer, Replies, Requests};
 use super::plan::Plan;
+use super::stalls::Stalls;
 use super::table::ConnectionTable;
 use super::timing::Timing;
 use super::upkeep::{Stopping, Sweep};
@@ -66,6 +67,7 @@ pub struct Service {
     pub(super) released: Vec<(u32, u32)>,
     pub(super) seen_released: BatchNumber,
     pub(super) sweep: Sweep,
+    pub(super) stalls: Stalls,
     pub(super) stopping: Option<Stopping>,
     pub(super) limits: RequestLimits,
     pub(super) timing: Timing,
@@ -113,6 +115,7 @@ impl Service {
             released: Vec::new(),
             seen_released: BatchNumber::ZERO,
             sweep: Sweep::default(),
+            stalls: Stalls::default(),
             stopping: None,
             limits: RequestLimits::AUTHENTICATED,
             timing: Timing::default(),
@@ -151,7 +154,7 @@ impl EngineService for Service {
     fn on_completion(&mut self, worker: &mut Worker<Self>, completion: Completion) {
         match completion {
             Completion::Received { token, result, more } => self.on_received(worker, token, result, more),
-            Completion::Sent { token, buffer, result } => self.on_sent(token, buffer, result),
+            Completion::Sent { token, buffer, result } => self.on_sent(worker, token, buffer, result),
             Completion::Accepted { token, result, more } => self.on_accepted(worker, token, result, more),
             other => unreachable!("nothing of this kind is started here: {other:?}"),
         }
@@ -224,7 +227,8 @@ impl EngineService for Service {
     fn next_deadline_ns(&self) -> Option<u64> {
         let stop = self.stopping.map(|_| ring::monotonic_ns() + DRAIN_POLL_NS);
         let patience = self.core.tasks.next_deadline_ns();
-        [Some(self.sweep.next_ns), self.accept_again_ns, stop, self.core.pause_ends_ns, patience]
+        let stalled = self.stalls.deadline_ns();
+        [Some(self.sweep.next_ns), self.accept_again_ns, stop, self.core.pause_ends_ns, patience, stalled]
             .into_iter()
             .flatten()
             .min()

@@ -52,7 +52,9 @@ impl Service {
             memory_bytes += connection.client.session.figures.memory_bytes;
             let session = &connection.client.session;
             let idle_ns = now_ns.saturating_sub(session.last_interaction_ns);
-            let stuck = connection.parser.is_mid_request() && idle_ns > request_timeout_ns;
+            let received_ns = now_ns.saturating_sub(session.last_received_ns);
+            let waits = connection.waits_for_server();
+            let stuck = connection.parser.is_mid_request() && received_ns > request_timeout_ns && !waits;
             let age_ns = now_ns.saturating_sub(session.created_ns);
             // Who is subscribed waits for messages, and who looks on for requests of others, as long as it takes.
             let may_time_out = timeout_ns > 0 && !session.is_subscribed() && !session.is_monitor;
@@ -62,7 +64,7 @@ impl Service {
                 connection.client.life = Life::Dead;
             }
             let unshaken = age_ns > HANDSHAKE_NS_MAX && connection.is_handshaking();
-            let silent = may_time_out && idle_ns > timeout_ns && connection.is_quiet();
+            let silent = may_time_out && idle_ns > timeout_ns && connection.is_quiet() && !waits;
             if stuck || unknown || unshaken || silent {
                 connection.client.life = Life::Dead;
             }
@@ -167,6 +169,33 @@ mod tests {
         clock.now_ns += seconds * SECOND_NS;
         driven.service.sweep(&mut driven.worker);
         [unknown.0, mid_request.0, silent.0].map(|me| driven.connection(me).client.life == Life::Open)
+    }
+
+    #[test]
+    fn a_client_that_waits_for_the_server_has_all_the_time_it_takes() {
+        let mut driven = Driven::in_memory();
+        driven.service.core.server.settings.set_timeout_seconds(10);
+        driven.service.core.server.settings.set_request_timeout_seconds(10);
+        let ((pausing, _p), (waiting, _w), (blocked, _b)) =
+            (driven.connect(), driven.connect(), driven.connect());
+        driven.receive(pausing, b"CLIENT PAUSE 60000 WRITE\r\n");
+        driven.receive(waiting, b"SET a 1\r\n");
+        driven.receive(blocked, b"*2\r\n$3\r\nGET\r\n");
+        driven.connection(blocked).client.blocked = true;
+        driven.worker.clock.now_ns += 11 * SECOND_NS;
+        driven.turn();
+        assert_eq!([waiting, blocked].map(|me| driven.connection(me).client.life), [Life::Open; 2]);
+        driven.receive(pausing, b"CLIENT UNPAUSE\r\n");
+        driven.turn();
+        assert_eq!(driven.connection(waiting).client.session.figures.commands, 1);
+        driven.connection(blocked).client.blocked = false;
+        driven.service.sweep.next_ns = 0;
+        driven.turn();
+        assert_eq!(
+            driven.connection(blocked).client.life,
+            Life::Dead,
+            "now it is the client that is waited for"
+        );
     }
 
     #[test]

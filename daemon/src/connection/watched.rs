@@ -90,7 +90,9 @@ impl Core {
     /// Whether a pause holds the command up; then this worker wakes when it ends.
     fn is_paused(&mut self, command: &Command) -> bool {
         let Some((until_ns, kind)) = self.server.pause.at(ring::monotonic_ns()) else { return false };
-        let waits = command.name != UNPAUSE && (kind == PauseKind::All || command.is_write());
+        // As in Redis: what is published is told to replicas, as writes are.
+        let writes = command.is_write() || matches!(command.execution, Execution::Publish { .. });
+        let waits = command.name != UNPAUSE && (kind == PauseKind::All || writes);
         if waits {
             self.pause_ends_ns = Some(until_ns);
         }

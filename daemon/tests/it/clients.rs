@@ -113,11 +113,15 @@ fn writes_wait_for_a_pause_on_every_worker_and_reads_do_not() {
         writer.send(&request(&[b"GET", key.as_bytes()]));
         writer.expect(b"+PONG\r\n");
     }
+    // As in Redis, what is published waits with them.
+    let mut publisher = server.connect();
+    publisher.send(b"PING\r\nPUBLISH channel message\r\n");
+    publisher.expect(b"+PONG\r\n");
     // Each of them stands before its write: what it sent is there, and not begun.
     wait_for("all writes to wait", || {
         let list = asker.answer(&["CLIENT", "LIST"]);
         let waits = |line: &&str| line.contains(" cmd=ping ") && !line.contains(" qbuf=0 ");
-        (list.split("id=").filter(waits).count() == 4).then_some(())
+        (list.split("id=").filter(waits).count() == 5).then_some(())
     });
     for key in &keys {
         assert_eq!(asker.answer(&["GET", key]), "nil", "reads go on, and nothing was written");
@@ -126,6 +130,7 @@ fn writes_wait_for_a_pause_on_every_worker_and_reads_do_not() {
     for writer in &mut writers {
         writer.expect(b"+OK\r\n$1\r\nv\r\n");
     }
+    publisher.expect(b":0\r\n");
 }
 
 #[test]
