@@ -14,6 +14,8 @@ pub(crate) const REPLY_SLOTS_MAX: usize = 16 << 10;
 pub(crate) const STALL_TRY_NS: u64 = 250_000;
 /// How many times as long they rest then.
 pub(crate) const STALL_REST: u64 = 7;
+/// And how long at most: disk space that was taken for a request is given back if that does not come for it in time.
+pub(crate) const STALL_REST_NS_MAX: u64 = 100_000_000;
 /// Bytes of log not yet submitted above which writes wait: what the drive cannot take now is not read.
 pub(crate) const LOG_QUEUE_BYTES_MAX: usize = 32 << 20;
 /// Bytes of requests under way from one worker to another above which further ones wait: what that worker cannot

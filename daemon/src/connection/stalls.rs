@@ -1,7 +1,7 @@
 //! How often what could not run is tried again. A try parses and plans anew what the client has sent: where that takes long,
 //! because requests are large or those who wait are many, others would be served between tries only.
 
-use super::limits::{STALL_REST, STALL_TRY_NS};
+use super::limits::{STALL_REST, STALL_REST_NS_MAX, STALL_TRY_NS};
 
 /// Tries of one worker.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,10 +28,10 @@ impl Stalls {
     }
 
     /// A try took so long and ran nothing.
-    pub(super) const fn note_vain(&mut self, took_ns: u64, now_ns: u64) {
+    pub(super) fn note_vain(&mut self, took_ns: u64, now_ns: u64) {
         self.spent_ns += took_ns;
         if self.spent_ns >= STALL_TRY_NS {
-            self.rest_until_ns = now_ns + self.spent_ns * STALL_REST;
+            self.rest_until_ns = now_ns + STALL_REST_NS_MAX.min(self.spent_ns * STALL_REST);
         }
     }
 
