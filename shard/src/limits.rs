@@ -162,8 +162,9 @@ pub const DUMP_BLOCK_BYTES: usize = 256 << 10;
 pub const DUMP_BLOCK_BYTES_LIMIT: usize = 1 << 20;
 /// Bytes that wait in memory to be submitted to the log above which callers should hold writes back.
 pub const LOG_QUEUED_BYTES_MAX: usize = 64 << 20;
-/// The same above which keys that have ended wait to be deleted: a drive that stands still is no reason to gather records.
-pub const LOG_QUEUED_FOR_ENDS_MAX: usize = 16 << 20;
+/// The same above which keys that have ended wait to be deleted, as writes of clients do: a drive that stands still is no
+/// reason to gather records.
+pub const LOG_QUEUED_FOR_ENDS_MAX: usize = LOG_QUEUED_BYTES_MAX / 2;
 
 const _: () =
     assert!(LOG_BATCH_BYTES_LIMIT.is_multiple_of(4096) && LOG_SEGMENT_BYTES_MIN.is_multiple_of(4096));

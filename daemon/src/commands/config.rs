@@ -338,7 +338,11 @@ pub(super) fn set(ctx: &mut ConnectionContext<'_>, args: Args<'_>) -> bool {
             return false;
         }
         seen.push(parameter.name);
-        match check(parameter, ctx.server, &String::from_utf8_lossy(value)) {
+        let Ok(value) = std::str::from_utf8(value) else {
+            refuse(&mut ctx.reply, parameter.name, "argument must be UTF-8");
+            return false;
+        };
+        match check(parameter, ctx.server, value) {
             Ok(setter) if tls::is_of_tls(parameter.name) => tls_setters.extend(setter),
             Ok(setter) => setters.extend(setter),
             Err(why) => {

@@ -63,11 +63,9 @@ impl KeyContext<'_> {
         self.events.push(kind, self.db, key);
     }
 
-    /// Notes that all keys of a database were deleted, for those who track some.
+    /// Notes that all keys of a database were deleted, for those who track some, or begin to before all workers have.
     pub(super) fn note_flush(&mut self) {
-        if self.settings.tracks() {
-            self.events.push_flush();
-        }
+        self.events.push_flush();
     }
 
     /// Counts a look-up of a reading command, and notes a miss.

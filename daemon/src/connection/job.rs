@@ -27,6 +27,8 @@ pub(crate) struct Job {
     pub(crate) barrier: BatchNumber,
     /// How long its steps took, in nanoseconds.
     pub(super) duration_ns: u64,
+    /// It is counted as a call where it runs.
+    pub(super) counts: bool,
     bytes: Vec<u8>,
     ranges: Vec<ArgRange>,
 }
@@ -53,6 +55,11 @@ impl Job {
         Self::of_parts(origin, address, command, (session.db, session.protocol), args)
     }
 
+    /// The same, counted as a call where it runs, or not.
+    pub(crate) fn counted(self, counts: bool) -> Self {
+        Self { counts, ..self }
+    }
+
     pub(crate) fn of_parts(
         origin: usize,
         address: Address,
@@ -75,6 +82,7 @@ impl Job {
             state: WalkState::default(),
             barrier: BatchNumber::ZERO,
             duration_ns: 0,
+            counts: false,
             bytes,
             ranges,
         }

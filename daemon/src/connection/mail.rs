@@ -329,7 +329,7 @@ impl Service {
             }
         };
         let of = (request.db, request.protocol);
-        if self.core.park_part(worker, (other, request.address), command, of, args) {
+        if self.core.park_part(worker, (other, request.address, !request.is_part), command, of, args) {
             return 0;
         }
         let clock = self.core.clocking.before(command, args.len());

@@ -131,17 +131,18 @@ impl Core {
                 let slot = client.slots.open_waiting(source(command));
                 let mut to = address(me, slot, 0);
                 to.tracks = self.tracking.is_on;
-                self.parked.put(Job::new(worker.index, to, command, &client.session, args));
+                self.parked.put(Job::new(worker.index, to, command, &client.session, args).counted(true));
                 Some(Flow::Forwarded)
             }
         }
     }
 
-    /// As [`Self::park`], for a part whose slot is open already, or a command of another worker. Whether it was put aside.
+    /// As [`Self::park`], for a part whose slot is open already, or a command of another worker, which `counts` as a call
+    /// here. Whether it was put aside.
     pub(super) fn park_part(
         &mut self,
         worker: &mut Worker<Service>,
-        (origin, mut to): (usize, Address),
+        (origin, mut to, counts): (usize, Address, bool),
         command: &'static Command,
         of: (Db, Protocol),
         args: Args<'_>,
@@ -150,7 +151,7 @@ impl Core {
         if parks {
             // A part of a request at hand, or what has come with such an address.
             to.tracks |= self.tracking.is_on;
-            self.parked.put(Job::of_parts(origin, to, command, of, args));
+            self.parked.put(Job::of_parts(origin, to, command, of, args).counted(counts));
         }
         parks
     }
@@ -247,7 +248,7 @@ impl Service {
             },
             Execution::Scan(_) => {
                 let of = (job.db, job.protocol);
-                let to = (job.origin, job.address);
+                let to = (job.origin, job.address, job.counts);
                 if self.core.park_part(worker, to, job.command, of, job.args()) {
                     return;
                 }
@@ -294,6 +295,9 @@ impl Service {
         self.core.counters.note_reply(job.command.id, &out);
         self.answer_job(worker, &job, &out, 0, barrier);
         job.duration_ns = ring::monotonic_ns() - began_ns;
+        if job.counts {
+            self.core.counters.note_calls(job.command.id, 1, job.duration_ns);
+        }
         self.note_slow_job(worker, &job, barrier);
     }
 

@@ -47,9 +47,11 @@ pub(crate) struct Request<'a> {
 /// Runs where the connection lives; false: it has answered.
 pub(super) type CheckHandler = fn(&mut ConnectionContext<'_>, Args<'_>) -> bool;
 
-/// Whether a command looks at keys that it does not name.
-const fn is_about_all_keys(command: &Command) -> bool {
-    matches!(command.execution, Execution::Everywhere { .. } | Execution::Walk(_) | Execution::Scan(_))
+/// Whether a command is about all keys, and so about what was asked before on the same connection.
+fn is_about_all_before(command: &Command) -> bool {
+    let is_of_all_keys =
+        matches!(command.execution, Execution::Everywhere { .. } | Execution::Walk(_) | Execution::Scan(_));
+    is_of_all_keys || matches!(command.execution, Execution::AwaitSave(_)) || command.name == "bgsave"
 }
 
 impl Core {
@@ -130,8 +132,8 @@ impl Core {
         }
         client.session.last_command = Some(command.id);
         let request = Request { me, command, args };
-        if worker.shards.may_wait() && !client.slots.is_empty() && is_about_all_keys(command) {
-            // What was asked before may wait for records on disk: it comes first.
+        if !client.slots.is_empty() && is_about_all_before(command) {
+            // What was asked before may wait for records on disk, here or on its worker: it comes first.
             return (Flow::Stall, None);
         }
         let flow = match command.execution {

@@ -65,7 +65,7 @@ impl Core {
             joined.push(to, command, (session.db, session.protocol), true, part_args.into_iter());
             let part_args = joined.args(&joined.commands[0]);
             let of = (session.db, session.protocol);
-            if self.park_part(worker, (worker.index, to), command, of, part_args) {
+            if self.park_part(worker, (worker.index, to, false), command, of, part_args) {
                 continue;
             }
             let mut out = Vec::new();
@@ -102,7 +102,7 @@ impl Core {
             match handler {
                 Some(handler) => {
                     let of = (client.session.db, client.session.protocol);
-                    if self.park_part(worker, (worker.index, to), command, of, args) {
+                    if self.park_part(worker, (worker.index, to, false), command, of, args) {
                         continue;
                     }
                     let mut out = Vec::new();

@@ -344,3 +344,38 @@ fn reads_that_hang_hold_up_what_is_behind_them_and_nobody_else() {
         assert_eq!(counts, [101, 102]);
     }
 }
+
+#[test]
+fn what_is_about_all_keys_comes_behind_what_was_asked_before_and_waits_on_another_worker() {
+    const KEYS: usize = 5_000;
+    let server = setup().start();
+    let tag = key_of(1, 0);
+    let names: Vec<String> = (0..KEYS).map(|at| format!("{{{tag}}}{at}")).collect();
+    let names = &names;
+    let value = "v".repeat(VALUE_BYTES);
+    // Clients of both workers: for one of them all the keys are another worker's.
+    let mut wires: Vec<Wire> = (0..2).map(|_| server.connect()).collect();
+    for wire in &mut wires {
+        for part in names.chunks(500) {
+            let sets: Vec<u8> =
+                part.iter().flat_map(|name| request(&[b"SET", name.as_bytes(), value.as_bytes()])).collect();
+            wire.send(&sets);
+            wire.expect(&b"+OK\r\n".repeat(part.len()));
+        }
+        assert_eq!(wire.answer(&["SAVE"]), "+OK");
+        let before = figure(wire, "stats", "total_commands_processed");
+        let gets: Vec<u8> =
+            names[..200].iter().flat_map(|name| request(&[b"GET", name.as_bytes()])).collect();
+        let set = request(&[b"SET", names[0].as_bytes(), b"new"]);
+        let exists = request(&[b"EXISTS", names[0].as_bytes()]);
+        wire.send(&[&gets[..], &set, b"FLUSHALL\r\n", &exists, b"DBSIZE\r\n"].concat());
+        for _ in 0..200 {
+            wire.expect(format!("${VALUE_BYTES}\r\n{value}\r\n").as_bytes());
+        }
+        wire.expect(b"+OK\r\n+OK\r\n:0\r\n:0\r\n");
+        crate::server::wait_for("every call to be counted, those that waited too", || {
+            let now = figure(wire, "stats", "total_commands_processed");
+            (now >= before + 204).then_some(())
+        });
+    }
+}

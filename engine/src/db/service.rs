@@ -114,7 +114,7 @@ impl DbService {
         // Calls that are put back run in a later turn.
         for _ in 0..self.queue.len() {
             let queued = worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUED_BYTES_MAX / 2);
-            if queued || worker.shards.is_waiting_room_full() || worker.shards.is_tail_full() {
+            if queued || worker.shards.is_waiting_room_full() || worker.shards.holds_writes() {
                 self.stalled = true;
                 return;
             }

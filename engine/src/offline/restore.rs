@@ -159,7 +159,12 @@ pub fn restore(
             .map_err(failed)?;
         Ok(outcome)
     });
-    result.map_err(|first| match take_back(directory, existed) {
+    // Whoever has the lock has files here: they are not this restore's to remove.
+    let taken_back = |first: &RestoreError| match first {
+        RestoreError::Lock(_) => fs::remove_file(directory.join(RESTORE_MARK)),
+        _ => take_back(directory, existed),
+    };
+    result.map_err(|first| match taken_back(&first) {
         Ok(()) => first,
         Err(then) => RestoreError::Remains { first: Box::new(first), then, directory: directory.clone() },
     })

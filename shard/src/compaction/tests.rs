@@ -211,7 +211,7 @@ fn a_step_looks_at_so_many_records_and_bytes_at_most() {
     let record_bytes = 75;
     loop {
         let before = shard.compaction.figures().moved_bytes;
-        let how = How { hasher: &hasher, now: NOW, bytes_max: 2_000, records_max: 7 };
+        let how = How { hasher: &hasher, now: NOW, may_delete: true, bytes_max: 2_000, records_max: 7 };
         match shard.compaction_step(how, &mut HeapPool, &mut departures) {
             Worked::Bytes(bytes) => {
                 assert!(bytes <= 4_096 && (bytes == 4_096 || bytes <= 7 * record_bytes), "{bytes}");

@@ -115,7 +115,7 @@ impl<P: BlockPool> ShardSet<P> {
 
     /// The turn's part of compaction. Returns how long what is waiting may be left alone, in nanoseconds; `None`: nothing is.
     pub(crate) fn compact_turn(&mut self, now: UnixMs, now_ns: u64, keys_max: usize) -> Option<u64> {
-        let ended = self.expiry_turn(now, keys_max);
+        let ended = self.may_delete_by_itself() && self.expiry_turn(now, keys_max);
         let (mut more, mut is_written, mut steps) = (false, false, COMPACTION_STEPS_PER_TURN);
         let (mut hurries, mut waits) = (ended, false);
         let count = self.shards.len();
@@ -196,11 +196,11 @@ impl<P: BlockPool> ShardSet<P> {
             let shard = &mut self.shards[position];
             more |= shard.extents.note_time(now);
             let (has_ripe, is_at_it) = (shard.extents.has_ripe(), shard.compaction.empties_ended());
-            more |= has_ripe || is_at_it;
-            let may_begin = has_ripe && !shard.is_dropping() && victims < EXPIRY_VICTIMS_MAX;
-            // Where survivors could find no place on disk they stay where they are.
-            let is_stuck = shard.compaction.is_reading() || shard.extents.is_out_of_places();
-            if records == 0 || is_stuck || !(is_at_it || may_begin) {
+            // Where survivors could find no place on disk nothing more is begun.
+            let is_full = shard.extents.is_out_of_places();
+            let may_begin = has_ripe && !is_full && !shard.is_dropping() && victims < EXPIRY_VICTIMS_MAX;
+            more |= (has_ripe || is_at_it) && !is_full;
+            if records == 0 || shard.compaction.is_reading() || !(is_at_it || may_begin) {
                 continue;
             }
             let share = records.div_ceil(2);
@@ -221,7 +221,8 @@ impl<P: BlockPool> ShardSet<P> {
         let records_max = config.step_records.min(part.records_max);
         let bytes_max =
             usize::try_from(part.bytes_max).map_or(config.step_bytes, |max| max.min(config.step_bytes));
-        let how = How { hasher: &self.hasher, now, bytes_max, records_max };
+        let may_delete = self.may_delete_by_itself();
+        let how = How { hasher: &self.hasher, now, may_delete, bytes_max, records_max };
         let worked = self.shards[position].compaction_step(how, &mut self.pool, &mut departures);
         let barrier = self.barrier;
         for departure in departures.list.drain(..) {

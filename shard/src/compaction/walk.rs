@@ -96,6 +96,8 @@ enum Passed {
     Absent,
     /// It cannot be read, so nobody knows where the next one starts.
     Damaged,
+    /// It lives, and the disk has no place for one more extent of survivors.
+    NoPlace,
 }
 
 /// What one step is given.
@@ -103,6 +105,8 @@ enum Passed {
 pub(crate) struct How<'a> {
     pub(crate) hasher: &'a KeyHasher,
     pub(crate) now: UnixMs,
+    /// Whether what has ended may be deleted now. Otherwise it is moved with the rest.
+    pub(crate) may_delete: bool,
     /// Bytes to walk over at most, but for the record it ends in.
     pub(crate) bytes_max: usize,
     /// Records to look at, at most.
@@ -268,6 +272,7 @@ impl<P: BlockPool> Shard<P> {
                     self.compaction.step = Step::Read(Reading::new(walk.number, walk.offset, walk.rule));
                     return walked;
                 }
+                Passed::NoPlace => break,
                 Passed::Damaged => {
                     self.give_up(walk, DamageKind::Record, pool);
                     return walked;
@@ -342,7 +347,7 @@ impl<P: BlockPool> Shard<P> {
         if walk.read.is_some() && !verified() && !planted::is(PlantedBug::CompactUnverified) {
             return Passed::Damaged;
         }
-        let expired = head.deadline.is_some_and(|deadline| deadline <= how.now);
+        let expired = how.may_delete && head.deadline.is_some_and(|deadline| deadline <= how.now);
         if expired || is_evicted(walk.rule, entry) {
             let db = StoredDb(u8::try_from(db).unwrap_or(u8::MAX));
             departures.add(db, &key, location, expired);
@@ -353,6 +358,9 @@ impl<P: BlockPool> Shard<P> {
                 extents.learn(&mut walk.learned, entry.length_class(), deadline);
             }
             return passed;
+        }
+        if extents.lacks_place_for_survivor(len) {
+            return Passed::NoPlace;
         }
         departures.scratch.clear();
         departures.scratch.extend_from_slice(record);

@@ -314,6 +314,8 @@ impl ReadCache {
             }
         }
         if self.table.is_empty() {
+            // Its capacity does not count places of what was taken out, and would not tell that it has memory.
+            self.table = HashTable::new();
             self.ghosts = Ghosts::default();
         }
         if self.table.len() * 4 < self.table.capacity() {

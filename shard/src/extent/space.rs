@@ -7,8 +7,9 @@ use crate::limits::{
     FREE_PLACES_SHARE_MAX, PLACES_FOR_COMPACTION, PLACES_KEPT_MAX, PLACES_KEPT_MIN,
 };
 
-use super::Extents;
 use super::extent::{Disk, place_count};
+use super::{Extents, Stream};
+use crate::index::ExtentNumber;
 
 /// Places whose disk space is taken next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +123,17 @@ impl<P: BlockPool> Extents<P> {
     #[inline]
     pub fn is_out_of_places(&self) -> bool {
         self.seal.is_some() && self.places_ready() <= self.places_owed()
+    }
+
+    /// The same of a record of `len` bytes that is to be moved: it may have room in the extent that survivors go to. A run
+    /// stays where it is.
+    #[must_use]
+    pub fn lacks_place_for_survivor(&self, len: usize) -> bool {
+        let has_room =
+            |number: ExtentNumber| self.table.get(number).used_bytes as usize + len <= self.fill_bytes;
+        self.is_out_of_places()
+            && len <= EXTENT_BYTES
+            && !self.open[Stream::Survivors as usize].is_some_and(has_room)
     }
 
     /// Whether the file has a free place that may have disk space, for all that is known.

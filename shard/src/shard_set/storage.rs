@@ -67,7 +67,7 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) forced_next: usize,
     /// The time, as told last.
     pub(super) now: UnixMs,
-    /// What records took when the memory bound was last looked after; more than there can be where it is new.
+    /// What records took when the memory bound was last looked after; more than there can be where there was none.
     kept_bytes: u64,
 }
 
@@ -432,8 +432,10 @@ impl<P: BlockPool> ShardSet<P> {
         if let Some(storage) = &mut self.storage {
             let bound = (bytes > 0).then_some(bytes);
             if storage.config.memory_bytes_max != bound {
+                if storage.config.memory_bytes_max.is_none() {
+                    storage.kept_bytes = u64::MAX;
+                }
                 storage.config.memory_bytes_max = bound;
-                storage.kept_bytes = u64::MAX;
                 self.share_dirty();
             }
         }

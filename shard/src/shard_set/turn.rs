@@ -108,8 +108,7 @@ impl<P: BlockPool> ShardSet<P> {
             more |= self.shards[position].background_step();
         }
         let keys_max = budget.saturating_mul(self.shards.len());
-        // It deletes what has ended.
-        let compaction = if may_delete { self.compact_turn(now, now_ns, keys_max) } else { None };
+        let compaction = if self.may_append() { self.compact_turn(now, now_ns, keys_max) } else { None };
         more |= self.room_turn(now);
         more |= self.scrub_turn(now, now_ns);
         self.rest_ns = compaction.filter(|_| !more).unwrap_or(0);
@@ -124,7 +123,7 @@ impl<P: BlockPool> ShardSet<P> {
 
     /// Whether keys that have ended may be deleted with nobody asking for them: the log has room for that, and no more waits
     /// to be written than a drive in order has at a time.
-    fn may_delete_by_itself(&self) -> bool {
+    pub(crate) fn may_delete_by_itself(&self) -> bool {
         let is_behind = self.log.as_ref().is_some_and(|log| log.queued_bytes() > LOG_QUEUED_FOR_ENDS_MAX);
         !is_behind && self.space_for_deletes() == SpaceFor::Ready
     }

@@ -3,6 +3,7 @@
 
 use crate::compaction::CompactionConfig;
 use crate::eviction::MemoryLimit;
+use crate::limits::EXTENT_BYTES;
 use crate::log::{LogConfig, SyncMethod, SyncPolicy};
 use crate::planted::PlantedBug;
 use crate::shard_set::StorageConfig;
@@ -117,6 +118,12 @@ impl Options {
         seed % 8 == 7
     }
 
+    /// Whether some values of the run of a seed are larger than an extent; it takes ten times as long.
+    #[must_use]
+    pub fn has_runs(seed: u64) -> bool {
+        Rng::new(seed ^ 0x00a1_0000_0000_0009).chance(20)
+    }
+
     /// The options of a seed.
     #[must_use]
     pub fn draw(seed: u64, operations: u64, planted: Option<PlantedBug>) -> Self {
@@ -169,7 +176,9 @@ impl Options {
             shard_count: rng.pick(&[3, 4]),
             key_count: rng.pick(&[4, 20, 20, 60, 60, 60, 60, 1500]),
             hash_bits: Rng::new(seed ^ 0x00a1_0000_0000_0008).pick(&[32, 32, 2, 5]),
-            value_bytes: rng.pick(&sizes).to_vec(),
+            value_bytes: Some(rng.pick(&sizes).to_vec())
+                .filter(|_| !Self::has_runs(seed))
+                .unwrap_or_else(with_runs),
             rates,
             flush: rng.pick(&[2, 10, 30]),
             storage: StorageConfig {
@@ -231,6 +240,12 @@ fn draw_misdirected_read(seed: u64) -> u64 {
 /// One of these, or nothing: half of the runs do without.
 fn some(rng: &mut Rng, of: &[u64]) -> u64 {
     if rng.chance(500) { 0 } else { rng.pick(of) }
+}
+
+/// Few values that are about as long as an extent, or longer, among many short ones.
+fn with_runs() -> Vec<u64> {
+    let short = [8, 100, 1000].into_iter().cycle().take(19);
+    short.chain([EXTENT_BYTES as u64 * 3 / 4]).collect()
 }
 
 /// How often somebody asks for a round.

@@ -1,5 +1,5 @@
 //! INFO: facts and figures by section, under Redis's names where Redis has them. Figures are those that the workers
-//! last published: as of the end of each worker's last turn.
+//! last published: a tenth of a second ago at most.
 
 mod histogram;
 mod process;
