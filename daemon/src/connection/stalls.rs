@@ -11,7 +11,7 @@ pub(super) struct Stalls {
     /// What the tries of this turn took that ran nothing.
     spent_ns: u64,
     /// Some were left out: they are tried when the rest is over, whether anything happens or not.
-    pub(super) left_out: bool,
+    left_out: bool,
 }
 
 impl Stalls {

@@ -32,8 +32,9 @@ impl ScanCursor {
 
 impl<P: BlockPool> ShardSet<P> {
     /// Visits live keys from `cursor` on, about `count` of them, at most [`SCAN_KEYS_PER_CALL`], and fewer where their
-    /// records are large and may be on disk only; within this worker's slots. Returns where to go on: a cursor in the next slot that is not this worker's, or 0 at the end of all slots. A key that is there
-    /// from the first call to the last is visited at least once.
+    /// records are large and may be on disk only; within this worker's slots. Returns where to go on: a cursor in the next
+    /// slot that is not this worker's, or 0 at the end of all slots. A key that is there from the first call to the last is
+    /// visited at least once.
     pub fn scan(
         &mut self,
         db: Db,
