@@ -39,6 +39,9 @@ pub(super) struct Check {
     /// Name every lost key that can still be read
     #[arg(long)]
     pub(super) list_keys: bool,
+    /// Memory that recovering the log may take (the last step); beyond it, that step is left out and noted; 0 for no limit
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size)]
+    pub(super) maxmemory: u64,
 }
 
 /// Repair what check named, and no more; keeps copies of every file that it changes
@@ -59,6 +62,9 @@ pub(super) struct Repair {
     /// Name every lost key that can still be read
     #[arg(long)]
     pub(super) list_keys: bool,
+    /// Memory that recovering the log may take (the last step); beyond it, that step is left out and noted; 0 for no limit
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size)]
+    pub(super) maxmemory: u64,
 }
 
 /// Write all keys of a stopped store as one portable, checked stream; changes nothing

@@ -6,7 +6,7 @@ use shard::check::{CheckReport, Looked, Problem, Remedy, Severity};
 
 use super::arguments::Check;
 use super::progress::Progress;
-use super::{Failure, answer, lock_code};
+use super::{Failure, answer, lock_code, memory_bound};
 use crate::control::ExitCode;
 
 /// Version of the JSON document.
@@ -14,8 +14,9 @@ const REPORT_VERSION: u32 = 1;
 
 pub(super) fn run(check: &Check) -> Result<ExitCode, Failure> {
     let mut progress = Progress::new();
-    let report = engine::offline::check(&check.dir, &mut |step| progress.show(step))
-        .map_err(|error| failure(&error))?;
+    let report =
+        engine::offline::check(&check.dir, memory_bound(check.maxmemory), &mut |step| progress.show(step))
+            .map_err(|error| failure(&error))?;
     drop(progress);
     if check.json {
         answer(&format!("{:#}\n", document(&check.dir.display().to_string(), &report)))?;

@@ -8,11 +8,11 @@ use engine::offline::{DumpConfig, DumpOutcome, DumpStoreError};
 
 use super::arguments::Dump;
 use super::progress::Progress;
-use super::{Failure, lock_code, say};
+use super::{Failure, lock_code, memory_bound, say};
 use crate::control::ExitCode;
 
 pub(super) fn run(arguments: &Dump) -> Result<ExitCode, Failure> {
-    let memory_bytes_max = (arguments.maxmemory > 0).then_some(arguments.maxmemory);
+    let memory_bytes_max = memory_bound(arguments.maxmemory);
     let config = DumpConfig { directory: arguments.dir.clone(), memory_bytes_max };
     let outcome = if arguments.output == Path::new("-") {
         if std::io::stdout().is_terminal() {

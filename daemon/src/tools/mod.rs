@@ -74,6 +74,11 @@ fn answer(text: &str) -> Result<(), Failure> {
     written.map_err(|error| (ExitCode::Storage, format!("writing to stdout: {error}")))
 }
 
+/// `--maxmemory` of a tool as the engine takes it: 0 is no limit.
+fn memory_bound(maxmemory: u64) -> Option<u64> {
+    (maxmemory > 0).then_some(maxmemory)
+}
+
 /// The exit code of a lock that was not got.
 fn lock_code(error: &engine::files::LockError) -> ExitCode {
     match error {

@@ -5,12 +5,14 @@ use engine::offline::RepairError;
 use super::arguments::Repair;
 use super::check::{code_of, failure, problem_text, text};
 use super::progress::Progress;
-use super::{Failure, answer};
+use super::{Failure, answer, memory_bound};
 use crate::control::ExitCode;
 
 pub(super) fn run(repair: &Repair) -> Result<ExitCode, Failure> {
     let mut progress = Progress::new();
-    let repaired = engine::offline::repair(&repair.dir, &repair.accept_loss, &mut |step| progress.show(step));
+    let bound = memory_bound(repair.maxmemory);
+    let repaired =
+        engine::offline::repair(&repair.dir, &repair.accept_loss, bound, &mut |step| progress.show(step));
     drop(progress);
     let repaired = repaired.map_err(|error| match &error {
         RepairError::Check(error) => failure(error),

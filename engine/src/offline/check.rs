@@ -27,21 +27,27 @@ pub enum CheckError {
     NoDirectory(PathBuf),
 }
 
-/// Checks a directory.
+/// Checks a directory. Where recovery in memory would take more than `memory_bytes_max` bytes (`None`: no limit), it
+/// ends there, and the report notes that it was not done.
 ///
 /// # Errors
 /// There is nothing to check, or a daemon has it.
-pub fn check(directory: &Path, on_step: OnStep<'_>) -> Result<CheckReport, CheckError> {
+pub fn check(
+    directory: &Path,
+    memory_bytes_max: Option<u64>,
+    on_step: OnStep<'_>,
+) -> Result<CheckReport, CheckError> {
     if directory.exists() && !directory.is_dir() {
         return Err(CheckError::NoDirectory(directory.to_path_buf()));
     }
     let lock = StoreLock::acquire_to_read(directory)?;
-    check_locked(directory, &lock, on_step)
+    check_locked(directory, memory_bytes_max, &lock, on_step)
 }
 
 /// The same where the directory is locked already.
 pub(super) fn check_locked(
     directory: &Path,
+    memory_bytes_max: Option<u64>,
     lock: &StoreLock,
     on_step: OnStep<'_>,
 ) -> Result<CheckReport, CheckError> {
@@ -57,13 +63,24 @@ pub(super) fn check_locked(
     }
     if !report.is_damaged() {
         on_step(Step { what: "recovering in memory", done: 0, total: 0, unit: "records" });
-        match open_read_only(directory, None, lock) {
+        match open_read_only(directory, memory_bytes_max, lock) {
             Ok(_) => {}
+            Err(OpenError::Memory { .. }) => {
+                let what = "the recovery of a start was not done: it takes more memory than --maxmemory allows; all \
+                            else was checked";
+                let remedy = Remedy::None;
+                let problem = Problem {
+                    severity: Severity::Note,
+                    remedy,
+                    ..damage("start", "memory", what.to_owned())
+                };
+                report.problems.push(problem);
+            }
             Err(error @ OpenError::NoStore { .. }) => return Err(CheckError::NoStore(error)),
             Err(error) => report.problems.push(damage("start", "", error.to_string())),
         }
     } else if report.looked.files <= 2
-        && let Err(error @ OpenError::NoStore { .. }) = open_read_only(directory, None, lock)
+        && let Err(error @ OpenError::NoStore { .. }) = open_read_only(directory, memory_bytes_max, lock)
     {
         return Err(CheckError::NoStore(error));
     }

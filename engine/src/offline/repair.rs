@@ -90,13 +90,19 @@ impl Change {
     }
 }
 
-/// Repairs the problems of these names. On return all of it is durable.
+/// Repairs the problems of these names. On return all of it is durable. `memory_bytes_max`: as of
+/// [`check`](super::check()), before and after the repair.
 ///
 /// # Errors
 /// Says whether anything was changed, and where the copies are.
-pub fn repair(directory: &Path, names: &[String], on_step: OnStep<'_>) -> Result<Repaired, RepairError> {
+pub fn repair(
+    directory: &Path,
+    names: &[String],
+    memory_bytes_max: Option<u64>,
+    on_step: OnStep<'_>,
+) -> Result<Repaired, RepairError> {
     let lock = StoreLock::acquire_to_read(directory).map_err(CheckError::from)?;
-    let report = check_locked(directory, &lock, on_step)?;
+    let report = check_locked(directory, memory_bytes_max, &lock, on_step)?;
     let names: BTreeSet<&String> = names.iter().collect();
     let mut chosen = Vec::new();
     for name in names {
@@ -120,7 +126,7 @@ pub fn repair(directory: &Path, names: &[String], on_step: OnStep<'_>) -> Result
         apply(&path, change).map_err(failed)?;
         sync_directory(directory).map_err(failed)?;
     }
-    let after = check_locked(directory, &lock, on_step)?;
+    let after = check_locked(directory, memory_bytes_max, &lock, on_step)?;
     Ok(Repaired { copies, healed: chosen, after })
 }
 

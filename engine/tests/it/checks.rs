@@ -89,14 +89,15 @@ impl Sample {
     /// Checks without changing a byte.
     fn check(&self) -> CheckReport {
         let before = snapshot_files(&self.directory);
-        let report = check(&self.directory, &mut |_| ()).unwrap_or_else(|error| panic!("{error}"));
+        let report = check(&self.directory, None, &mut |_| ()).unwrap_or_else(|error| panic!("{error}"));
         assert!(snapshot_files(&self.directory) == before, "a check changes nothing");
         report
     }
 
     fn repair(&self, names: &[&str]) -> CheckReport {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let repaired = repair(&self.directory, &names, &mut |_| ()).unwrap_or_else(|error| panic!("{error}"));
+        let repaired =
+            repair(&self.directory, &names, None, &mut |_| ()).unwrap_or_else(|error| panic!("{error}"));
         assert!(repaired.copies.join("repair.txt").exists());
         repaired.after
     }
@@ -245,7 +246,8 @@ fn batches_that_a_snapshot_was_made_of_cannot_be_cut() {
         let damaged = damages(&report);
         let Some(problem) = damaged.first().filter(|problem| !problem.is_repairable()) else { continue };
         assert!(format!("{:?}", problem.remedy).contains("snapshot"), "{problem:?}");
-        let error = repair(&copy.directory, std::slice::from_ref(&problem.name), &mut |_| ()).unwrap_err();
+        let error =
+            repair(&copy.directory, std::slice::from_ref(&problem.name), None, &mut |_| ()).unwrap_err();
         assert!(matches!(error, RepairError::Impossible { .. }), "{error}");
         found += 1;
     }
@@ -332,7 +334,7 @@ fn without_a_log_a_snapshot_is_written_anew_with_its_tail() {
         flip(&directory.join(data), at + 100);
         lost.push(name(number));
     }
-    let report = check(&directory, &mut |_| ()).unwrap();
+    let report = check(&directory, None, &mut |_| ()).unwrap();
     let problems = damages(&report);
     assert_eq!(problems.len(), 2, "{problems:?}");
     let names: Vec<String> = problems.iter().map(|problem| problem.name.clone()).collect();
@@ -347,10 +349,10 @@ fn without_a_log_a_snapshot_is_written_anew_with_its_tail() {
     let before = snapshots(&directory);
     // One after the other: the second rewrite is of a file that the first one left alone, and the other way round.
     for name in &names {
-        let repaired = repair(&directory, std::slice::from_ref(name), &mut |_| ()).unwrap();
+        let repaired = repair(&directory, std::slice::from_ref(name), None, &mut |_| ()).unwrap();
         assert!(!damages(&repaired.after).iter().any(|problem| problem.name == *name));
     }
-    let report = check(&directory, &mut |_| ()).unwrap();
+    let report = check(&directory, None, &mut |_| ()).unwrap();
     assert_eq!(damages(&report), Vec::<&Problem>::new());
     assert_eq!(
         snapshots(&directory).len(),
@@ -381,7 +383,7 @@ fn a_value_of_which_the_log_changes_a_part_is_not_invented() {
     store.idle();
     drop(store);
     flip(&temp.path().join("shard-00000.data"), 5000);
-    let report = check(temp.path(), &mut |_| ()).unwrap();
+    let report = check(temp.path(), None, &mut |_| ()).unwrap();
     let problem = damages(&report)[0];
     assert!(format!("{:?}", problem.remedy).contains("invented"), "{problem:?}");
 }
@@ -460,6 +462,43 @@ fn the_header_of_a_segment_is_made_again_from_its_first_batch() {
 }
 
 #[test]
+fn a_log_of_which_a_newer_program_wrote_a_part_is_not_cut() {
+    let whole = sample();
+    let in_use = |name: &String| name.contains("segment-") && !batches(&whole.path(name)).is_empty();
+    let segments: Vec<String> = whole.names().into_iter().filter(in_use).collect();
+    assert!(segments.len() > 1);
+    for name in &segments {
+        let sample = whole.copy();
+        let file = OpenOptions::new().read(true).write(true).open(sample.path(name)).unwrap();
+        let mut header = [0; BLOCK];
+        file.read_exact_at(&mut header, 0).unwrap();
+        // Magic (8 bytes), checksum (4), format (4); docs/DATA_FORMAT.md.
+        header[12..16].copy_from_slice(&1000_u32.to_le_bytes());
+        let crc = crc32fast::hash(&header[12..]);
+        header[8..12].copy_from_slice(&crc.to_le_bytes());
+        for copy in 0..2 {
+            file.write_all_at(&header, (copy * BLOCK) as u64).unwrap();
+        }
+        // An earlier segment is damaged too: what repairs that must not drop this one.
+        for damaged in [None, Some(&segments[0])] {
+            if let Some(earlier) = damaged.filter(|earlier| *earlier != name) {
+                flip(&sample.path(earlier), *batches(&sample.path(earlier)).first().unwrap() + 100);
+            }
+            let before = snapshot_files(&sample.directory);
+            let report = sample.check();
+            assert!(!sample.can_start() && report.is_damaged(), "{name}: {:?}", report.problems);
+            for problem in damages(&report) {
+                let error = repair(&sample.directory, std::slice::from_ref(&problem.name), None, &mut |_| ());
+                let error = error.unwrap_err().to_string();
+                let why = ["a newer program wrote", "it goes with"].iter().any(|why| error.contains(why));
+                assert!(why && error.contains(name.as_str()), "{error}");
+            }
+            assert!(snapshot_files(&sample.directory) == before, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_torn_tail_and_strange_files_are_notes() {
     let sample = sample();
     let segment = sample.path(&last_segment(&sample));
@@ -481,7 +520,7 @@ fn a_torn_tail_and_strange_files_are_notes() {
 fn a_name_that_is_not_reported_changes_nothing() {
     let sample = sample();
     let before = snapshot_files(&sample.directory);
-    let error = repair(&sample.directory, &["store.manifest-a".to_owned()], &mut |_| ()).unwrap_err();
+    let error = repair(&sample.directory, &["store.manifest-a".to_owned()], None, &mut |_| ()).unwrap_err();
     assert!(matches!(error, RepairError::Unknown(_)), "{error}");
     assert!(snapshot_files(&sample.directory) == before);
 }
@@ -489,12 +528,12 @@ fn a_name_that_is_not_reported_changes_nothing() {
 #[test]
 fn a_running_store_and_no_store_are_refused_clearly() {
     let temp = tempfile::tempdir().unwrap();
-    let error = check(temp.path(), &mut |_| ()).unwrap_err();
+    let error = check(temp.path(), None, &mut |_| ()).unwrap_err();
     assert!(error.to_string().contains("there is no store in this directory"), "{error}");
-    let error = check(&temp.path().join("missing"), &mut |_| ()).unwrap_err();
+    let error = check(&temp.path().join("missing"), None, &mut |_| ()).unwrap_err();
     assert!(error.to_string().contains("No such file"), "{error}");
     let store = Store::open(temp.path(), 1, 1);
-    let error = check(temp.path(), &mut |_| ()).unwrap_err();
+    let error = check(temp.path(), None, &mut |_| ()).unwrap_err();
     assert!(error.to_string().contains("another daemon uses this directory"), "{error}");
     drop(store);
 }

@@ -78,7 +78,7 @@ impl Diverged {
 }
 
 fn damages(directory: &Path) -> Vec<String> {
-    let report: CheckReport = check(directory, &mut |_| ()).unwrap();
+    let report: CheckReport = check(directory, None, &mut |_| ()).unwrap();
     let damaged = report.problems.into_iter().filter(|problem| problem.severity == Severity::Damage);
     damaged.map(|problem| problem.name).collect()
 }
@@ -109,7 +109,7 @@ fn of_two_histories_a_start_takes_neither_and_a_repair_the_one_that_is_named() {
             assert!(error.contains("went its own way"), "{error}");
             let problem = format!("{name}:contradiction");
             assert!(damages(&directory).contains(&problem), "{:?}", damages(&directory));
-            let repaired = repair(&directory, &[problem], &mut |_| ()).unwrap();
+            let repaired = repair(&directory, &[problem], None, &mut |_| ()).unwrap();
             assert!(!repaired.after.is_damaged(), "{:?}", repaired.after.problems);
             let theirs = fs::read(diverged.file("theirs", &name)).unwrap();
             assert!(fs::read(repaired.copies.join(&name)).unwrap() == theirs, "the copy is kept");
@@ -138,7 +138,7 @@ fn a_log_manifest_older_than_its_log_is_refused_and_the_log_can_be_cut_to_it() {
     assert!(error.contains("does not name it"), "{error}");
     let named = damages(&directory);
     assert!(named.iter().all(|name| name.ends_with(":not-named")) && !named.is_empty(), "{named:?}");
-    let repaired = repair(&directory, &named, &mut |_| ()).unwrap();
+    let repaired = repair(&directory, &named, None, &mut |_| ()).unwrap();
     assert!(!repaired.after.is_damaged(), "{:?}", repaired.after.problems);
     let content = Store::open(&directory, 2, 1).content();
     assert!(content.len() > 90);
@@ -177,7 +177,7 @@ fn a_repair_that_is_killed_anywhere_can_be_made_again() {
         copy(&whole, &directory);
         let named = damages(&directory);
         let result = catch_unwind(AssertUnwindSafe(|| {
-            repair(&directory, &named, &mut |step| {
+            repair(&directory, &named, None, &mut |step| {
                 if step.what == "repairing" {
                     steps = step.total;
                     assert!(step.done < killed, "the process is killed");
@@ -189,7 +189,7 @@ fn a_repair_that_is_killed_anywhere_can_be_made_again() {
         if !left.is_empty() {
             // It may make the copies of a manifest alike: they are of one history.
             assert!(Store::try_open(&directory, 2, 1).is_err(), "what a check reports is not started with");
-            let repaired = repair(&directory, &left, &mut |_| ()).unwrap();
+            let repaired = repair(&directory, &left, None, &mut |_| ()).unwrap();
             assert!(!repaired.after.is_damaged(), "{:?}", repaired.after.problems);
         }
         assert!(Store::open(&directory, 2, 1).content().len() > 90);

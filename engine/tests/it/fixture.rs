@@ -68,11 +68,11 @@ fn a_store_of_format_4_is_opened_with_every_key() {
 /// It opens, and once more when it has been written to in the newest format.
 fn opens(format: u32) {
     let temp = unpack(&format!("store-format-{format}"));
-    let report = check(temp.path(), &mut |_| ()).unwrap();
+    let report = check(temp.path(), None, &mut |_| ()).unwrap();
     assert_eq!(report.problems, []);
     assert_eq!(Store::open(temp.path(), 2, 1).content(), content());
     Store::open(temp.path(), 2, 1).checkpoint();
-    assert!(!check(temp.path(), &mut |_| ()).unwrap().is_damaged());
+    assert!(!check(temp.path(), None, &mut |_| ()).unwrap().is_damaged());
 }
 
 #[test]

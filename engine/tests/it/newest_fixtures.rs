@@ -133,13 +133,13 @@ fn stores_of_format_5_are_opened_with_every_key() {
     for name in NAMES {
         let (fixture, made) = (unpack(name), tempfile::tempdir().unwrap());
         let expected = make(made.path(), has_log(name));
-        assert_eq!(check(fixture.path(), &mut |_| ()).unwrap().problems, [], "{name}");
+        assert_eq!(check(fixture.path(), None, &mut |_| ()).unwrap().problems, [], "{name}");
         let mut store = open(fixture.path(), has_log(name));
         assert!(store.content() == expected, "{name}");
         // Once more when it has been written to in the newest format.
         store.checkpoint();
         drop(store);
-        assert!(!check(fixture.path(), &mut |_| ()).unwrap().is_damaged(), "{name}");
+        assert!(!check(fixture.path(), None, &mut |_| ()).unwrap().is_damaged(), "{name}");
         assert!(open(fixture.path(), has_log(name)).content() == expected, "{name}");
     }
 }

@@ -70,7 +70,7 @@ fn every_start_finds_the_numbers_that_were_swapped_last_whatever_the_number_of_w
                 .collect();
             store.close();
         }
-        let report: CheckReport = check(&directory, &mut |_| ()).unwrap();
+        let report: CheckReport = check(&directory, None, &mut |_| ()).unwrap();
         assert!(report.problems.iter().all(|one| one.severity == Severity::Note), "{report:?}");
     }
 }
@@ -117,7 +117,7 @@ fn a_store_manifest_from_before_a_swap_or_with_another_one_is_refused() {
     put_back(&directory, &one);
     let error = open(&directory, 2, true).err().unwrap();
     assert!(error.contains("databases have changed their numbers otherwise (SWAPDB)"), "{error}");
-    let report: CheckReport = check(&directory, &mut |_| ()).unwrap();
+    let report: CheckReport = check(&directory, None, &mut |_| ()).unwrap();
     assert!(report.problems.iter().any(|one| one.severity == Severity::Damage), "{report:?}");
     assert_eq!(manifests(&directory), one, "nothing was changed");
     // Of two copies one is enough, if it is of a version next to the other.

@@ -111,7 +111,7 @@ impl LogCheck<'_> {
         };
         let whole = broken.is_none();
         if let Some(broken) = broken {
-            self.report_break(&manifest, &walk, &broken);
+            self.report_break(&manifest, &headers, &walk, &broken);
         } else {
             self.check_end(&manifest, &walk);
         }
@@ -155,6 +155,9 @@ impl LogCheck<'_> {
             let Some(header) = headers[at].get() else {
                 let (place, what) = match &headers[at] {
                     Header::Bad(place, what) => (*place, what.clone()),
+                    Header::Newer(format) => {
+                        ("newer", format!("it has format {format}, newer than this program reads"))
+                    }
                     // The one behind the last in use is prepared ahead.
                     _ if at == used && (at > 0 || entry.generation == 1) => {
                         let found = survey(
@@ -294,7 +297,7 @@ impl LogCheck<'_> {
         Ok(None)
     }
 
-    fn report_break(&mut self, manifest: &LogManifest, walk: &LogWalk, broken: &Break) {
+    fn report_break(&mut self, manifest: &LogManifest, headers: &[Header], walk: &LogWalk, broken: &Break) {
         let entry = manifest.segments[broken.at];
         let file = self.file(&entry);
         let from = broken.offset.unwrap_or(SEGMENT_HEADER_BYTES as u64);
@@ -309,7 +312,7 @@ impl LogCheck<'_> {
             Some(offset) => problem.at(offset),
             None => problem,
         };
-        let remedy = self.cut(manifest, walk, broken);
+        let remedy = self.cut(manifest, headers, walk, broken);
         let name = problem.name.clone();
         let lost = if matches!(remedy, Remedy::CutLog(_)) { loss(walk, &found) } else { String::new() };
         self.report.problems.push(problem.losing(lost).healed_by(remedy));
@@ -321,10 +324,17 @@ impl LogCheck<'_> {
     }
 
     /// The cut in front of what breaks the log, unless something else needs what follows.
-    fn cut(&self, manifest: &LogManifest, walk: &LogWalk, broken: &Break) -> Remedy {
+    fn cut(&self, manifest: &LogManifest, headers: &[Header], walk: &LogWalk, broken: &Break) -> Remedy {
         let impossible =
             |why: &str| Remedy::Impossible(format!("{why}: restore the file from a copy of the directory"));
         let end = walk.last.batch;
+        let newer = |(_, header): &(_, &Header)| matches!(header, Header::Newer(_));
+        if let Some((entry, _)) = manifest.segments.iter().zip(headers).skip(broken.at).find(newer) {
+            return Remedy::Impossible(format!(
+                "a newer program wrote {}, and this one cannot tell what is in it: check and repair with that program",
+                self.file(entry)
+            ));
+        }
         if let RecoveryMode::Final(_) = self.start.mode {
             return impossible("this log has ended, and a later one goes on from its end");
         }

@@ -16,6 +16,8 @@ pub(super) enum Header {
     Good(SegmentHeader),
     /// None of this generation: the segment was not used yet, or its headers are gone.
     None,
+    /// A newer program wrote it: its format.
+    Newer(u32),
     /// The file is not what it should be: place for the name, and what is wrong.
     Bad(&'static str, String),
 }
@@ -24,7 +26,7 @@ impl Header {
     pub(super) fn get(&self) -> Option<SegmentHeader> {
         match self {
             Self::Good(header) => Some(*header),
-            Self::None | Self::Bad(..) => None,
+            Self::None | Self::Newer(_) | Self::Bad(..) => None,
         }
     }
 }
@@ -73,12 +75,7 @@ pub(super) fn check_header(
     }
     for copy in copies {
         match copy {
-            HeaderCopy::Newer(format) => {
-                return Header::Bad(
-                    "newer",
-                    format!("it has format {format}, newer than this program reads"),
-                );
-            }
+            HeaderCopy::Newer(format) => return Header::Newer(format),
             HeaderCopy::Valid(header) => {
                 let earlier_use = header.belongs_to(identity)
                     && header.generation < entry.generation
