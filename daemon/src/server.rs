@@ -91,7 +91,6 @@ pub struct Server {
     started: UnixMs,
     state: AtomicU8,
     next_client_id: AtomicU64,
-    stats_epoch: AtomicU64,
     sync_text: std::sync::OnceLock<String>,
     compactions: AtomicU64,
     scrubs: AtomicU64,
@@ -121,7 +120,6 @@ impl Server {
             started: now,
             state: AtomicU8::new(ServerState::Starting as u8),
             next_client_id: AtomicU64::new(1),
-            stats_epoch: AtomicU64::new(0),
             sync_text: std::sync::OnceLock::new(),
             compactions: AtomicU64::new(0),
             scrubs: AtomicU64::new(0),
@@ -180,17 +178,6 @@ impl Server {
     #[must_use]
     pub fn has_log(&self) -> bool {
         self.options.storage == Storage::Disk && self.options.wal
-    }
-
-    /// Sets all figures back to 0 (CONFIG RESETSTAT): each worker does it when it next publishes.
-    pub fn reset_stats(&self) {
-        self.stats_epoch.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Number of times the figures were set back; for [`WorkerStats::publish`].
-    #[must_use]
-    pub fn stats_epoch(&self) -> u64 {
-        self.stats_epoch.load(Ordering::Relaxed)
     }
 
     /// Whether requests have to be looked at one by one: there is a pause, or somebody looks on. Two relaxed loads.

@@ -35,7 +35,7 @@ _ourod() {
 
     case "${cmd}" in
         ourod)
-            opts="-h -V --config --dir --unixsocket --unixsocketperm --port --bind --maxclients --databases --timeout --request-timeout --tcp-keepalive --tcp-backlog --proto-max-bulk-len --client-query-buffer-limit --client-output-buffer-limit --tracking-table-max-keys --notify-keyspace-events --requirepass --aclfile --acl-pubsub-default --tls-port --tls-cert-file --tls-key-file --tls-ca-cert-file --tls-auth-clients --appendfsync --storage --wal --wal-segment-bytes --checkpoint-log-bytes --checkpoint-seconds --scrub-days --wal-sync --maxmemory --maxmemory-policy --shards --workers --cpus --admin --loglevel --enable-debug-command --slowlog-log-slower-than --slowlog-max-len --latency-monitor-threshold --shutdown-timeout --help --version check repair dump restore"
+            opts="-h -V --config --dir --unixsocket --unixsocketperm --port --bind --maxclients --databases --timeout --request-timeout --tcp-keepalive --tcp-backlog --proto-max-bulk-len --client-query-buffer-limit --client-output-buffer-limit --tracking-table-max-keys --notify-keyspace-events --requirepass --aclfile --acl-pubsub-default --tls-port --tls-cert-file --tls-key-file --tls-ca-cert-file --tls-auth-clients --appendfsync --storage --wal --wal-segment-bytes --checkpoint-log-bytes --checkpoint-seconds --scrub-days --wal-sync --maxmemory --maxmemory-policy --shards --workers --cpus --admin --loglevel --enable-debug-command --slowlog-log-slower-than --slowlog-max-len --acllog-max-len --latency-monitor-threshold --shutdown-timeout --help --version check repair dump restore"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -213,6 +213,10 @@ _ourod() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --acllog-max-len)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --latency-monitor-threshold)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -229,12 +233,16 @@ _ourod() {
             return 0
             ;;
         ourod__subcmd__check)
-            opts="-h --json --list-keys --help"
+            opts="-h --json --list-keys --maxmemory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --maxmemory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -269,13 +277,17 @@ _ourod() {
             return 0
             ;;
         ourod__subcmd__repair)
-            opts="-h --accept-loss --list-keys --help"
+            opts="-h --accept-loss --list-keys --maxmemory --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --accept-loss)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --maxmemory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_ourod_global_optspecs
-    string join \n config= dir= unixsocket= unixsocketperm= port= bind= maxclients= databases= timeout= request-timeout= tcp-keepalive= tcp-backlog= proto-max-bulk-len= client-query-buffer-limit= client-output-buffer-limit= tracking-table-max-keys= notify-keyspace-events= requirepass= aclfile= acl-pubsub-default= tls-port= tls-cert-file= tls-key-file= tls-ca-cert-file= tls-auth-clients= appendfsync= storage= wal= wal-segment-bytes= checkpoint-log-bytes= checkpoint-seconds= scrub-days= wal-sync= maxmemory= maxmemory-policy= shards= workers= cpus= admin= loglevel= enable-debug-command= slowlog-log-slower-than= slowlog-max-len= latency-monitor-threshold= shutdown-timeout= h/help V/version
+    string join \n config= dir= unixsocket= unixsocketperm= port= bind= maxclients= databases= timeout= request-timeout= tcp-keepalive= tcp-backlog= proto-max-bulk-len= client-query-buffer-limit= client-output-buffer-limit= tracking-table-max-keys= notify-keyspace-events= requirepass= aclfile= acl-pubsub-default= tls-port= tls-cert-file= tls-key-file= tls-ca-cert-file= tls-auth-clients= appendfsync= storage= wal= wal-segment-bytes= checkpoint-log-bytes= checkpoint-seconds= scrub-days= wal-sync= maxmemory= maxmemory-policy= shards= workers= cpus= admin= loglevel= enable-debug-command= slowlog-log-slower-than= slowlog-max-len= acllog-max-len= latency-monitor-threshold= shutdown-timeout= h/help V/version
 end
 
 function __fish_ourod_needs_command
@@ -81,6 +81,7 @@ local\t'Connections of the Unix socket and of loopback addresses'
 yes\t'Everybody who may administer the server'"
 complete -c ourod -n "__fish_ourod_needs_command" -l slowlog-log-slower-than -d 'Microseconds from which on a command is noted in SLOWLOG; 0 for all commands, below 0 for none' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l slowlog-max-len -d 'Entries of SLOWLOG at most' -r
+complete -c ourod -n "__fish_ourod_needs_command" -l acllog-max-len -d 'Entries of ACL LOG at most' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l latency-monitor-threshold -d 'Milliseconds from which on LATENCY tells of a command; 0 for never' -r
 complete -c ourod -n "__fish_ourod_needs_command" -l shutdown-timeout -d 'Seconds that an orderly stop waits for clients' -r
 complete -c ourod -n "__fish_ourod_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -89,10 +90,12 @@ complete -c ourod -n "__fish_ourod_needs_command" -f -a "check" -d 'Check a stor
 complete -c ourod -n "__fish_ourod_needs_command" -f -a "repair" -d 'Repair what check named, and no more; keeps copies of every file that it changes'
 complete -c ourod -n "__fish_ourod_needs_command" -f -a "dump" -d 'Write all keys of a stopped store as one portable, checked stream; changes nothing'
 complete -c ourod -n "__fish_ourod_needs_command" -f -a "restore" -d 'Make a new store of a dump; the way to change the number of shards'
+complete -c ourod -n "__fish_ourod_using_subcommand check" -l maxmemory -d 'Memory that recovering the log may take (the last step); beyond it, that step is left out and noted; 0 for no limit' -r
 complete -c ourod -n "__fish_ourod_using_subcommand check" -l json -d 'Print one JSON document instead of text'
 complete -c ourod -n "__fish_ourod_using_subcommand check" -l list-keys -d 'Name every lost key that can still be read'
 complete -c ourod -n "__fish_ourod_using_subcommand check" -s h -l help -d 'Print help'
 complete -c ourod -n "__fish_ourod_using_subcommand repair" -l accept-loss -d 'Names of problems as check prints them: what each of them says is lost is given up' -r
+complete -c ourod -n "__fish_ourod_using_subcommand repair" -l maxmemory -d 'Memory that recovering the log may take (the last step); beyond it, that step is left out and noted; 0 for no limit' -r
 complete -c ourod -n "__fish_ourod_using_subcommand repair" -l list-keys -d 'Name every lost key that can still be read'
 complete -c ourod -n "__fish_ourod_using_subcommand repair" -s h -l help -d 'Print help'
 complete -c ourod -n "__fish_ourod_using_subcommand dump" -s o -l output -d 'File to write, which must not exist; - for stdout' -r -F

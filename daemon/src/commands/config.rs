@@ -394,9 +394,9 @@ fn refuse(reply: &mut ReplyWriter<'_>, name: &str, why: &str) {
     reply.error_parts(&[start, name.as_bytes(), b"') - ", why.as_bytes()]);
 }
 
-/// CONFIG RESETSTAT
-pub(super) fn resetstat(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
-    ctx.server.reset_stats();
+/// CONFIG RESETSTAT, on each worker
+pub(super) fn resetstat(ctx: &mut KeyContext<'_>, _: Args<'_>) {
+    ctx.counters.reset();
     ctx.reply.ok();
 }
 

@@ -243,7 +243,13 @@ impl Core {
         } else if !worker.turns().is_multiple_of(PUBLISH_TURNS) {
             return;
         }
-        let epoch = self.server.stats_epoch();
-        self.server.workers[worker.index].publish(&mut self.counters, epoch);
+        self.server.workers[worker.index].publish(&mut self.counters);
+    }
+
+    /// Publishes what was counted if it was set back: before that is answered.
+    pub(super) fn publish_set_back(&mut self, worker: usize) {
+        if self.counters.is_set_back {
+            self.server.workers[worker].publish(&mut self.counters);
+        }
     }
 }

@@ -286,6 +286,7 @@ impl Service {
         }
         if let Some((error, counted)) = refused {
             self.core.counters.note_rejected(command.id, counted);
+            self.core.note_refused(worker, command);
             let message = self.core.held.message(other, BatchNumber::ZERO);
             let start = message.bytes.len();
             ReplyWriter::new(&mut message.bytes, request.protocol).error(error);

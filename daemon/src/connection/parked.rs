@@ -215,6 +215,7 @@ impl Service {
             }
             SpaceFor::None => {
                 self.answer_with_error(worker, &job, disk_full(job.command));
+                self.core.note_refused(worker, job.command);
                 self.end_refused(worker, ticket, &job);
                 return;
             }

@@ -21,7 +21,7 @@ use super::message::{Address, Outcome, RemoteCommand, Requests, Task};
 use super::outbox::address;
 use super::routes::{Flow, Request};
 use super::service::Service;
-use crate::commands::Merge;
+use crate::commands::{Command, Merge};
 use crate::pubsub::{EventKind, Events, Message};
 use crate::server::Counter;
 use crate::tracking::{ClientPlace, Invalidation, Reach};
@@ -161,6 +161,16 @@ impl Core {
     #[inline]
     pub(super) fn has_events(&self, worker: &Worker<Service>) -> bool {
         !self.events.is_empty() || worker.shards.has_gone()
+    }
+
+    /// A worker's part of a flush that it refuses counts as over: the other workers' parts may be done, and those who
+    /// track are told of as many flushes as all workers have counted.
+    #[cold]
+    pub(super) fn note_refused(&mut self, worker: &mut Worker<Service>, command: &Command) {
+        if matches!(command.name, "flushall" | "flushdb") {
+            self.events.push_flush();
+            self.publish_events(worker, BatchNumber::ZERO, None);
+        }
     }
 
     /// Has the events of what was just done published when `barrier` is released. `writer`: the connection that asked for

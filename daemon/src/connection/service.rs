@@ -197,6 +197,7 @@ impl EngineService for Service {
     }
 
     fn flush(&mut self, worker: &mut Worker<Self>) {
+        self.core.publish_set_back(worker.index);
         self.begin_saves(worker);
         self.step_tasks(worker);
         self.publish_released(worker);

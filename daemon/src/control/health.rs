@@ -80,7 +80,7 @@ mod tests {
         for (stats, heartbeat) in server.workers.iter().zip(heartbeats) {
             let mut counters = WorkerCounters::default();
             counters.set(Counter::HeartbeatMs, *heartbeat);
-            stats.publish(&mut counters, 0);
+            stats.publish(&mut counters);
         }
         let response = health(&server, UnixMs(NOW));
         assert_eq!(response.status, status, "{}", response.body);

@@ -230,7 +230,7 @@ mod tests {
             counters.raise(Counter::LogWriteMaxUs, 900);
             counters.note_calls(get.id, 10, 10 * 3_000);
             counters.note_rejected(set.id, b"-MISCONF no\r\n");
-            stats.publish(&mut counters, 0);
+            stats.publish(&mut counters);
         }
         server
     }

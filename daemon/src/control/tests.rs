@@ -100,7 +100,7 @@ impl Running {
             let mut counters = WorkerCounters::default();
             counters.set(Counter::HeartbeatMs, now().0);
             counters.add(Counter::Turns, 17);
-            stats.publish(&mut counters, 0);
+            stats.publish(&mut counters);
         }
     }
 }

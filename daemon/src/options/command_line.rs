@@ -257,6 +257,9 @@ pub(super) struct CommandLine {
     /// Entries of SLOWLOG at most
     #[arg(long, value_name = "COUNT", default_value_t = 128, help_heading = "Operation")]
     slowlog_max_len: u64,
+    /// Entries of ACL LOG at most
+    #[arg(long, value_name = "COUNT", default_value_t = 128, help_heading = "Operation")]
+    acllog_max_len: u32,
     /// Milliseconds from which on LATENCY tells of a command; 0 for never
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0, help_heading = "Operation")]
     latency_monitor_threshold: u64,
@@ -377,6 +380,7 @@ fn build(matches: &ArgMatches, file: Option<PathBuf>, machine: &Machine) -> Resu
         shutdown_timeout_seconds: line.shutdown_timeout,
         slow_log_us: line.slowlog_log_slower_than,
         slow_log_len_max: line.slowlog_max_len,
+        acl_log_len_max: line.acllog_max_len,
         latency_threshold_ms: line.latency_monitor_threshold,
         tracking_keys_max: line.tracking_table_max_keys,
         debug_command: line.enable_debug_command,

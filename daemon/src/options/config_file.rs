@@ -9,6 +9,9 @@ use super::command_line::{OptionsError, command_line};
 /// Longest file that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+const UNBALANCED: &str = "unbalanced quotes: close them, and put white space after a closing one";
+const NO_TEXT: &str = "the bytes that \\x stands for are no UTF-8 text: options are text";
+
 /// The file's lines as words of a command line.
 pub(super) fn read(file: &Path) -> Result<Vec<OsString>, OptionsError> {
     let name = file.display().to_string();
@@ -39,8 +42,7 @@ fn words_of(text: &str) -> Result<Vec<OsString>, (usize, String)> {
 
 /// A line as one word of a command line, `--name=value`, once clap has agreed to it.
 fn word_of(line: &str) -> Result<String, String> {
-    let mut words =
-        split_words(line).ok_or("unbalanced quotes: close them, and put white space after a closing one")?;
+    let mut words = split_words(line)?;
     let name = words.remove(0).to_ascii_lowercase();
     let command = command_line();
     let known = |id: &str| id != "config" && id != "help" && id != "version";
@@ -64,22 +66,23 @@ fn word_of(line: &str) -> Result<String, String> {
     }
 }
 
-/// Splits a line into words by Redis's rules: white space, `"..."` with escapes, `'...'`. None when quotes do not
-/// match up. Source: `sdssplitargs`.
-#[must_use]
-pub fn split_words(line: &str) -> Option<Vec<String>> {
+/// Splits a line into words by Redis's rules: white space, `"..."` with escapes, `'...'`. Source: `sdssplitargs`.
+///
+/// # Errors
+/// Quotes do not match up, or the bytes that escapes stand for are no text.
+pub fn split_words(line: &str) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
     while !rest.is_empty() {
-        let (word, after) = next_word(rest)?;
-        words.push(word);
+        let (word, after) = next_word(rest).ok_or(UNBALANCED)?;
+        words.push(String::from_utf8(word).map_err(|_| NO_TEXT)?);
         rest = after.trim_start();
     }
-    Some(words)
+    Ok(words)
 }
 
-fn next_word(line: &str) -> Option<(String, &str)> {
-    let mut word = String::new();
+fn next_word(line: &str) -> Option<(Vec<u8>, &str)> {
+    let mut word = Vec::new();
     let mut chars = line.char_indices();
     let mut quote = None;
     while let Some((at, c)) = chars.next() {
@@ -91,18 +94,35 @@ fn next_word(line: &str) -> Option<(String, &str)> {
                 // A closing quote must end the word.
                 return (after.is_empty() || after.starts_with(char::is_whitespace)).then_some((word, after));
             }
-            (Some('"'), '\\') => word.push(match chars.next()?.1 {
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                other => other,
-            }),
+            (Some('"'), '\\') => match (hex_byte(&line[at + 1..]), chars.next()?.1) {
+                (Some(byte), _) => {
+                    word.push(byte);
+                    chars.nth(1);
+                }
+                (None, 'n') => word.push(b'\n'),
+                (None, 'r') => word.push(b'\r'),
+                (None, 't') => word.push(b'\t'),
+                (None, 'b') => word.push(8),
+                (None, 'a') => word.push(7),
+                (None, other) => push_char(&mut word, other),
+            },
             (Some('\''), '\\') if line[at + 1..].starts_with('\'') => {
                 chars.next();
-                word.push('\'');
+                word.push(b'\'');
             }
-            (_, c) => word.push(c),
+            (_, c) => push_char(&mut word, c),
         }
     }
     quote.is_none().then_some((word, ""))
+}
+
+fn push_char(word: &mut Vec<u8>, c: char) {
+    word.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// The byte of `x` and two hexadecimal digits at the beginning of a text.
+fn hex_byte(text: &str) -> Option<u8> {
+    let digits = text.strip_prefix('x')?.get(..2)?;
+    // No sign, which the conversion would take.
+    digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u8::from_str_radix(digits, 16).ok())?
 }

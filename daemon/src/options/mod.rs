@@ -124,6 +124,8 @@ pub struct Options {
     pub slow_log_us: i64,
     /// Entries of the slow log at most.
     pub slow_log_len_max: u64,
+    /// Entries of the log of refused log-ins and commands at most.
+    pub acl_log_len_max: u32,
     /// Milliseconds from which on LATENCY tells of a command; 0 is never.
     pub latency_threshold_ms: u64,
     /// Keys that are tracked for clients that cache at most, over all workers; 0 is no limit.

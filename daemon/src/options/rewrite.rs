@@ -20,7 +20,7 @@ pub(crate) fn rewritten(
     let (mut out, mut seen) = (String::new(), Vec::new());
     for line in text.lines() {
         let trimmed = line.trim();
-        let words = if trimmed.starts_with('#') { None } else { split_words(trimmed) };
+        let words = if trimmed.starts_with('#') { None } else { split_words(trimmed).ok() };
         let named = words.filter(|words| !words.is_empty());
         let changed = named.and_then(|words| {
             let name = words[0].to_ascii_lowercase();

@@ -212,12 +212,15 @@ fn words_are_split_as_redis_splits_them() {
         ("\"a b\" 'c d'", &["a b", "c d"]),
         (r#""a\"b\n" 'it\'s'"#, &["a\"b\n", "it's"]),
         ("a\"b\"", &["ab"]),
+        (r#""\x41\xC3\xa4\a\b" '\x41' \x41"#, &["A\u{e4}\u{7}\u{8}", "\\x41", "\\x41"]),
+        (r#""\x4" "\xg1" "\x+1""#, &["x4", "xg1", "x+1"]),
         ("\"\"", &[""]),
         ("", &[]),
     ] {
         assert_eq!(split_words(line).unwrap(), words, "{line}");
     }
-    for line in ["\"a", "'a", "\"a\"b", "\"a\\"] {
-        assert_eq!(split_words(line), None, "{line}");
+    for line in ["\"a", "'a", "\"a\"b", "\"a\\", "\"\\x41"] {
+        assert!(split_words(line).unwrap_err().contains("unbalanced quotes"), "{line}");
     }
+    assert!(split_words(r#""\xff""#).unwrap_err().contains("UTF-8"));
 }

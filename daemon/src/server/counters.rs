@@ -276,7 +276,8 @@ pub struct WorkerCounters {
     pub(super) commands: Box<[CommandCounters; COMMAND_COUNT]>,
     /// One bit per command: it has changed since it was last published.
     pub(super) dirty: [u128; DIRTY_WORDS],
-    pub(super) epoch: u64,
+    /// They were set back, and that is not published yet.
+    pub(crate) is_set_back: bool,
     /// Keys of each database, and those with a deadline.
     pub databases: [DatabaseFigures; DATABASE_COUNT as usize],
 }
@@ -301,7 +302,7 @@ impl Default for WorkerCounters {
             errors: [0; ErrorCode::COUNT],
             commands: Box::new([CommandCounters::ZERO; COMMAND_COUNT]),
             dirty: [0; DIRTY_WORDS],
-            epoch: 0,
+            is_set_back: false,
             databases: Default::default(),
         }
     }
@@ -381,8 +382,10 @@ impl WorkerCounters {
         self.errors[ErrorCode::of_reply(reply) as usize] += 1;
     }
 
-    /// Sets back to 0 what CONFIG RESETSTAT sets back.
-    pub(super) fn reset(&mut self) {
+    /// Sets back to 0 what CONFIG RESETSTAT sets back. Totals that are copied from elsewhere count from what they were when
+    /// they were last copied.
+    pub fn reset(&mut self) {
+        self.is_set_back = true;
         for &counter in Counter::ALL {
             let value = &mut self.values[counter as usize];
             match counter {

@@ -65,7 +65,7 @@ mod tests {
         let totals = |commands| {
             let (stats, mut counters) = (WorkerStats::default(), WorkerCounters::default());
             counters.add(Counter::Commands, commands);
-            stats.publish(&mut counters, 0);
+            stats.publish(&mut counters);
             stats.snapshot()
         };
         let meter = RateMeter::default();

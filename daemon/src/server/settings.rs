@@ -76,7 +76,7 @@ impl Settings {
             notified_events: AtomicU32::new(options.notified_events.bits()),
             log_level: AtomicU8::new(options.log_level as u8),
             append_fsync: AtomicU8::new(options.append_fsync as u8),
-            acl_log_len_max: AtomicU32::new(128),
+            acl_log_len_max: AtomicU32::new(options.acl_log_len_max),
             slow_log_us: AtomicI64::new(options.slow_log_us),
             slow_log_len_max: AtomicU64::new(options.slow_log_len_max),
             latency_threshold_ms: AtomicU64::new(options.latency_threshold_ms),

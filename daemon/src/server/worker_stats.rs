@@ -72,13 +72,9 @@ impl Default for WorkerStats {
 }
 
 impl WorkerStats {
-    /// Publishes what the worker has counted. Called by that worker only, once per turn. `epoch` is
-    /// [`super::Server::stats_epoch`]: when it has moved, the figures are set back first.
-    pub fn publish(&self, counters: &mut WorkerCounters, epoch: u64) {
-        if counters.epoch != epoch {
-            counters.epoch = epoch;
-            counters.reset();
-        }
+    /// Publishes what the worker has counted. Called by that worker only, at most once per turn.
+    pub fn publish(&self, counters: &mut WorkerCounters) {
+        counters.is_set_back = false;
         for ((to, from), base) in self.values.iter().zip(&counters.values).zip(&counters.base) {
             to.store(from.wrapping_sub(*base), Ordering::Relaxed);
         }
@@ -245,7 +241,7 @@ mod tests {
         counters.note_calls(CommandId(1), 2, 6000);
         counters.note_reply(CommandId(1), b"-ERR x\r\n");
         counters.note_rejected(CommandId(2), b"-WRONGTYPE x\r\n");
-        stats.publish(&mut counters, 0);
+        stats.publish(&mut counters);
         let one = stats.snapshot();
         let mut sum = one.clone();
         sum.add(&one);
@@ -257,15 +253,17 @@ mod tests {
     }
 
     #[test]
-    fn a_new_epoch_sets_totals_back_and_keeps_gauges() {
+    fn totals_are_set_back_at_once_and_gauges_stay() {
         let (stats, mut counters) = (WorkerStats::default(), WorkerCounters::default());
         counters.note_calls(CommandId(3), 5, 1000);
         counters.set(Counter::Connections, 2);
-        stats.publish(&mut counters, 0);
+        stats.publish(&mut counters);
+        counters.note_calls(CommandId(3), 5, 1000);
+        counters.reset();
         counters.note_calls(CommandId(4), 1, 1000);
-        stats.publish(&mut counters, 1);
+        stats.publish(&mut counters);
         let seen = stats.snapshot();
-        assert_eq!((seen.get(Counter::Commands), seen.get(Counter::Connections)), (0, 2));
-        assert_eq!((seen.command(CommandId(3)).calls, seen.command(CommandId(4)).calls), (0, 0));
+        assert_eq!((seen.get(Counter::Commands), seen.get(Counter::Connections)), (1, 2));
+        assert_eq!((seen.command(CommandId(3)).calls, seen.command(CommandId(4)).calls), (0, 1));
     }
 }

@@ -18,6 +18,7 @@ mod drive_stall;
 mod events;
 mod expiry_at_scale;
 mod faults;
+mod figures_set_back;
 mod foreign_client;
 mod full_data;
 mod full_disk;

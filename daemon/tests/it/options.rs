@@ -160,15 +160,16 @@ fn a_rewritten_file_says_what_is_set() {
     for (name, value) in [("timeout", "7"), ("maxmemory", "100mb"), ("maxmemory-policy", "allkeys-lru")] {
         assert_eq!(wire.answer(&["CONFIG", "SET", name, value]), "+OK");
     }
+    assert_eq!(wire.answer(&["CONFIG", "SET", "acllog-max-len", "9"]), "+OK");
     assert_eq!(wire.answer(&["CONFIG", "REWRITE"]), "+OK");
     let rewritten = "# kept\ntimeout 7\nproto-max-bulk-len 2mb\nmaxclients 50\n# Added by CONFIG REWRITE\n\
-                     maxmemory 104857600\nmaxmemory-policy allkeys-lru\n";
+                     acllog-max-len 9\nmaxmemory 104857600\nmaxmemory-policy allkeys-lru\n";
     assert_eq!(fs::read_to_string(&file).unwrap(), rewritten);
     drop(server.kill());
     let server = Setup::with(&options).start();
     let mut wire = server.connect();
-    let answer = wire.answer(&["CONFIG", "GET", "maxmemory", "timeout", "maxmemory-policy"]);
-    assert_eq!(answer, "[maxmemory 104857600 maxmemory-policy allkeys-lru timeout 7]");
+    let answer = wire.answer(&["CONFIG", "GET", "acllog*", "maxmemory", "timeout", "maxmemory-policy"]);
+    assert_eq!(answer, "[acllog-max-len 9 maxmemory 104857600 maxmemory-policy allkeys-lru timeout 7]");
     fs::remove_file(&file).unwrap();
     assert!(wire.answer(&["CONFIG", "REWRITE"]).starts_with("-ERR Rewriting config file: "));
 }

@@ -223,7 +223,7 @@ pub(super) const SERVER: [Command; 33] = [
         2,
         ADMIN,
         C::NONE,
-        Connection(config::resetstat),
+        Everywhere { handler: config::resetstat, merge: Merge::AllOk },
         &server_docs::CONFIG_RESETSTAT,
     ),
     command("config|rewrite", 2, ADMIN, C::NONE, Connection(config::rewrite), &server_docs::CONFIG_REWRITE),

@@ -110,8 +110,7 @@ impl Executor {
         }
         let keys = self.counters.databases.iter().map(|figures| figures.keys).sum();
         self.counters.set(Counter::Keys, keys);
-        let epoch = self.server.stats_epoch();
-        self.server.workers[0].publish(&mut self.counters, epoch);
+        self.server.workers[0].publish(&mut self.counters);
         self.store.take_barrier();
         out
     }

@@ -1,0 +1,33 @@
+//! CONFIG RESETSTAT, with two workers: what is asked after its answer counts, and what was asked before does not.
+
+use crate::info::Info;
+use crate::server::{Setup, wait_for};
+
+const KEYS: u64 = 100;
+
+#[test]
+fn what_comes_after_the_answer_counts_and_nothing_before_it() {
+    let server = Setup { workers: 2, ..Setup::with(&["--storage", "memory", "--wal", "no"]) }.start();
+    let mut wires = [server.connect(), server.connect(), server.connect(), server.connect()];
+    for round in 0..10 {
+        for wire in &mut wires {
+            for number in 0..KEYS {
+                wire.answer(&["GET", &format!("key:{number}")]);
+            }
+        }
+        // Answered at once after what was counted, and followed at once by what is counted.
+        let [first, second, ..] = &mut wires;
+        assert_eq!(first.answer(&["CONFIG", "RESETSTAT"]), "+OK");
+        let before = Info::of(second, "commandstats");
+        assert!(!before.has("cmdstat_get"), "round {round}: {}", before.line("cmdstat_get"));
+        for number in 0..KEYS {
+            second.answer(&["GET", &format!("key:{number}")]);
+        }
+        wait_for("all calls to be told", || {
+            let info = Info::of(first, "commandstats");
+            let calls = if info.has("cmdstat_get") { info.field("cmdstat_get", "calls") } else { 0 };
+            assert!(calls <= KEYS, "round {round}: {calls} calls");
+            (calls == KEYS).then_some(())
+        });
+    }
+}
