@@ -14,6 +14,7 @@ mod slow_log;
 mod swaps;
 mod worker_stats;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 
@@ -87,6 +88,8 @@ pub struct Server {
     pub pause: Pause,
     /// The way to stop.
     pub shutdown: ShutdownSwitch,
+    /// Held while the file of options is rewritten.
+    pub rewriting: Mutex<()>,
     run_id: String,
     started: UnixMs,
     state: AtomicU8,
@@ -116,6 +119,7 @@ impl Server {
             latency: LatencyEvents::default(),
             pause: Pause::default(),
             shutdown,
+            rewriting: Mutex::default(),
             run_id: seed.iter().map(|byte| format!("{byte:02x}")).collect(),
             started: now,
             state: AtomicU8::new(ServerState::Starting as u8),

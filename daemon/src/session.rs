@@ -46,6 +46,8 @@ pub struct Session {
     pub last_interaction_ns: u64,
     /// When it last sent something, on the monotonic clock.
     pub last_received_ns: u64,
+    /// When it was last seen to wait for the server, on the monotonic clock; 0: never.
+    pub last_waited_ns: u64,
     /// What it last ran.
     pub last_command: Option<CommandId>,
     /// Whether its requests are answered.
@@ -136,6 +138,7 @@ impl Session {
             last_interaction: clock.now,
             last_interaction_ns: clock.now_ns,
             last_received_ns: clock.now_ns,
+            last_waited_ns: 0,
             last_command: None,
             replies: Replies::On,
             no_evict: false,

@@ -75,6 +75,8 @@ pub const COLD_TICKETS_MAX: usize = 4096;
 pub const COLD_READS_IN_FLIGHT_MAX: usize = 256;
 /// Bytes of them at most, of one that may be larger.
 pub const COLD_READ_BYTES_IN_FLIGHT_MAX: usize = 64 << 20;
+/// And no more than this part of the memory bound, as one over this: they come on top of what it counts.
+pub const COLD_READ_BYTES_PART: u64 = 32;
 
 /// Buckets that the deadlines of one extent are kept in at most.
 pub const DEADLINE_BUCKETS_MAX: usize = 16;
@@ -135,6 +137,10 @@ pub const WHEEL_SLACK: usize = 4096;
 pub const CLOCK_BACK_MS: u64 = 10_000;
 /// Entries of the timing wheel that one step looks at to take out those of records that have left memory.
 pub const WHEEL_SIFT_PER_STEP: usize = 16;
+/// Entries that it looks at beside them for each that came since the step before, so that it ends.
+pub const WHEEL_SIFT_PER_NEW: usize = 2;
+/// Blocks of entries that one step gives back of a timing wheel that was rebuilt.
+pub const WHEEL_CHUNKS_PER_STEP: usize = 16;
 /// Index slots that one step of a wheel rebuild visits at most.
 pub const WHEEL_REBUILD_SLOTS_PER_STEP: usize = 4;
 
@@ -162,9 +168,9 @@ pub const DUMP_BLOCK_BYTES: usize = 256 << 10;
 pub const DUMP_BLOCK_BYTES_LIMIT: usize = 1 << 20;
 /// Bytes that wait in memory to be submitted to the log above which callers should hold writes back.
 pub const LOG_QUEUED_BYTES_MAX: usize = 64 << 20;
-/// The same above which keys that have ended wait to be deleted, as writes of clients do: a drive that stands still is no
-/// reason to gather records.
-pub const LOG_QUEUED_FOR_ENDS_MAX: usize = LOG_QUEUED_BYTES_MAX / 2;
+/// The same above which keys that have ended wait to be deleted: a drive that stands still is no reason to gather records.
+/// Writes of clients wait from half of that limit on; where they keep to it all the time, ends go on.
+pub const LOG_QUEUED_FOR_ENDS_MAX: usize = LOG_QUEUED_BYTES_MAX / 4 * 3;
 
 const _: () =
     assert!(LOG_BATCH_BYTES_LIMIT.is_multiple_of(4096) && LOG_SEGMENT_BYTES_MIN.is_multiple_of(4096));

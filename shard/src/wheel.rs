@@ -72,6 +72,15 @@ impl WheelSlot {
         Some((entry, ended && !self.chunks.is_empty()))
     }
 
+    /// Drops the last chunk. Returns its entries, and whether it was one after the first.
+    fn pop_chunk(&mut self) -> (usize, bool) {
+        let gone = self.chunks.pop().map_or(0, |chunk| chunk.len());
+        if self.chunks.is_empty() {
+            self.chunks = Vec::new();
+        }
+        (gone, !self.chunks.is_empty())
+    }
+
     /// Entries held: only the last chunk may have room.
     fn len(&self) -> usize {
         self.chunks.last().map_or(0, |last| (self.chunks.len() - 1) * CHUNK + last.len())
@@ -176,6 +185,19 @@ impl Wheel {
         self.level_lens[level] -= 1;
         self.len -= 1;
         Some((entry, UnixMs(self.due(entry) << TICK_SHIFT)))
+    }
+
+    /// Gives back the memory of some entries, none in particular. Returns whether none are left.
+    pub fn discard(&mut self, chunks_max: usize) -> bool {
+        for _ in 0..chunks_max {
+            let Some(level) = self.level_lens.iter().position(|&here| here > 0) else { break };
+            let Some(slot) = self.levels[level].iter_mut().find(|slot| !slot.is_empty()) else { break };
+            let (gone, ended) = slot.pop_chunk();
+            self.chunks -= usize::from(ended);
+            self.level_lens[level] -= gone;
+            self.len -= gone;
+        }
+        self.is_empty()
     }
 
     /// Puts in an entry that was taken out of another wheel, due at this time.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::PoisonError;
 
 use super::registry::{Acl, DEFAULT_USER};
 use super::rules;
@@ -93,6 +94,7 @@ impl Acl {
     /// # Errors
     /// The old file stays as it is.
     pub fn save_file(&self, path: &Path) -> Result<(), AclFileError> {
+        let _one_at_a_time = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let io = |error| AclFileError::Io { path: path.display().to_string(), error };
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut beside = path.as_os_str().to_owned();

@@ -81,6 +81,8 @@ pub struct Acl {
     deletions: AtomicU64,
     log: Mutex<AclLog>,
     required: Mutex<String>,
+    /// Held while the users are written to a file.
+    pub(super) saving: Mutex<()>,
     /// Whether a user who is made may use all channels.
     all_channels: AtomicBool,
 }
@@ -94,6 +96,7 @@ impl Default for Acl {
             deletions: AtomicU64::new(0),
             log: Mutex::new(AclLog::default()),
             required: Mutex::default(),
+            saving: Mutex::default(),
             all_channels: AtomicBool::new(false),
         }
     }
@@ -182,6 +185,8 @@ impl Acl {
 
     /// Gives `default` a password, or none when it is empty: `requirepass`.
     pub fn require_password(&self, password: &str) {
+        // No other change of `default` may come in between.
+        let _users = self.users();
         let mut required = self.required.lock().unwrap_or_else(PoisonError::into_inner);
         let mut user = (*self.default.read().0).clone();
         let rule = format!(">{password}");

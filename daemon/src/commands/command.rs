@@ -45,6 +45,44 @@ pub(super) const fn clocked_from(execution: &Execution, flags: Flags) -> usize {
     }
 }
 
+/// See [`Command::rewrites`].
+const REWRITING: [&str; 13] = [
+    "append",
+    "setrange",
+    "setbit",
+    "bitfield",
+    "expire",
+    "pexpire",
+    "expireat",
+    "pexpireat",
+    "persist",
+    "getex",
+    "rename",
+    "renamenx",
+    "move",
+];
+
+/// Whether a command of this name is one of them.
+pub(super) const fn rewrites(name: &str) -> bool {
+    let mut at = 0;
+    while at < REWRITING.len() {
+        if is_same(REWRITING[at].as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Comparing is not for constants yet.
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 /// One command, or one subcommand (`client|list`).
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
@@ -54,6 +92,8 @@ pub struct Command {
     pub arity: i16,
     /// What it is and may do.
     pub flags: Flags,
+    /// It may write a record anew that is larger than its arguments: what a key holds, or a value that reaches further.
+    pub rewrites: bool,
     /// Which arguments are keys.
     pub keys: Option<KeySpec>,
     /// Which arguments are channels.

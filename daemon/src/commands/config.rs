@@ -1,5 +1,7 @@
 //! CONFIG GET, SET, RESETSTAT, REWRITE: parameters by Redis's names where Redis has them.
 
+use std::sync::PoisonError;
+
 use resp::{Args, ReplyWriter};
 
 use shard::eviction::EvictionPolicy;
@@ -406,6 +408,7 @@ pub(super) fn rewrite(ctx: &mut ConnectionContext<'_>, _: Args<'_>) {
     let Some(file) = &ctx.server.options.config_file else {
         return ctx.reply.error("ERR The server is running without a config file");
     };
+    let _one_at_a_time = ctx.server.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
     let written =
         std::fs::read_to_string(file).and_then(|text| replace(file, &rewritten_text(ctx.server, &text)?));
     match written {

@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::limits::{REMOTE_REPLY_BYTES, SMALL_REPLY_BYTES};
-use super::message::{Address, Requests};
+use super::message::{Address, Requests, Task};
+use crate::commands::Command;
 
 /// Commands of one connection that wait.
 #[derive(Debug, Default)]
@@ -99,9 +100,14 @@ impl Allowance {
         NextCommand::Run(command)
     }
 
-    /// The connection is gone: what it asked for is not run.
-    pub(crate) fn forget(&mut self, address: &Address) {
-        self.deferred.remove(&(address.connection, address.generation));
+    /// The connection is gone: what it asked for is not run. Returns what that was.
+    pub(crate) fn forget(&mut self, address: &Address) -> impl Iterator<Item = &'static Command> + use<> {
+        let gone = self.deferred.remove(&(address.connection, address.generation));
+        let commands = gone.into_iter().flat_map(|deferred| deferred.commands);
+        commands.filter_map(|requests| match requests.commands.first().map(|request| request.task) {
+            Some(Task::Run(command)) => Some(command),
+            _ => None,
+        })
     }
 
     /// Whether no command waits.
@@ -163,9 +169,9 @@ mod tests {
         let mut allowance = Allowance::default();
         let gone = address((0, 1), 0, 0);
         allowance.defer(&gone, command(gone));
-        allowance.forget(&address((0, 2), 0, 0));
+        allowance.forget(&address((0, 2), 0, 0)).for_each(drop);
         assert!(!allowance.is_empty(), "another generation of the number");
-        allowance.forget(&gone);
+        allowance.forget(&gone).for_each(drop);
         assert!(allowance.is_empty());
         assert_eq!(slots(&mut allowance, &gone, 1, 0), [Err(u64::MAX)]);
     }

@@ -91,6 +91,11 @@ impl Job {
     pub(crate) fn args(&self) -> Args<'_> {
         Args::new(&self.bytes, &self.ranges)
     }
+
+    /// Bytes of all its arguments.
+    pub(crate) fn args_bytes(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 impl Service {

@@ -242,7 +242,9 @@ impl Service {
             // Done when it came.
             Task::Settle(_) | Task::Publish { .. } | Task::Invalidate | Task::Show => {}
             Task::Forget => {
-                allowance.forget(&request.address);
+                for command in allowance.forget(&request.address) {
+                    self.core.note_refused(worker, command);
+                }
                 self.tell(other, request.address, Outcome::Done);
             }
         }

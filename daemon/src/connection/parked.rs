@@ -15,7 +15,7 @@ use super::core::Core;
 use super::disk_full::{disk_full, space_for_job};
 use super::errand::ERRANDS;
 use super::job::{Job, JobPart};
-use super::limits::REPLY_SLOTS_MAX;
+use super::limits::{LOG_QUEUE_BYTES_MAX, PARKED_BYTES_MAX, REPLY_SLOTS_MAX, SMALL_REQUEST_BYTES};
 use super::message::Address;
 use super::outbox::{address, source};
 use super::routes::{Flow, Request};
@@ -28,8 +28,10 @@ use crate::commands::{Command, Execution, Merge, TogetherHandlers, scan};
 pub(crate) struct Parked {
     jobs: Vec<Option<Job>>,
     free: Vec<u64>,
-    /// Those that were called and wait for disk space, with their tickets.
+    /// Those that were called and wait for disk space, or for the log to take what it has, with their tickets.
     waiting: Vec<(u32, Job)>,
+    /// Bytes of their arguments.
+    bytes: usize,
 }
 
 impl Parked {
@@ -39,6 +41,7 @@ impl Parked {
     }
 
     pub(super) fn put(&mut self, job: Job) {
+        self.bytes += job.args_bytes();
         match self.free.pop() {
             Some(token) => self.jobs[usize::try_from(token).unwrap_or(usize::MAX)] = Some(job),
             None => self.jobs.push(Some(job)),
@@ -48,12 +51,36 @@ impl Parked {
     fn take(&mut self, token: u64) -> Job {
         let place = usize::try_from(token).unwrap_or(usize::MAX);
         self.free.push(token);
-        self.jobs[place].take().expect("a token is called once")
+        let job = self.jobs[place].take().expect("a token is called once");
+        self.bytes -= job.args_bytes();
+        job
+    }
+
+    fn wait(&mut self, ticket: u32, job: Job) {
+        self.bytes += job.args_bytes();
+        self.waiting.push((ticket, job));
+    }
+
+    fn take_waiting(&mut self) -> Vec<(u32, Job)> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.bytes -= waiting.iter().map(|(_, job)| job.args_bytes()).sum::<usize>();
+        waiting
+    }
+
+    /// Bytes of the arguments of all of them.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether a request with these arguments has to wait at its connection: so much is put aside. Small ones are bounded by
+    /// how many may be put aside.
+    pub(super) fn is_full_for(&self, args: Args<'_>) -> bool {
+        self.bytes > PARKED_BYTES_MAX && args.iter().map(<[u8]>::len).sum::<usize>() > SMALL_REQUEST_BYTES
     }
 
     #[cfg(test)]
     pub(super) fn put_waiting(&mut self, ticket: u32, job: Job) {
-        self.waiting.push((ticket, job));
+        self.wait(ticket, job);
     }
 
     fn len(&self) -> usize {
@@ -122,7 +149,8 @@ impl Core {
         request: Request<'_>,
     ) -> Option<Flow> {
         let Request { me, command, args } = request;
-        if client.slots.len() >= REPLY_SLOTS_MAX || worker.shards.is_waiting_room_full() {
+        let is_full = worker.shards.is_waiting_room_full() || self.parked.is_full_for(args);
+        if client.slots.len() >= REPLY_SLOTS_MAX || is_full {
             return Some(Flow::Stall);
         }
         match self.admit(worker, command, client.session.db, args) {
@@ -186,7 +214,7 @@ impl Service {
             self.core.holds.must_call = false;
             return;
         }
-        for (ticket, job) in std::mem::take(&mut self.core.parked.waiting) {
+        for (ticket, job) in self.core.parked.take_waiting() {
             // What it looks at may have left memory meanwhile: it is called again when that is there.
             worker.shards.recall(ticket, self.core.parked.next_token());
             self.core.parked.put(job);
@@ -204,13 +232,23 @@ impl Service {
         self.core.holds.must_call = false;
     }
 
-    /// Runs a command, or a part of one, whose records have come, unless it has to wait for disk space. Meanwhile it keeps
+    /// Runs a command, or a part of one, whose records have come, unless it has to wait for disk space or for the log. Meanwhile it keeps
     /// its place at its keys.
     fn run_one_called(&mut self, worker: &mut Worker<Service>, ticket: u32, job: Job) {
+        let is_log_full = |worker: &Worker<Service>| {
+            worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX)
+        };
         match space_for_job(&mut worker.shards, &job, worker.clock.now) {
+            // What was put aside before the drive fell behind must not pile up there.
+            SpaceFor::Ready
+                if job.part == JobPart::Whole && job.command.is_write() && is_log_full(worker) =>
+            {
+                self.core.parked.wait(ticket, job);
+                return;
+            }
             SpaceFor::Ready => {}
             SpaceFor::Soon => {
-                self.core.parked.waiting.push((ticket, job));
+                self.core.parked.wait(ticket, job);
                 return;
             }
             SpaceFor::None => {

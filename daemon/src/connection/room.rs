@@ -44,7 +44,7 @@ impl Core {
         let limit = self.server.settings.max_memory();
         if self.server.options.storage == Storage::Disk {
             // What is over its part leaves memory: nothing is dropped, so the parts need no balance.
-            let part = limit / self.server.workers.len() as u64;
+            let part = limit.div_ceil(self.server.workers.len() as u64);
             // However much clients hold, records keep half of it.
             worker.shards.set_memory_bound(part - self.own_bytes.min(part / 2));
         }
@@ -56,11 +56,11 @@ impl Core {
     }
 
     /// Bytes of memory that the worker takes beside its shards: buffers, whether in use or kept for their next use,
-    /// connections, and what waits for the log.
+    /// connections, and what waits for the log or for records on disk.
     pub(super) fn count_own_bytes(&self, worker: &Worker<Service>) -> u64 {
         let queued = worker.shards.log().map_or(0, |log| log.queued_bytes());
         let kept = self.spare_bytes() + worker.shards.pool().kept_bytes();
-        WORKER_BYTES + (kept + queued) as u64 + self.connection_bytes
+        WORKER_BYTES + (kept + queued + self.parked.bytes()) as u64 + self.connection_bytes
     }
 
     fn share_limit(&self, worker: &mut Worker<Service>, limit: u64) {

@@ -155,7 +155,10 @@ impl Core {
             Execution::Walk(_) => self.everywhere(worker, client, request, None, GatherKind::Elements),
             Execution::Scan(handler) => self.scan(worker, client, request, handler),
             Execution::Configure { check, apply } => {
-                if self.check(worker, client, request, check) {
+                // The check may begin what is asked for, as a pause: it runs when nothing can be in the way any more.
+                if self.lacks_room(worker, client) {
+                    Flow::Stall
+                } else if self.check(worker, client, request, check) {
                     let all_ok = GatherKind::Replies(Merge::AllOk);
                     self.everywhere(worker, client, request, Some(apply), all_ok)
                 } else {
@@ -164,8 +167,7 @@ impl Core {
             }
             Execution::Track { check, apply } => {
                 // The check changes what is asked for: it runs when nothing can be in the way any more.
-                let mut others = (0..self.outboxes.len()).filter(|other| *other != worker.index);
-                if others.any(|other| !self.has_room(worker, client, other, 1)) {
+                if self.lacks_room(worker, client) {
                     Flow::Stall
                 } else if self.check(worker, client, request, check) {
                     self.note_tracking(worker, client, me);

@@ -43,7 +43,7 @@ impl Core {
         }
         let full = |owner| {
             if owner == worker.index {
-                worker.shards.is_waiting_room_full()
+                worker.shards.is_waiting_room_full() || self.parked.is_full_for(args)
             } else {
                 !self.has_room_for(worker, client, owner, command)
             }
@@ -76,6 +76,12 @@ impl Core {
         Flow::Continue
     }
 
+    /// Whether a request to all other workers cannot be sent now.
+    pub(super) fn lacks_room(&self, worker: &Worker<Service>, client: &Client) -> bool {
+        (0..self.outboxes.len())
+            .any(|other| other != worker.index && !self.has_room(worker, client, other, 1))
+    }
+
     /// Every worker makes a part: with its handler at once, without one as a job of later turns.
     pub(super) fn everywhere(
         &mut self,
@@ -87,7 +93,7 @@ impl Core {
     ) -> Flow {
         let Request { me, command, args } = request;
         let workers = self.outboxes.len();
-        if (0..workers).any(|other| other != worker.index && !self.has_room(worker, client, other, 1)) {
+        if self.lacks_room(worker, client) {
             return Flow::Stall;
         }
         let random = self.draw();
@@ -134,7 +140,7 @@ impl Core {
         }
         let workers = self.outboxes.len();
         // The check claims what is claimed once: it runs when nothing can be in the way any more.
-        if (0..workers).any(|other| other != worker.index && !self.has_room(worker, client, other, 1)) {
+        if self.lacks_room(worker, client) {
             return Flow::Stall;
         }
         if !self.check(worker, client, request, check) {

@@ -50,21 +50,27 @@ impl Service {
             let Some(mut connection) = self.connections.take(me.0, me.1) else { continue };
             connection.note_figures();
             memory_bytes += connection.client.session.figures.memory_bytes;
-            let session = &connection.client.session;
-            let idle_ns = now_ns.saturating_sub(session.last_interaction_ns);
-            let received_ns = now_ns.saturating_sub(session.last_received_ns);
+            // While the server lets it wait, and for as long after that as it may take, no time is counted against it.
             let waits = connection.waits_for_server();
-            let stuck = connection.parser.is_mid_request() && received_ns > request_timeout_ns && !waits;
+            let session = &mut connection.client.session;
+            if waits {
+                session.last_waited_ns = now_ns;
+            }
+            let session = &connection.client.session;
+            let since = |begin_ns: u64| now_ns.saturating_sub(begin_ns.max(session.last_waited_ns));
+            let idle_ns = since(session.last_interaction_ns);
+            let received_ns = since(session.last_received_ns);
+            let stuck = connection.parser.is_mid_request() && received_ns > request_timeout_ns;
             let age_ns = now_ns.saturating_sub(session.created_ns);
             // Who is subscribed waits for messages, and who looks on for requests of others, as long as it takes.
             let may_time_out = timeout_ns > 0 && !session.is_subscribed() && !session.is_monitor;
-            let unknown_ns = now_ns.saturating_sub(session.unknown_since_ns);
+            let unknown_ns = since(session.unknown_since_ns);
             let unknown = !session.identity.is_logged_in() && unknown_ns > LOGIN_NS_MAX;
             if session.identity.is_deleted() || !Core::keeps_subscriptions(&mut connection.client) {
                 connection.client.life = Life::Dead;
             }
             let unshaken = age_ns > HANDSHAKE_NS_MAX && connection.is_handshaking();
-            let silent = may_time_out && idle_ns > timeout_ns && connection.is_quiet() && !waits;
+            let silent = may_time_out && idle_ns > timeout_ns && connection.is_quiet();
             if stuck || unknown || unshaken || silent {
                 connection.client.life = Life::Dead;
             }

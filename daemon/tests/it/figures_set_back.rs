@@ -1,13 +1,13 @@
-//! CONFIG RESETSTAT, with two workers: what is asked after its answer counts, and what was asked before does not.
+//! CONFIG RESETSTAT, over two workers: what is asked after its answer counts, and what was asked before does not.
 
 use crate::info::Info;
-use crate::server::{Setup, wait_for};
+use crate::server::{Setup, wait_for, workers};
 
 const KEYS: u64 = 100;
 
 #[test]
 fn what_comes_after_the_answer_counts_and_nothing_before_it() {
-    let server = Setup { workers: 2, ..Setup::with(&["--storage", "memory", "--wal", "no"]) }.start();
+    let server = Setup::with(&["--storage", "memory", "--wal", "no"]).workers(workers(2)).start();
     let mut wires = [server.connect(), server.connect(), server.connect(), server.connect()];
     for round in 0..10 {
         for wire in &mut wires {

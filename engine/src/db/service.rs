@@ -114,11 +114,17 @@ impl DbService {
         // Calls that are put back run in a later turn.
         for _ in 0..self.queue.len() {
             let queued = worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUED_BYTES_MAX / 2);
-            if queued || worker.shards.is_waiting_room_full() || worker.shards.holds_writes() {
+            if queued || worker.shards.is_waiting_room_full() {
                 self.stalled = true;
                 return;
             }
             let Some(call) = self.queue.pop_front() else { return };
+            // At the memory limit what grows waits for the drive, and all else goes on.
+            if worker.shards.holds_writes() && matches!(call.operation, Operation::Set { .. }) {
+                waiting += 1;
+                self.queue.push_back(call);
+                continue;
+            }
             match space_for(&mut worker.shards, &call.operation) {
                 SpaceFor::Ready => self.admit(worker, call),
                 SpaceFor::Soon => {
@@ -296,7 +302,8 @@ fn answer(reply: &ReplyTo, result: Result<Answer, DbError>) {
 fn space_for(set: &mut crate::Shards, operation: &Operation) -> SpaceFor {
     match operation {
         Operation::Set { key, value, .. } => {
-            set.space_for(std::iter::once(key.slot), key.bytes.len() + value.len())
+            let bytes = key.bytes.len() + value.len();
+            set.space_for(std::iter::once(key.slot), bytes, bytes)
         }
         Operation::Delete(_) => set.space_for_deletes(),
         _ => SpaceFor::Ready,

@@ -152,24 +152,23 @@ pub fn restore(
     check_empty(directory)?;
     let existed = directory.exists();
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(failed)?;
-    begin(directory).map_err(failed)?;
-    let result = fill(config, input, on_step).and_then(|outcome| {
+    // Whoever else has the lock, or had it since the look, has files here: they are not this restore's to remove.
+    let lock = StoreLock::acquire(directory)?;
+    check_empty(directory)?;
+    let begun = begin(directory).map_err(failed);
+    let result = begun.and_then(|()| fill(config, &lock, input, on_step)).and_then(|outcome| {
         fs::remove_file(directory.join(RESTORE_MARK))
             .and_then(|()| sync_directory(directory))
             .map_err(failed)?;
         Ok(outcome)
     });
-    // Whoever has the lock has files here: they are not this restore's to remove.
-    let taken_back = |first: &RestoreError| match first {
-        RestoreError::Lock(_) => fs::remove_file(directory.join(RESTORE_MARK)),
-        _ => take_back(directory, existed),
-    };
-    result.map_err(|first| match taken_back(&first) {
+    result.map_err(|first| match take_back(directory, existed) {
         Ok(()) => first,
         Err(then) => RestoreError::Remains { first: Box::new(first), then, directory: directory.clone() },
     })
 }
 
+/// Whether nothing is in it. The lock's file alone is nothing: who gets the lock may use it.
 fn check_empty(directory: &Path) -> Result<(), RestoreError> {
     let failed = |error: io::Error| RestoreError::Write {
         directory: directory.to_path_buf(),
@@ -183,7 +182,7 @@ fn check_empty(directory: &Path) -> Result<(), RestoreError> {
     for entry in entries {
         let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
         // A fresh file system has this of its own.
-        if name != "lost+found" {
+        if name != "lost+found" && name != LOCK_NAME {
             return Err(RestoreError::NotEmpty { directory: directory.to_path_buf(), name });
         }
     }
@@ -224,10 +223,10 @@ fn take_back(directory: &Path, existed: bool) -> io::Result<()> {
 
 fn fill(
     config: &RestoreConfig,
+    lock: &StoreLock,
     input: &mut dyn Read,
     on_step: OnStep<'_>,
 ) -> Result<RestoreOutcome, RestoreError> {
-    let lock = StoreLock::acquire(&config.directory)?;
     let store = DiskStoreConfig {
         directory: config.directory.clone(),
         workers: config.workers,
@@ -248,7 +247,7 @@ fn fill(
             ..StorageConfig::default()
         },
     };
-    let store = disk_store::create(&store, &lock)?;
+    let store = disk_store::create(&store, lock)?;
     let (owners, _) = slot_owners(&store.open.manifest);
     let mut filling = Filling {
         directory: config.directory.clone(),

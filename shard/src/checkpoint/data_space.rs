@@ -176,7 +176,7 @@ impl DataSpace {
         }
         let exact = self.exact || self.refusal.is_some();
         let ahead = if exact { 0 } else { (extents.place_end() / 8).clamp(1, PLACES_GROWN_MAX) };
-        let growth = extents.next_growth(self.asked, ahead);
+        let growth = extents.next_growth(self.asked, ahead, exact || self.pressure.is_held_back);
         let id = ids.next();
         self.flight = Flight::Taking { id, growth, exact };
         let (offset, bytes) = growth.range();

@@ -10,7 +10,10 @@ use crate::index::{LengthClass, Location};
 use crate::io::{
     BLOCK_BYTES, BlockPool, FileId, IoBuffer, IoDone, IoError, IoOperation, IoRequest, RequestId,
 };
-use crate::limits::{COLD_READ_BYTES_IN_FLIGHT_MAX, COLD_READS_IN_FLIGHT_MAX, COLD_TICKETS_MAX};
+use crate::limits::{
+    COLD_READ_BYTES_IN_FLIGHT_MAX, COLD_READ_BYTES_PART, COLD_READS_IN_FLIGHT_MAX, COLD_TICKETS_MAX,
+    EXTENT_BYTES,
+};
 use crate::planted::{self, PlantedBug};
 use crate::shard::Shard;
 use crate::types::{Slot, StoredDb};
@@ -130,6 +133,7 @@ pub(crate) struct ColdReads<P: BlockPool> {
     in_flight_max: usize,
     /// Bytes of the buffers that they read into.
     in_flight_bytes: usize,
+    in_flight_bytes_max: usize,
     /// Tickets that have all they need.
     ready: VecDeque<u32>,
     requests: VecDeque<IoRequest<P>>,
@@ -150,11 +154,19 @@ impl<P: BlockPool> ColdReads<P> {
             in_flight: 0,
             in_flight_max: COLD_READS_IN_FLIGHT_MAX,
             in_flight_bytes: 0,
+            in_flight_bytes_max: COLD_READ_BYTES_IN_FLIGHT_MAX,
             ready: VecDeque::new(),
             requests: VecDeque::new(),
             next_id: first_id,
             figures: ColdFigures::default(),
         }
+    }
+
+    /// What is read into memory at once at most, where that has a bound: a small part of it, beside what it counts.
+    pub(crate) fn set_memory_bound(&mut self, bound: Option<u64>) {
+        let part = bound.map_or(u64::MAX, |bytes| bytes / COLD_READ_BYTES_PART);
+        let part = usize::try_from(part).unwrap_or(usize::MAX);
+        self.in_flight_bytes_max = part.clamp(EXTENT_BYTES, COLD_READ_BYTES_IN_FLIGHT_MAX);
     }
 
     /// So many reads fly at once at most.
@@ -268,7 +280,7 @@ impl<P: BlockPool> ColdReads<P> {
         }
         let of = *self.unstarted.front()?;
         let read = self.reads.get_mut(&of).expect("an unstarted read is wanted");
-        if self.in_flight > 0 && self.in_flight_bytes + read.place.len > COLD_READ_BYTES_IN_FLIGHT_MAX {
+        if self.in_flight > 0 && self.in_flight_bytes + read.place.len > self.in_flight_bytes_max {
             return None;
         }
         self.unstarted.pop_front();

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::ExpiryPace;
 use super::tests::{NOW, OnDisk, SALT, SEAL, put, set, shards};
+use super::walk::{Departures, How};
 use crate::extent::{ExtentOnDisk, Stream};
 use crate::index::{Entry, Table};
 use crate::limits::EXTENT_BYTES;
@@ -138,6 +139,33 @@ fn a_key_longer_than_an_extent_goes_when_its_time_has_come() {
         assert_eq!(keys(&store), 0);
         assert!(store.set.next_damaged_extent().is_none());
     }
+}
+
+#[test]
+fn what_has_ended_and_is_left_for_now_is_looked_at_again() {
+    let mut store = OnDisk::new();
+    put(&mut store.set, b"run", &vec![1; 9 << 20], Some(after(10_000)));
+    store.checkpoint();
+    // Nothing may be deleted: it waits.
+    let extents = &mut store.set.shards[0].extents;
+    assert!(!extents.note_time(after(12_000)) && extents.has_ripe());
+    let hasher = store.set.hasher;
+    for _ in 0..5 {
+        let how = How {
+            hasher: &hasher,
+            now: after(12_000),
+            may_delete: false,
+            bytes_max: usize::MAX,
+            records_max: usize::MAX,
+        };
+        store.set.shards[0].compaction_step(how, &mut HeapPool, &mut Departures::default());
+        assert!(store.set.shards[0].extents.has_ripe());
+    }
+    // The clock goes back a little, and then on.
+    store.compact_at(after(9_500));
+    assert_eq!((keys(&store), store.set.shards[0].extents.has_ripe()), (1, false));
+    store.compact_at(after(14_000));
+    assert_eq!(keys(&store), 0);
 }
 
 #[test]

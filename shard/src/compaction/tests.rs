@@ -278,7 +278,7 @@ impl OnDisk {
         let extents = &mut self.set.shards[0].extents;
         extents.next_dirty()?;
         while extents.places_short() > 0 {
-            extents.got_space(extents.next_growth(0, 1));
+            extents.got_space(extents.next_growth(0, 1, false));
         }
         extents.next_write(&mut HeapPool)
     }
@@ -322,7 +322,7 @@ impl OnDisk {
             self.set.expiry_pace = ExpiryPace::default();
             let extents = &mut self.set.shards[0].extents;
             while extents.places_short() > 0 {
-                extents.got_space(extents.next_growth(0, 1));
+                extents.got_space(extents.next_growth(0, 1, false));
             }
             let more = self.set.tick(now, crate::testing::later_ns(), 10);
             let mut read = false;

@@ -65,11 +65,13 @@ impl<P: BlockPool> Shard<P> {
         // While a dropped keyspace is taken apart, more is dead than is counted: victims are the cheaper afterwards.
         let is_behind = dead > allowed && compaction.rests_since.is_none() && !is_dropping;
         let wants = match compaction.step {
+            // The extent that survivors go to may have room; where it has none the step says so.
+            Step::Walk(_) => true,
             // Where survivors could find no place on disk they stay where they are.
             _ if self.extents.is_out_of_places() => false,
             Step::Reading(_) => false,
             Step::Idle => is_behind || compaction.wants_full(),
-            Step::Choose(_) | Step::Read(_) | Step::Walk(_) => true,
+            Step::Choose(_) | Step::Read(_) => true,
         };
         Debt { wants, is_written }
     }
@@ -196,9 +198,9 @@ impl<P: BlockPool> ShardSet<P> {
             let shard = &mut self.shards[position];
             more |= shard.extents.note_time(now);
             let (has_ripe, is_at_it) = (shard.extents.has_ripe(), shard.compaction.empties_ended());
-            // Where survivors could find no place on disk nothing more is begun.
+            // Where survivors could find no place on disk only what has ended as a whole is begun, now and then.
             let is_full = shard.extents.is_out_of_places();
-            let may_begin = has_ripe && !is_full && !shard.is_dropping() && victims < EXPIRY_VICTIMS_MAX;
+            let may_begin = has_ripe && !shard.is_dropping() && victims < EXPIRY_VICTIMS_MAX;
             more |= (has_ripe || is_at_it) && !is_full;
             if records == 0 || shard.compaction.is_reading() || !(is_at_it || may_begin) {
                 continue;
@@ -208,8 +210,8 @@ impl<P: BlockPool> ShardSet<P> {
             let part = StepPart { records_max: share, bytes_max: u64::MAX };
             if let Worked::Bytes(bytes) = self.compact_step(position, now, part) {
                 self.expiry_pace.pay(bytes);
+                victims += usize::from(!is_at_it);
             }
-            victims += usize::from(!is_at_it);
         }
         more
     }

@@ -137,29 +137,37 @@ impl<P: BlockPool> Shard<P> {
     ) -> Worked {
         assert!(departures.list.is_empty(), "keys of the last step are gone");
         match std::mem::replace(&mut self.compaction.step, Step::Idle) {
-            Step::Idle => self.next_victim(how.now),
+            Step::Idle => self.next_victim(how),
             Step::Choose(choice) => self.choose(choice, how.now),
             step @ (Step::Read(_) | Step::Reading(_)) => {
                 self.compaction.step = step;
                 Worked::Waits
             }
-            Step::Walk(walk) => Worked::Bytes(self.walk(walk, how, pool, departures)),
+            Step::Walk(walk) => self.walk(walk, how, pool, departures),
         }
     }
 
-    fn next_victim(&mut self, now: UnixMs) -> Worked {
+    fn next_victim(&mut self, how: How<'_>) -> Worked {
         if self.extents.dirty_count() > super::read::DIRTY_EXTENTS_MAX {
             // What was moved is on its way to disk: no more until it is there.
             return Worked::Waits;
         }
-        let had_ripe = self.extents.has_ripe();
-        while let Some((number, is_unknown)) = self.extents.next_ripe() {
+        let is_full = self.extents.is_out_of_places();
+        // What has ended waits for the time when it may be deleted.
+        let had_ripe = how.may_delete && self.extents.has_ripe();
+        while how.may_delete
+            && let Some((number, is_unknown)) = self.extents.next_ripe(is_full)
+        {
             if let Some(weight) = self.extents.weigh(number) {
                 let stays = is_unknown || weight.is_run;
                 self.begin_victim(number, if stays { EvictRule::EndedOnly } else { EvictRule::Keep });
                 self.compaction.is_ended_victim = true;
                 return Worked::Bytes(0);
             }
+        }
+        if is_full {
+            // Survivors of anything else could find no place on disk.
+            return Worked::Nothing;
         }
         if had_ripe {
             return Worked::Bytes(0);
@@ -176,7 +184,7 @@ impl<P: BlockPool> Shard<P> {
         };
         let worked = self.next_of_full(full);
         if self.compaction.full.is_none() {
-            self.compaction.rests_since = Some(now);
+            self.compaction.rests_since = Some(how.now);
             return Worked::Nothing;
         }
         worked
@@ -243,18 +251,22 @@ impl<P: BlockPool> Shard<P> {
         };
     }
 
-    /// Walks over some records of the victim. Returns how many bytes that were.
-    fn walk(&mut self, mut walk: Walk<P>, how: How<'_>, pool: &mut P, departures: &mut Departures) -> u64 {
+    /// Walks over some records of the victim.
+    fn walk(&mut self, mut walk: Walk<P>, how: How<'_>, pool: &mut P, departures: &mut Departures) -> Worked {
+        if walk.rule == EvictRule::EndedOnly && !how.may_delete && !self.extents.is_unknown(walk.number) {
+            self.leave(walk, pool);
+            return Worked::Waits;
+        }
         let (mut walked, mut records) = (0u64, 0);
         while walked < how.bytes_max as u64 && records < how.records_max {
             let Some(used_bytes) = self.extents.used_bytes(walk.number) else {
                 self.finish_walk(walk, pool);
-                return walked;
+                return Worked::Bytes(walked);
             };
             if walk.offset >= used_bytes {
                 if departures.list.is_empty() {
                     self.finish_walk(walk, pool);
-                    return walked;
+                    return Worked::Bytes(walked);
                 }
                 // What lives there is about to be deleted.
                 break;
@@ -270,12 +282,21 @@ impl<P: BlockPool> Shard<P> {
                 }
                 Passed::Absent => {
                     self.compaction.step = Step::Read(Reading::new(walk.number, walk.offset, walk.rule));
-                    return walked;
+                    return Worked::Bytes(walked);
                 }
-                Passed::NoPlace => break,
+                Passed::NoPlace if walked > 0 => break,
+                Passed::NoPlace => {
+                    // On a full disk another victim may need no place; otherwise space is on its way.
+                    if self.compaction.pressed {
+                        self.leave(walk, pool);
+                    } else {
+                        self.compaction.step = Step::Walk(walk);
+                    }
+                    return Worked::Waits;
+                }
                 Passed::Damaged => {
                     self.give_up(walk, DamageKind::Record, pool);
-                    return walked;
+                    return Worked::Bytes(walked);
                 }
             }
         }
@@ -283,7 +304,15 @@ impl<P: BlockPool> Shard<P> {
             departures.scratch = Vec::new();
         }
         self.compaction.step = Step::Walk(walk);
-        walked
+        Worked::Bytes(walked)
+    }
+
+    /// The victim cannot be emptied now: it is left as it is by now. What has ended in it is looked at again.
+    fn leave(&mut self, walk: Walk<P>, pool: &mut P) {
+        self.extents.look_again(walk.number);
+        if let Some(buffer) = walk.read {
+            pool.put(buffer);
+        }
     }
 
     /// Brings the index entries of the victim's next records into the cache. Returns up to which offset; changes nothing.
@@ -382,6 +411,8 @@ impl<P: BlockPool> Shard<P> {
             figures.reclaimed_bytes += u64::from(walk.used_bytes).saturating_sub(walk.moved_bytes);
         } else if walk.rule == EvictRule::EndedOnly {
             self.extents.on_learned(walk.number, walk.learned);
+            // Where the clock went back a little since it was found to have ended, it has not.
+            self.extents.look_again(walk.number);
         } else if walk.read.is_some() {
             // Dead records that are damaged led the walk past live ones.
             self.give_up(walk, DamageKind::Record, pool);

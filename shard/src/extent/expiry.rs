@@ -17,6 +17,8 @@ use crate::types::UnixMs;
 
 /// An extent is ripe when this share of it, in percent, is dead or has ended.
 const RIPE_PERCENT: u64 = 50;
+/// Ripe extents that one look considers.
+const RIPE_LOOKED_AT: usize = 64;
 /// Entries of the queue above twice the extents at which those of extents that are gone are taken out.
 const QUEUE_SLACK: usize = 64;
 
@@ -216,12 +218,33 @@ impl<P: BlockPool> Extents<P> {
     }
 
     /// The next extent to look at for what has ended in it, and whether nothing is known of it: then it is to be learned. One
-    /// that is being written waits until it is.
-    pub(crate) fn next_ripe(&mut self) -> Option<(ExtentNumber, bool)> {
-        let is_moving = |number| self.table.find(number).is_some_and(|extent| extent.disk == Disk::Writing);
-        let at = self.expiry.ripe.iter().position(|&number| !is_moving(number));
+    /// that is being written waits until it is. `wholly`: only one of which nothing may live on, for all that is known.
+    pub(crate) fn next_ripe(&mut self, wholly: bool) -> Option<(ExtentNumber, bool)> {
+        let fits = |number| {
+            self.table.find(number).is_none_or(|extent| {
+                extent.disk != Disk::Writing && !(wholly && extent.ended_bytes < extent.live_bytes)
+            })
+        };
+        let looked_at = self.expiry.ripe.len().min(RIPE_LOOKED_AT);
+        let at = self.expiry.ripe.iter().take(looked_at).position(|&number| fits(number));
         let ripe = at.and_then(|at| self.expiry.ripe.remove(at)).map(|number| (number, false));
+        if ripe.is_none() {
+            self.expiry.ripe.rotate_left(looked_at);
+        }
         ripe.or_else(|| self.expiry.unknown.pop_front().map(|number| (number, true)))
+    }
+
+    /// Whether nothing is known yet of the deadlines in an extent.
+    #[must_use]
+    pub(crate) fn is_unknown(&self, number: ExtentNumber) -> bool {
+        self.table.find(number).is_some_and(|extent| extent.is_unknown)
+    }
+
+    /// What has ended in an extent was left in it: it is looked at again when the next second has come.
+    pub(crate) fn look_again(&mut self, number: ExtentNumber) {
+        if self.table.find(number).is_some_and(|extent| extent.emptied.is_none() && extent.ended_bytes > 0) {
+            self.expiry.queue.push(Reverse((self.expiry.now_s + 1, number)));
+        }
     }
 
     /// Bytes of memory that is kept of all extents' deadlines.

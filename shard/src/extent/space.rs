@@ -143,11 +143,12 @@ impl<P: BlockPool> Extents<P> {
     }
 
     /// Where disk space is to be taken next: for a place without, else behind the end of the file, for those that are short,
-    /// or `asked` if that is more, and at least `ahead`.
+    /// or `asked` if that is more, and at least `ahead`. A run of several places goes to the end, but where space is `scarce`
+    /// the places that may have some are looked at first: they may be its row, and cost the disk nothing then.
     #[must_use]
-    pub fn next_growth(&self, asked: u32, ahead: u32) -> Growth {
+    pub fn next_growth(&self, asked: u32, ahead: u32, scarce: bool) -> Growth {
         let is_run = self.run_short() > 0 || asked > 1;
-        match self.places.hole().filter(|_| !is_run) {
+        match self.places.hole().filter(|_| !is_run || (scarce && self.places.has_unsure())) {
             Some(place) => Growth::Hole(place),
             None => {
                 let first = self.places.end();

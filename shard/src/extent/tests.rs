@@ -222,3 +222,21 @@ fn of_very_many_emptied_extents_some_are_freed_at_a_time_and_all_before_the_next
     assert_eq!((extents.count(), extents.on_disk_below(limit).count()), (0, 0));
     assert!(!extents.free_some(1));
 }
+
+#[test]
+fn a_run_looks_for_its_row_in_the_file_of_an_earlier_run_only_where_space_is_scarce() {
+    let mut extents = Extents::<HeapPool>::new(Some(SEAL), 5);
+    extents.adopt_file_end(4);
+    assert_eq!(extents.next_growth(3, 1, false), Growth::End { first: 4, end: 7 });
+    for place in 0..4 {
+        assert_eq!(extents.next_growth(3, 1, true), Growth::Hole(place));
+        if place == 0 {
+            assert!(extents.has_no_space(Growth::Hole(0)));
+        } else {
+            extents.got_space(Growth::Hole(place));
+        }
+    }
+    // What is known to have none is no row, and nothing is asked of it again and again.
+    assert_eq!(extents.next_growth(3, 1, true), Growth::End { first: 4, end: 7 });
+    assert_eq!(extents.places_ready(), 3);
+}

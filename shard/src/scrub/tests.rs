@@ -60,7 +60,7 @@ impl OnDisk {
         let limit = extents.seal_all(&mut HeapPool);
         while extents.next_dirty().is_some() {
             let Some(write) = extents.next_write(&mut HeapPool) else {
-                extents.got_space(extents.next_growth(0, 1));
+                extents.got_space(extents.next_growth(0, 1, false));
                 continue;
             };
             let offset = usize::try_from(write.offset).unwrap();

@@ -4,8 +4,8 @@
 use crate::index::{Entry, SlotIndex, Table};
 use crate::io::BlockPool;
 use crate::limits::{
-    DROP_TABLES_PER_STEP, EXTENTS_FREED_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP, WHEEL_SIFT_PER_STEP,
-    WHEEL_SLACK,
+    DROP_TABLES_PER_STEP, EXTENTS_FREED_PER_STEP, WHEEL_CHUNKS_PER_STEP, WHEEL_REBUILD_SLOTS_PER_STEP,
+    WHEEL_SIFT_PER_NEW, WHEEL_SIFT_PER_STEP, WHEEL_SLACK,
 };
 use crate::types::{Slot, StoredDb, UnixMs};
 use crate::wheel::{Wheel, WheelEntry};
@@ -16,6 +16,8 @@ use super::{EntryPlace, Shard, head_in_memory, low_bits};
 pub(super) struct WheelRebuild {
     pub(super) old: Wheel,
     way: RebuildWay,
+    /// Entries of the fresh wheel after the step before.
+    fresh_len: usize,
 }
 
 /// How the fresh wheel is filled.
@@ -25,7 +27,7 @@ enum RebuildWay {
     Walk { db: usize, slot: usize },
     /// From the old wheel, entries of records that have left memory left out.
     Sift,
-    /// It is: the old wheel is taken apart, bit by bit as it may be large.
+    /// It is: the old wheel is given back, bit by bit as it may be large, and faster than entries come.
     Discard,
 }
 
@@ -147,7 +149,7 @@ impl<P: BlockPool> Shard<P> {
 
     fn begin_rebuild(&mut self, fresh: Wheel, way: RebuildWay) {
         let old = std::mem::replace(&mut self.wheel, fresh);
-        self.rebuild = Some(WheelRebuild { old, way });
+        self.rebuild = Some(WheelRebuild { old, way, fresh_len: 0 });
     }
 
     /// Walks the index in bounded steps and enters every key with a deadline into a fresh wheel; the old one goes
@@ -172,7 +174,7 @@ impl<P: BlockPool> Shard<P> {
             RebuildWay::Walk { db, slot } => (db, slot),
             RebuildWay::Sift => return self.sift_step(),
             RebuildWay::Discard => {
-                let is_empty = (0..WHEEL_SIFT_PER_STEP).any(|_| rebuild.old.take_any().is_none());
+                let is_empty = rebuild.old.discard(WHEEL_CHUNKS_PER_STEP);
                 if is_empty {
                     self.rebuild = None;
                 }
@@ -207,8 +209,9 @@ impl<P: BlockPool> Shard<P> {
     /// Moves some entries from the old wheel to the fresh one, but for those of records that have left memory.
     fn sift_step(&mut self) -> bool {
         let Self { databases, extents, wheel, rebuild, first_slot, .. } = self;
-        let Some(WheelRebuild { old, .. }) = rebuild else { return false };
-        for _ in 0..WHEEL_SIFT_PER_STEP {
+        let Some(WheelRebuild { old, fresh_len, .. }) = rebuild else { return false };
+        let came = wheel.len().saturating_sub(*fresh_len);
+        for _ in 0..WHEEL_SIFT_PER_STEP + came * WHEEL_SIFT_PER_NEW {
             let Some((due, at)) = old.take_any() else {
                 *rebuild = None;
                 return false;
@@ -230,6 +233,7 @@ impl<P: BlockPool> Shard<P> {
                 wheel.put_back(due, at);
             }
         }
+        *fresh_len = wheel.len();
         true
     }
 }

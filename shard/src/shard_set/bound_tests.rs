@@ -63,6 +63,7 @@ fn a_lower_memory_bound_takes_several_turns_and_scans_and_reads_of_large_records
         (before, turns) = (now, turns + 1);
     }
     assert!(turns >= 5 && record_bytes(&set) <= 30 << 20, "{turns} turns, {} bytes", record_bytes(&set));
+    set.set_memory_bound(0);
 
     let needs: Vec<_> = names()
         .map(|name| {
@@ -82,4 +83,22 @@ fn a_lower_memory_bound_takes_several_turns_and_scans_and_reads_of_large_records
         let needs = set.scan_needs(Db(0), ScanCursor::at_slot(slot), 1000);
         assert!(needs.len() <= 1, "each is larger than {SCAN_BYTES_PER_CALL} bytes");
     }
+}
+
+#[test]
+fn writes_that_are_held_back_at_the_memory_bound_go_on_when_there_is_none_any_more() {
+    let mut set = written();
+    set.set_memory_bound(30 << 20);
+    while set.end_turn(UnixMs(0), 0) {}
+    for name in names() {
+        let name = [b'n', name[0]];
+        let key = set.key(&name);
+        set.put(Db(0), &key, &vec![8; VALUE_BYTES], None);
+    }
+    set.end_turn(UnixMs(0), 0);
+    assert!(set.holds_writes());
+    set.set_memory_bound(0);
+    assert!(!set.holds_writes());
+    set.end_turn(UnixMs(0), 0);
+    assert!(!set.holds_writes());
 }

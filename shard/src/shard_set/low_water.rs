@@ -48,9 +48,14 @@ impl<P: BlockPool> ShardSet<P> {
         })
     }
 
-    /// Whether there is disk space for a write of about so many bytes to keys in these slots. Slots of other workers do
-    /// not count.
-    pub fn space_for(&mut self, slots: impl Iterator<Item = Slot>, bytes: usize) -> SpaceFor {
+    /// Whether there is disk space for a write to keys in these slots, of about so many bytes: of records, and of what the
+    /// log is told. They differ where a part of a value is changed. Slots of other workers do not count.
+    pub fn space_for(
+        &mut self,
+        slots: impl Iterator<Item = Slot>,
+        record_bytes: usize,
+        log_bytes: usize,
+    ) -> SpaceFor {
         let Self { shards, storage, by_slot, log, .. } = self;
         let Some(storage) = storage else { return SpaceFor::Ready };
         if storage.is_low || log.as_ref().is_some_and(|log| log.space() != LogSpace::Ok) {
@@ -63,7 +68,7 @@ impl<P: BlockPool> ShardSet<P> {
                 continue;
             }
             let position = usize::from(position);
-            match storage.files[position].space_for(&shards[position], bytes) {
+            match storage.files[position].space_for(&shards[position], record_bytes) {
                 SpaceFor::None => return SpaceFor::None,
                 SpaceFor::Soon => space = SpaceFor::Soon,
                 SpaceFor::Ready => {}
@@ -71,7 +76,7 @@ impl<P: BlockPool> ShardSet<P> {
         }
         match log {
             // Files for a large record are made when it has its places.
-            Some(log) if space == SpaceFor::Ready => log.space_for(bytes),
+            Some(log) if space == SpaceFor::Ready => log.space_for(log_bytes),
             _ => space,
         }
     }

@@ -241,7 +241,7 @@ impl<P: BlockPool> ShardSet<P> {
             let pressure = Pressure { is_held_back: true, ..Pressure::default() };
             storage.files.iter_mut().for_each(|files| files.press(pressure, storage.now));
         }
-        self.share_dirty();
+        self.share_memory();
         self.look_for_cold();
     }
 
@@ -400,10 +400,12 @@ impl<P: BlockPool> ShardSet<P> {
         self.keep_memory();
     }
 
-    /// How many extents of each shard may wait for a checkpoint: an eighth of the memory there is for all.
-    fn share_dirty(&mut self) {
-        let Self { shards, storage, .. } = self;
+    /// How many extents of each shard may wait for a checkpoint: an eighth of the memory there is for all. And what may be
+    /// read at once.
+    fn share_memory(&mut self) {
+        let Self { shards, storage, cold, .. } = self;
         let Some(storage) = storage else { return };
+        cold.set_memory_bound(storage.config.memory_bytes_max);
         let bytes = storage.config.memory_bytes_max.map_or(u64::MAX, |limit| limit / 8);
         let share = bytes / (EXTENT_BYTES as u64 * shards.len().max(1) as u64);
         storage.dirty_max = usize::try_from(share).unwrap_or(usize::MAX).min(DIRTY_EXTENTS_MAX);
@@ -436,14 +438,16 @@ impl<P: BlockPool> ShardSet<P> {
                     storage.kept_bytes = u64::MAX;
                 }
                 storage.config.memory_bytes_max = bound;
-                self.share_dirty();
+                // Without a bound nobody looks whether it is reached.
+                storage.is_behind &= bound.is_some();
+                self.share_memory();
             }
         }
     }
 
     /// Drops what may leave memory until the limit holds: extents that were written longest ago, until they have a small
-    /// part of what there is for records, then the oldest reads. Returns whether there is more to drop than one turn does:
-    /// where the limit was lowered.
+    /// part of what there is for records, then the oldest reads. Returns whether the next turn has something to do: there is more to drop than one turn does,
+    /// where the limit was lowered, or writes that were held back may go on.
     pub(super) fn keep_memory(&mut self) -> bool {
         let Self { shards, storage, .. } = self;
         let Some(storage) = storage else { return false };
@@ -480,10 +484,11 @@ impl<P: BlockPool> ShardSet<P> {
         let is_moving = |shard: &Shard<P>| shard.extents().is_moving_to_disk();
         let is_behind =
             storage.kept_bytes > aim && storage.closing == Closing::No && shards.iter().any(is_moving);
+        let lets_go = storage.is_behind && !is_behind;
         if is_behind != storage.is_behind {
             storage.set_behind(is_behind);
         }
-        let more = room < storage.kept_bytes && storage.kept_bytes <= aim;
+        let more = lets_go || room < storage.kept_bytes && storage.kept_bytes <= aim;
         self.look_for_cold();
         more
     }

@@ -147,7 +147,7 @@ impl Driver {
             return true;
         }
         let slots: Vec<Slot> = plan.keys().iter().map(|key| slot_of(&key.1)).collect();
-        match self.workers[worker].space_for(slots.into_iter(), bytes) {
+        match self.workers[worker].space_for(slots.into_iter(), bytes, bytes) {
             SpaceFor::Ready => {
                 self.report.count("large values that found space");
                 true

@@ -1,6 +1,6 @@
 //! What the families of the table are written with: flags, categories, uses of keys, hints, and one command.
 
-use super::super::command::{Command, CommandId, Execution, KeySpec, clocked_from};
+use super::super::command::{Command, CommandId, Execution, KeySpec, clocked_from, rewrites};
 use super::super::doc::Doc;
 use super::super::flags::{Categories, Flags};
 
@@ -48,6 +48,7 @@ pub(super) const fn command(
         name,
         arity,
         flags,
+        rewrites: rewrites(name),
         keys: None,
         channels: None,
         not_keys: None,
