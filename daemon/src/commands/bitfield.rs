@@ -227,7 +227,7 @@ fn run(ctx: &mut KeyContext<'_>, args: Args<'_>, only_reads: bool) {
     // Only what is read or written is copied, and only what is written goes to the log.
     let old_len = found.map_or(0, |found| found.value.len());
     let least = written.map(|operation| operation.offset >> 3).min().unwrap_or(0);
-    let start = usize::try_from(least).unwrap_or(usize::MAX).min(old_len);
+    let start = usize::try_from(least).unwrap_or(usize::MAX);
     let end = usize::try_from(bits_end.div_ceil(8)).unwrap_or(usize::MAX);
     let mut value = found.map_or_else(Vec::new, |found| found.value.to_vec());
     value.resize(old_len.max(end), 0);
@@ -237,7 +237,7 @@ fn run(ctx: &mut KeyContext<'_>, args: Args<'_>, only_reads: bool) {
         has_changed |= operate(operation, &mut value, grows, &mut ctx.reply);
     }
     let start_u32 = u32::try_from(start).unwrap_or(u32::MAX);
-    ctx.store.patch(ctx.db, &key, start_u32, &value[start..end.max(start)], ctx.now);
+    ctx.store.patch(ctx.db, &key, start_u32, &value[start..end], ctx.now);
     ctx.note_new(key.bytes, !is_present);
     if has_changed {
         ctx.notify(EventKind::SetBit, key.bytes);

@@ -1,5 +1,7 @@
 //! What a worker answers whose file system has no space for another log segment, or for more records.
 
+use std::ops::Range;
+
 use shard::io::BlockPool;
 use shard::limits::{EXTENT_BYTES, VALUE_BYTES_MAX};
 use shard::shard_set::{ShardSet, SpaceFor};
@@ -62,7 +64,12 @@ pub(crate) fn space_for<P: BlockPool>(
         }
         _ if command.rewrites && !shards.files().is_empty() => {
             let old = shards.value_bytes(db, &shards.key(args.at(1)), now);
-            record_bytes = (record_bytes + old).max(reach(command.name, args));
+            let changed = changed(command.name, args);
+            record_bytes = (record_bytes + old).max(changed.end);
+            if command.name == "bitfield" {
+                // The log is told of all between its fields.
+                log_bytes += changed.len();
+            }
         }
         _ => {}
     }
@@ -87,24 +94,38 @@ fn places_bytes(command: &Command, args: Args<'_>) -> usize {
     command.key_positions(args.len()).map(|at| taken(record(at))).sum()
 }
 
-/// Where the value ends at least that a command changes a part of. 0: it reaches nowhere, or further than a value may.
-fn reach(name: &str, args: Args<'_>) -> usize {
+/// The bytes of the value that a command changes, of those that change a part of it; none where that is further than a
+/// value may reach, or makes no sense.
+fn changed(name: &str, args: Args<'_>) -> Range<usize> {
     let number = |at: usize| args.get(at).and_then(number_of).unwrap_or(0);
-    let end = match name {
-        "setrange" => number(2).saturating_add(args.get(3).map_or(0, <[u8]>::len)),
-        "setbit" => number(2) / 8 + 1,
-        // `#n` is the n-th of its kind, and no kind has more than 64 bits.
+    let part = match name {
+        "setrange" => {
+            let start = number(2);
+            start..start.saturating_add(args.get(3).map_or(0, <[u8]>::len))
+        }
+        "setbit" => number(2) / 8..number(2) / 8 + 1,
         "bitfield" => (2..args.len())
-            .filter_map(|at| args.get(at))
-            .filter_map(|word| match word.strip_prefix(b"#") {
-                Some(count) => number_of(count).map(|count| count.saturating_mul(8)),
-                None => number_of(word).map(|bits| bits / 8),
-            })
-            .max()
-            .map_or(0, |start| start.saturating_add(9)),
-        _ => 0,
+            .filter(|&at| is_one_of(args.at(at), &["SET", "INCRBY"]))
+            .filter_map(|at| field(args.get(at + 1)?, args.get(at + 2)?))
+            .reduce(|one, other| one.start.min(other.start)..one.end.max(other.end))
+            .unwrap_or(0..0),
+        _ => 0..0,
     };
-    if end > VALUE_BYTES_MAX { 0 } else { end }
+    if part.end > VALUE_BYTES_MAX { 0..0 } else { part }
+}
+
+fn is_one_of(word: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// The bytes that a field of bits lies in: `u8`, `i64` and so on, at a bit, or `#n`, the n-th of its kind.
+fn field(kind: &[u8], place: &[u8]) -> Option<Range<usize>> {
+    let width = kind.get(1..).and_then(number_of)?;
+    let bit = match place.strip_prefix(b"#") {
+        Some(count) => number_of(count)?.checked_mul(width)?,
+        None => number_of(place)?,
+    };
+    Some(bit / 8..bit.checked_add(width)?.div_ceil(8))
 }
 
 fn number_of(word: &[u8]) -> Option<usize> {
@@ -125,5 +146,40 @@ pub(crate) fn space_for_job<P: BlockPool>(shards: &mut ShardSet<P>, job: &Job, n
             _ => shards.space_for_deletes(),
         },
         JobPart::Whole | JobPart::Hold => SpaceFor::Ready,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::testing::job;
+
+    #[test]
+    fn a_value_that_is_changed_far_behind_its_end_reaches_there() {
+        const FAR: &str = "4294967295";
+        for (line, part) in [
+            (&["SETRANGE", "k", "1000", "abc"][..], 1000..1003),
+            (&["SETBIT", "k", FAR, "1"], (512 << 20) - 1..512 << 20),
+            (&["BITFIELD", "k", "SET", "u8", "#1000", "1"], 1000..1001),
+            (&["BITFIELD", "k", "get", "u8", "0", "incrby", "i5", "80004", "1"], 10_000..10_002),
+            (&["BITFIELD", "k", "SET", "u64", "#9", "1", "INCRBY", "u8", "16", "1"], 2..80),
+            (&["BITFIELD", "k", "SET", "u", "#9", "1", "SET", "u8"], 0..0),
+            (&["BITFIELD", "k"], 0..0),
+            (&["APPEND", "k", "abc"], 0..0),
+            (&["SETRANGE", "k", "no", "abc"], 0..3),
+            (&["SETRANGE", "k", "99999999999", "abc"], 0..0),
+            (&["SETBIT", "k", "99999999999999999999999", "1"], 0..1),
+        ] {
+            let job = job(line);
+            assert_eq!(changed(job.command.name, job.args()), part, "{line:?}");
+            assert!(writes_records(job.command), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn records_larger_than_half_an_extent_share_no_place() {
+        let (large, small) = ("x".repeat(EXTENT_BYTES + 1), "y".repeat(1000));
+        let job = job(&["MSET", "a", &large, "b", &large, "c", &small]);
+        assert_eq!(places_bytes(job.command, job.args()), 4 * EXTENT_BYTES + 1001);
     }
 }

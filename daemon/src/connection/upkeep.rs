@@ -195,13 +195,35 @@ mod tests {
         driven.turn();
         assert_eq!(driven.connection(waiting).client.session.figures.commands, 1);
         driven.connection(blocked).client.blocked = false;
-        driven.service.sweep.next_ns = 0;
+        for (seconds, life) in [(9, Life::Open), (2, Life::Dead)] {
+            driven.worker.clock.now_ns += seconds * SECOND_NS;
+            driven.turn();
+            assert_eq!(
+                driven.connection(blocked).client.life,
+                life,
+                "now it is the client that is waited for"
+            );
+        }
+    }
+
+    #[test]
+    fn who_cannot_log_in_because_of_a_pause_has_its_time_afterwards() {
+        let mut driven = Driven::in_memory();
+        let (pausing, _p) = driven.connect();
+        driven.service.core.server.acl.require_password("p");
+        let [(asking, _a), (silent, _s)] = [driven.connect(), driven.connect()];
+        driven.receive(pausing, b"CLIENT PAUSE 60000 ALL\r\n");
+        driven.receive(asking, b"AUTH p\r\n");
+        driven.worker.clock.now_ns += 11 * SECOND_NS;
         driven.turn();
         assert_eq!(
-            driven.connection(blocked).client.life,
-            Life::Dead,
-            "now it is the client that is waited for"
+            [asking, silent].map(|me| driven.connection(me).client.life),
+            [Life::Open, Life::Dead],
+            "who has not asked is not waited for"
         );
+        driven.receive(pausing, b"CLIENT UNPAUSE\r\n");
+        driven.turn();
+        assert!(driven.connection(asking).client.session.identity.is_logged_in());
     }
 
     #[test]

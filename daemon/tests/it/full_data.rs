@@ -170,3 +170,34 @@ fn a_value_larger_than_what_is_left_is_refused_and_smaller_ones_go_on() {
     let server = server.kill().start();
     assert_eq!(server.connect().answer(&["MGET", "large", "small"]), "[nil v]");
 }
+
+/// A value grows far beyond what its command brings: without places for it no checkpoint of its shard would ever come to
+/// its end, and deleting would heal nothing.
+#[test]
+fn a_value_that_a_few_bytes_make_larger_than_what_is_left_is_refused_and_the_rest_goes_on() {
+    let Some(disk) = SmallDisk::ext4(96) else { return };
+    let server = setup().start_in(Arc::clone(&disk.temp));
+    let mut wire = server.connect();
+    assert_eq!(wire.answer(&["SET", "small", "v"]), "+OK");
+    for line in [
+        &["SETBIT", "large", "4294967295", "1"][..],
+        &["SETRANGE", "large", "200000000", "x"],
+        &["BITFIELD", "small", "SET", "u8", "#100000000", "1"],
+    ] {
+        let answer = wire.answer(line);
+        assert!(answer.starts_with(MISCONF), "{line:?}: {answer}");
+    }
+    assert_eq!(wire.answer(&["MGET", "large", "small"]), "[nil v]");
+    wait_for("small values to go on", || (wire.answer(&["SET", "small", "w"]) == "+OK").then_some(()));
+    assert_eq!(wire.answer(&["SAVE"]), "+OK");
+    // What there is room for grows, and is prolonged.
+    wait_for("room for 8 MiB", || {
+        (wire.answer(&["SETRANGE", "large", "8000000", "x"]) == ":8000001").then_some(())
+    });
+    assert_eq!(wire.answer(&["EXPIRE", "large", "1000"]), ":1");
+    assert_eq!(wire.answer(&["SAVE"]), "+OK");
+    let server = server.kill().start();
+    let mut wire = server.connect();
+    assert_eq!(wire.answer(&["STRLEN", "large"]), ":8000001");
+    assert_eq!(wire.answer(&["GET", "small"]), "w");
+}
