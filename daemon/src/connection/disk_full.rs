@@ -99,11 +99,13 @@ fn places_bytes(command: &Command, args: Args<'_>) -> usize {
 fn changed(name: &str, args: Args<'_>) -> Range<usize> {
     let number = |at: usize| args.get(at).and_then(number_of).unwrap_or(0);
     let part = match name {
-        "setrange" => {
-            let start = number(2);
-            start..start.saturating_add(args.get(3).map_or(0, <[u8]>::len))
+        "setrange" => match args.get(3).map_or(0, <[u8]>::len) {
+            0 => 0..0,
+            len => number(2)..number(2).saturating_add(len),
+        },
+        "setbit" if args.get(3).is_some_and(|bit| matches!(bit, b"0" | b"1")) => {
+            number(2) / 8..number(2) / 8 + 1
         }
-        "setbit" => number(2) / 8..number(2) / 8 + 1,
         "bitfield" => (2..args.len())
             .filter(|&at| is_one_of(args.at(at), &["SET", "INCRBY"]))
             .filter_map(|at| field(args.get(at + 1)?, args.get(at + 2)?))
@@ -167,6 +169,8 @@ mod tests {
             (&["BITFIELD", "k"], 0..0),
             (&["APPEND", "k", "abc"], 0..0),
             (&["SETRANGE", "k", "no", "abc"], 0..3),
+            (&["SETRANGE", "k", "1000", ""], 0..0),
+            (&["SETBIT", "k", FAR, "2"], 0..0),
             (&["SETRANGE", "k", "99999999999", "abc"], 0..0),
             (&["SETBIT", "k", "99999999999999999999999", "1"], 0..1),
         ] {

@@ -61,8 +61,10 @@ impl Parked {
         self.waiting.push((ticket, job));
     }
 
-    fn take_waiting(&mut self) -> Vec<(u32, Job)> {
-        let waiting = std::mem::take(&mut self.waiting);
+    /// Those that may be tried again.
+    fn take_waiting(&mut self, is_log_full: bool) -> Vec<(u32, Job)> {
+        let tried = |(_, job): &mut (u32, Job)| !(is_log_full && fills_log(job));
+        let waiting: Vec<(u32, Job)> = self.waiting.extract_if(.., tried).collect();
         self.bytes -= waiting.iter().map(|(_, job)| job.args_bytes()).sum::<usize>();
         waiting
     }
@@ -100,6 +102,16 @@ impl Parked {
     pub(super) fn jobs_mut(&mut self) -> impl Iterator<Item = &mut Job> {
         self.jobs.iter_mut().flatten().chain(self.waiting.iter_mut().map(|(_, job)| job))
     }
+}
+
+/// Whether so much waits for the log that writes have to.
+fn is_log_full(worker: &Worker<Service>) -> bool {
+    worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX)
+}
+
+/// Whether a job would add much to what waits for the log. One that holds keys goes on: others wait for it.
+fn fills_log(job: &Job) -> bool {
+    job.part == JobPart::Whole && job.command.is_write() && job.args_bytes() > SMALL_REQUEST_BYTES
 }
 
 impl Core {
@@ -214,7 +226,7 @@ impl Service {
             self.core.holds.must_call = false;
             return;
         }
-        for (ticket, job) in self.core.parked.take_waiting() {
+        for (ticket, job) in self.core.parked.take_waiting(is_log_full(worker)) {
             // What it looks at may have left memory meanwhile: it is called again when that is there.
             worker.shards.recall(ticket, self.core.parked.next_token());
             self.core.parked.put(job);
@@ -235,14 +247,9 @@ impl Service {
     /// Runs a command, or a part of one, whose records have come, unless it has to wait for disk space or for the log. Meanwhile it keeps
     /// its place at its keys.
     fn run_one_called(&mut self, worker: &mut Worker<Service>, ticket: u32, job: Job) {
-        let is_log_full = |worker: &Worker<Service>| {
-            worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX)
-        };
         match space_for_job(&mut worker.shards, &job, worker.clock.now) {
             // What was put aside before the drive fell behind must not pile up there.
-            SpaceFor::Ready
-                if job.part == JobPart::Whole && job.command.is_write() && is_log_full(worker) =>
-            {
+            SpaceFor::Ready if fills_log(&job) && is_log_full(worker) => {
                 self.core.parked.wait(ticket, job);
                 return;
             }

@@ -113,6 +113,7 @@ impl Core {
                     }
                     let mut out = Vec::new();
                     let barrier = self.run(worker, handler, (&client.session, me), args, &mut out);
+                    self.publish_set_back(worker.index);
                     client.slots.fill(slot, part, &out, 0, barrier);
                 }
                 None => {

@@ -68,6 +68,10 @@ impl Timing {
         counters: &mut WorkerCounters,
     ) {
         self.alone_ns += duration_ns;
+        if counters.take_set_back() {
+            // What ran before is not counted any more.
+            self.start();
+        }
         if counts {
             counters.note_calls(command, 1, duration_ns);
         }

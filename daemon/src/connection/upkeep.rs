@@ -51,7 +51,8 @@ impl Service {
             connection.note_figures();
             memory_bytes += connection.client.session.figures.memory_bytes;
             // While the server lets it wait, and for as long after that as it may take, no time is counted against it.
-            let waits = connection.waits_for_server();
+            // Where it does not read what it is sent, it is not the server who does.
+            let waits = connection.waits_for_server() && !connection.client.is_full();
             let session = &mut connection.client.session;
             if waits {
                 session.last_waited_ns = now_ns;

@@ -278,6 +278,8 @@ pub struct WorkerCounters {
     pub(super) dirty: [u128; DIRTY_WORDS],
     /// They were set back, and that is not published yet.
     pub(crate) is_set_back: bool,
+    /// They were, and the run of commands at hand is not counted anew yet.
+    is_run_set_back: bool,
     /// Keys of each database, and those with a deadline.
     pub databases: [DatabaseFigures; DATABASE_COUNT as usize],
 }
@@ -303,6 +305,7 @@ impl Default for WorkerCounters {
             commands: Box::new([CommandCounters::ZERO; COMMAND_COUNT]),
             dirty: [0; DIRTY_WORDS],
             is_set_back: false,
+            is_run_set_back: false,
             databases: Default::default(),
         }
     }
@@ -382,10 +385,15 @@ impl WorkerCounters {
         self.errors[ErrorCode::of_reply(reply) as usize] += 1;
     }
 
+    /// Takes whether they were set back since it was last asked.
+    pub fn take_set_back(&mut self) -> bool {
+        std::mem::take(&mut self.is_run_set_back)
+    }
+
     /// Sets back to 0 what CONFIG RESETSTAT sets back. Totals that are copied from elsewhere count from what they were when
     /// they were last copied.
     pub fn reset(&mut self) {
-        self.is_set_back = true;
+        (self.is_set_back, self.is_run_set_back) = (true, true);
         for &counter in Counter::ALL {
             let value = &mut self.values[counter as usize];
             match counter {

@@ -66,7 +66,7 @@ impl<P: BlockPool> Shard<P> {
         let is_behind = dead > allowed && compaction.rests_since.is_none() && !is_dropping;
         let wants = match compaction.step {
             // The extent that survivors go to may have room; where it has none the step says so.
-            Step::Walk(_) => true,
+            Step::Walk(_) => !self.extents.is_out_of_places() || compaction.pacing.owed() >= GRAIN_BYTES,
             // Where survivors could find no place on disk they stay where they are.
             _ if self.extents.is_out_of_places() => false,
             Step::Reading(_) => false,
@@ -206,9 +206,9 @@ impl<P: BlockPool> ShardSet<P> {
                 continue;
             }
             let share = records.div_ceil(2);
-            records -= share;
             let part = StepPart { records_max: share, bytes_max: u64::MAX };
             if let Worked::Bytes(bytes) = self.compact_step(position, now, part) {
+                records -= share;
                 self.expiry_pace.pay(bytes);
                 victims += usize::from(!is_at_it);
             }

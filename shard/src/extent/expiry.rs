@@ -17,6 +17,8 @@ use crate::types::UnixMs;
 
 /// An extent is ripe when this share of it, in percent, is dead or has ended.
 const RIPE_PERCENT: u64 = 50;
+/// Seconds after which an extent is looked at again in which something that has ended was left.
+const LOOK_AGAIN_S: u32 = 2;
 /// Ripe extents that one look considers.
 const RIPE_LOOKED_AT: usize = 64;
 /// Entries of the queue above twice the extents at which those of extents that are gone are taken out.
@@ -182,6 +184,7 @@ impl<P: BlockPool> Extents<P> {
         let Some(deadlines) = &extent.deadlines else { return };
         // Of what was placed with these deadlines as much lives as of all that was placed.
         let placed = deadlines.ended_between(extent.counted_s, now_s);
+        let has_more = deadlines.next_end(extent.counted_s).is_some_and(|end_s| end_s <= now_s);
         extent.counted_s = now_s;
         let ended = u64::from(extent.live_bytes) * placed / u64::from(extent.placed_bytes.max(1));
         let most = extent.live_bytes - extent.ended_bytes;
@@ -194,7 +197,10 @@ impl<P: BlockPool> Extents<P> {
         if self.table.get(number).ended_bytes > 0 && (is_run || is_mostly_dead) {
             self.expiry.ripe.push_back(number);
         }
-        self.watch(number);
+        // Where nothing more has ended it is only looked at again, and what ends next is waited for already.
+        if has_more {
+            self.watch(number);
+        }
     }
 
     /// Records with a deadline in extents that are in memory, dead ones included: the others need no place in a wheel.
@@ -218,12 +224,12 @@ impl<P: BlockPool> Extents<P> {
     }
 
     /// The next extent to look at for what has ended in it, and whether nothing is known of it: then it is to be learned. One
-    /// that is being written waits until it is. `wholly`: only one of which nothing may live on, for all that is known.
+    /// that is being written waits until it is. `wholly`: only one of which nothing may live on, for all that is estimated.
     pub(crate) fn next_ripe(&mut self, wholly: bool) -> Option<(ExtentNumber, bool)> {
         let fits = |number| {
-            self.table.find(number).is_none_or(|extent| {
-                extent.disk != Disk::Writing && !(wholly && extent.ended_bytes < extent.live_bytes)
-            })
+            self.table
+                .find(number)
+                .is_none_or(|extent| (!wholly || is_wholly_ended(extent)) && extent.disk != Disk::Writing)
         };
         let looked_at = self.expiry.ripe.len().min(RIPE_LOOKED_AT);
         let at = self.expiry.ripe.iter().take(looked_at).position(|&number| fits(number));
@@ -240,10 +246,10 @@ impl<P: BlockPool> Extents<P> {
         self.table.find(number).is_some_and(|extent| extent.is_unknown)
     }
 
-    /// What has ended in an extent was left in it: it is looked at again when the next second has come.
+    /// What has ended in an extent was left in it: it is looked at again a little later.
     pub(crate) fn look_again(&mut self, number: ExtentNumber) {
         if self.table.find(number).is_some_and(|extent| extent.emptied.is_none() && extent.ended_bytes > 0) {
-            self.expiry.queue.push(Reverse((self.expiry.now_s + 1, number)));
+            self.expiry.queue.push(Reverse((self.expiry.now_s + LOOK_AGAIN_S, number)));
         }
     }
 
@@ -254,6 +260,11 @@ impl<P: BlockPool> Extents<P> {
             + self.expiry.queue.capacity() * size_of::<(u32, ExtentNumber)>()
             + (self.expiry.ripe.capacity() + self.expiry.unknown.capacity()) * size_of::<ExtentNumber>()
     }
+}
+
+/// Whether about all that lives has ended: records count as their class, and a part is rounded down for each second.
+fn is_wholly_ended<P: BlockPool>(extent: &Extent<P>) -> bool {
+    u64::from(extent.ended_bytes) * 16 >= u64::from(extent.live_bytes) * 15
 }
 
 fn allocated(deadlines: &Option<Box<Deadlines>>) -> usize {

@@ -50,6 +50,8 @@ pub(super) struct Storage<P: BlockPool> {
     pub(super) dirty_max: usize,
     /// Memory is used up by records on their way to disk: all of them are written, and writes wait until some are.
     pub(super) is_behind: bool,
+    /// Writes that were held back may go on, and the turn has not said so yet.
+    pub(super) lets_go: bool,
     /// Disk space for the day the disk is full.
     pub(super) reserve: Reserve<P>,
     /// Whether the log or the reserve lacks space: then nothing may grow.
@@ -225,6 +227,7 @@ impl<P: BlockPool> ShardSet<P> {
             index_bytes: 0,
             dirty_max: 0,
             is_behind: false,
+            lets_go: false,
             reserve: Reserve::new(reserve_of, RESERVE_IDS | 1),
             is_low: false,
             was_held_back: false,
@@ -446,8 +449,8 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     /// Drops what may leave memory until the limit holds: extents that were written longest ago, until they have a small
-    /// part of what there is for records, then the oldest reads. Returns whether the next turn has something to do: there is more to drop than one turn does,
-    /// where the limit was lowered, or writes that were held back may go on.
+    /// part of what there is for records, then the oldest reads. Returns whether there is more to drop than one turn does:
+    /// where the limit was lowered.
     pub(super) fn keep_memory(&mut self) -> bool {
         let Self { shards, storage, .. } = self;
         let Some(storage) = storage else { return false };
@@ -488,7 +491,8 @@ impl<P: BlockPool> ShardSet<P> {
         if is_behind != storage.is_behind {
             storage.set_behind(is_behind);
         }
-        let more = lets_go || room < storage.kept_bytes && storage.kept_bytes <= aim;
+        storage.lets_go |= lets_go;
+        let more = room < storage.kept_bytes && storage.kept_bytes <= aim;
         self.look_for_cold();
         more
     }

@@ -14,6 +14,7 @@ impl<P: BlockPool> ShardSet<P> {
     /// whether there is more to do at once.
     pub fn end_turn(&mut self, now: UnixMs, now_ns: u64) -> bool {
         let mut more = self.keep_memory();
+        more |= self.storage.as_mut().is_some_and(|storage| std::mem::take(&mut storage.lets_go));
         // What compaction has read is there to be gone on with.
         more |= self.storage_step(now) | std::mem::take(&mut self.compaction_has_read);
         if let Some(log) = &mut self.log {
