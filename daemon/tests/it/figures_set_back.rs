@@ -31,3 +31,20 @@ fn what_comes_after_the_answer_counts_and_nothing_before_it() {
         });
     }
 }
+
+#[test]
+fn in_a_pipeline_only_what_stands_behind_it_counts() {
+    let server = Setup::with(&["--storage", "memory", "--wal", "no"]).workers(1).start();
+    let mut wire = server.connect();
+    for _ in 0..20 {
+        let gets = |count: usize| b"GET key\r\n".repeat(count);
+        wire.send(&[gets(50), b"CONFIG RESETSTAT\r\n".to_vec(), gets(7)].concat());
+        wire.expect(&[b"$-1\r\n".repeat(50), b"+OK\r\n".to_vec(), b"$-1\r\n".repeat(7)].concat());
+        wait_for("the calls behind it to be told", || {
+            let info = Info::of(&mut wire, "commandstats");
+            let calls = if info.has("cmdstat_get") { info.field("cmdstat_get", "calls") } else { 0 };
+            assert!(calls <= 7, "{calls} calls");
+            (calls == 7).then_some(())
+        });
+    }
+}
