@@ -18,9 +18,6 @@ pub(crate) const STALL_REST: u64 = 7;
 pub(crate) const STALL_REST_NS_MAX: u64 = 100_000_000;
 /// Bytes of log not yet submitted above which writes wait: what the drive cannot take now is not read.
 pub(crate) const LOG_QUEUE_BYTES_MAX: usize = 32 << 20;
-/// Bytes of arguments of commands that wait for records on disk above which further ones that are not small wait at their
-/// connections: those that are not small never take all places there are.
-pub(crate) const PARKED_BYTES_MAX: usize = 8 << 20;
 /// Bytes of arguments up to which a request is small.
 pub(crate) const SMALL_REQUEST_BYTES: usize = 4 << 10;
 /// Bytes of requests under way from one worker to another above which further ones wait: what that worker cannot

@@ -10,9 +10,9 @@ use super::allowance::NextCommand;
 use super::disk_full::{DISK_FULL_REPLY, disk_full, space_for};
 use super::errand::ERRANDS;
 use super::job::Job;
-use super::limits::{LOG_QUEUE_BYTES_MAX, MESSAGE_BYTES};
+use super::limits::MESSAGE_BYTES;
 use super::message::{Address, Outcome, RemoteCommand, Replies, Requests, Task};
-use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
+use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY, is_log_full};
 use super::service::Service;
 use super::tracking::place_of;
 use crate::commands::{Command, Execution, Flags, TogetherHandlers};
@@ -187,9 +187,6 @@ impl Service {
         requests: &Requests,
         request: &RemoteCommand,
     ) -> bool {
-        let is_log_full = |worker: &Worker<Service>| {
-            worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX)
-        };
         match request.task {
             Task::Run(command) if command.is_write() => {
                 is_log_full(worker)

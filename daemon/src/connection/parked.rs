@@ -15,9 +15,10 @@ use super::core::Core;
 use super::disk_full::{disk_full, space_for_job};
 use super::errand::ERRANDS;
 use super::job::{Job, JobPart};
-use super::limits::{LOG_QUEUE_BYTES_MAX, PARKED_BYTES_MAX, REPLY_SLOTS_MAX, SMALL_REQUEST_BYTES};
+use super::limits::{REPLY_SLOTS_MAX, SMALL_REQUEST_BYTES};
 use super::message::Address;
 use super::outbox::{address, source};
+use super::room::is_log_full;
 use super::routes::{Flow, Request};
 use super::service::Service;
 use super::tracking::place_of;
@@ -74,12 +75,6 @@ impl Parked {
         self.bytes
     }
 
-    /// Whether a request with these arguments has to wait at its connection: so much is put aside. Small ones are bounded by
-    /// how many may be put aside.
-    pub(super) fn is_full_for(&self, args: Args<'_>) -> bool {
-        self.bytes > PARKED_BYTES_MAX && args.iter().map(<[u8]>::len).sum::<usize>() > SMALL_REQUEST_BYTES
-    }
-
     #[cfg(test)]
     pub(super) fn put_waiting(&mut self, ticket: u32, job: Job) {
         self.wait(ticket, job);
@@ -102,11 +97,6 @@ impl Parked {
     pub(super) fn jobs_mut(&mut self) -> impl Iterator<Item = &mut Job> {
         self.jobs.iter_mut().flatten().chain(self.waiting.iter_mut().map(|(_, job)| job))
     }
-}
-
-/// Whether so much waits for the log that writes have to.
-fn is_log_full(worker: &Worker<Service>) -> bool {
-    worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX)
 }
 
 /// Whether a job would add much to what waits for the log. One that holds keys goes on: others wait for it.
@@ -161,8 +151,7 @@ impl Core {
         request: Request<'_>,
     ) -> Option<Flow> {
         let Request { me, command, args } = request;
-        let is_full = worker.shards.is_waiting_room_full() || self.parked.is_full_for(args);
-        if client.slots.len() >= REPLY_SLOTS_MAX || is_full {
+        if client.slots.len() >= REPLY_SLOTS_MAX || worker.shards.is_waiting_room_full() {
             return Some(Flow::Stall);
         }
         match self.admit(worker, command, client.session.db, args) {
@@ -244,8 +233,8 @@ impl Service {
         self.core.holds.must_call = false;
     }
 
-    /// Runs a command, or a part of one, whose records have come, unless it has to wait for disk space or for the log. Meanwhile it keeps
-    /// its place at its keys.
+    /// Runs a command, or a part of one, whose records have come, unless it has to wait for disk space or for the log.
+    /// Meanwhile it keeps its place at its keys.
     fn run_one_called(&mut self, worker: &mut Worker<Service>, ticket: u32, job: Job) {
         match space_for_job(&mut worker.shards, &job, worker.clock.now) {
             // What was put aside before the drive fell behind must not pile up there.

@@ -11,7 +11,7 @@ use shard::eviction::{EvictionPolicy, MemoryLimit};
 use shard::types::UnixMs;
 
 use super::core::Core;
-use super::limits::WORKER_BYTES;
+use super::limits::{LOG_QUEUE_BYTES_MAX, WORKER_BYTES};
 use super::service::Service;
 use crate::commands::{Command, Flags};
 use crate::options::Storage;
@@ -21,6 +21,12 @@ pub(crate) const OUT_OF_MEMORY_REPLY: &[u8] = b"-OOM";
 
 /// Bytes that a record takes beside its key and value, its part of the index included.
 const RECORD_OVERHEAD_BYTES: u64 = 40;
+
+/// Whether so much waits for the log that writes have to.
+#[inline]
+pub(super) fn is_log_full(worker: &Worker<Service>) -> bool {
+    worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX)
+}
 
 impl Core {
     /// The turn's look at it.

@@ -11,10 +11,9 @@ use super::core::Core;
 use super::disk_full::{DISK_FULL_REPLY, disk_full, space_for};
 use super::gather::GatherKind;
 use super::job::Job;
-use super::limits::LOG_QUEUE_BYTES_MAX;
 use super::outbox::{address, source};
 use super::plan::Planned;
-use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY};
+use super::room::{OUT_OF_MEMORY, OUT_OF_MEMORY_REPLY, is_log_full};
 use super::service::Service;
 use crate::commands::{
     Action, Command, CommandId, ConnectionContext, ConnectionHandler, Execution, Flags, KeyContext,
@@ -100,7 +99,7 @@ impl Core {
             return (Flow::Stall, None);
         }
         if command.is_write() {
-            if worker.shards.log().is_some_and(|log| log.queued_bytes() > LOG_QUEUE_BYTES_MAX) {
+            if is_log_full(worker) {
                 return (Flow::Stall, None);
             }
             let (of, now) = ((client.session.db, args), worker.clock.now);

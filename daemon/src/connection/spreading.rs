@@ -43,7 +43,7 @@ impl Core {
         }
         let full = |owner| {
             if owner == worker.index {
-                worker.shards.is_waiting_room_full() || self.parked.is_full_for(args)
+                worker.shards.is_waiting_room_full()
             } else {
                 !self.has_room_for(worker, client, owner, command)
             }

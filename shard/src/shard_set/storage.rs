@@ -449,8 +449,8 @@ impl<P: BlockPool> ShardSet<P> {
     }
 
     /// Drops what may leave memory until the limit holds: extents that were written longest ago, until they have a small
-    /// part of what there is for records, then the oldest reads. Returns whether there is more to drop than one turn does:
-    /// where the limit was lowered.
+    /// part of what there is for records, then the oldest reads. Returns whether there is more to drop than one turn
+    /// does: where the limit was lowered.
     pub(super) fn keep_memory(&mut self) -> bool {
         let Self { shards, storage, .. } = self;
         let Some(storage) = storage else { return false };
